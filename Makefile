@@ -1,0 +1,32 @@
+# What runs around the program. Everything happens in .venv, which is made from constraints.txt's exact versions.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+.ONESHELL:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: demo test proof bench ui clean
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear .venv
+	pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch .venv/ready
+
+demo: .venv/ready  ## the whole pipeline on a simulated cohort, a prediction, two runs to compare
+	dvc repro
+	lmtcnn simulate --seed 3 --cages 1 --out .demo/cohort
+	lmtcnn predict .demo/cohort
+	dvc exp run --temp -S train.lr=0.01
+	lmtcnn track --compare 2
+
+test: .venv/ready  ## all checks and tests
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest -n 2
+
+ui: .venv/ready  ## MLflow's pages of the runs, on this machine only
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
+	mlflow ui --workers 1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+
+clean:  ## the environment and the demo's leftovers; never data
+	rm -rf .venv .demo

@@ -1,0 +1,183 @@
+"""The bundle: all that is needed to tell the class of a new recording, in two files.
+
+    weights.safetensors   the networks that see all cages, one member a seed; their disagreement is a measure of doubt
+    model.json            architecture, classes, every preprocessing parameter, what it was trained on, how well the
+                          same procedure did on held-out cages, and what the training cohort's stacks look like
+
+Nothing in it is pickled: reading a bundle runs no code of its own.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmtcnn import histograms, train
+from lmtcnn.errors import LmtcnnError, ModelError, problem
+from lmtcnn.files import ensure_folder, read_json, write_json
+from lmtcnn.model import StereotypeCNN
+from lmtcnn.params import Definitions, Params, TrainParams, parse_section
+
+FORMAT = 1
+WEIGHTS, META = "weights.safetensors", "model.json"
+ESTIMATE = "cross-validated estimate of the procedure, not of this file"
+MARGIN = 0.5
+"""A sample is unlike the training cohort beyond its range widened by this share of its width on either side."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A served model: the networks, and model.json."""
+
+    model: StereotypeCNN
+    meta: dict[str, Any]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in order."""
+        return tuple(self.meta["classes"])
+
+    @property
+    def definitions(self) -> Definitions:
+        """Classes and preprocessing, as the training cohort went through them."""
+        return parse_section(Definitions, {key: self.meta[key] for key in ("classes", "stops", "histograms")}, META)
+
+
+def build(data: Path, params: Params) -> Bundle:
+    """A bundle from data/histograms, data/train and data/evaluate; raises DataError where one is missing."""
+    model, summary = train.load_members(data)
+    stacks, index = histograms.load(data / "histograms", params)
+    metrics = read_json(data / "evaluate" / "metrics.json", "the metrics", "run `lmtcnn evaluate` first")
+    outside = index["n_outside"].to_numpy() / np.maximum(index["n_stops"].to_numpy(), 1)
+    meta = {
+        "format": FORMAT,
+        "architecture": summary["architecture"],
+        "classes": summary["classes"],
+        **summary["preprocessing"],
+        "floor_cm": summary["floor_cm"],
+        "train": summary["train"],
+        "seeds": summary["seeds"],
+        "simulated": summary["simulated"],
+        "samples": [list(row) for row in index.select("recording", "rfid").iter_rows()],
+        "histograms_digest": histograms_digest(data),
+        "metrics": metrics,
+        "estimate": ESTIMATE,
+        "cohort_statistics": cohort_statistics([features(s, float(o)) for s, o in zip(stacks, outside, strict=True)]),
+    }
+    return Bundle(model, meta)
+
+
+def write(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle's two files, each atomically."""
+    ensure_folder(folder)
+    train.save_weights(bundle.model, folder / WEIGHTS)
+    write_json(folder / META, bundle.meta)
+
+
+def read(folder: Path) -> Bundle:
+    """Read a bundle; raises ModelError where it is missing, damaged or of another format."""
+    where, again = folder / META, "register the model again"
+    if not where.is_file():
+        raise ModelError(problem(folder, f"a bundle ({META}, {WEIGHTS})", f"no {META}", "run `lmtcnn register` first"))
+    try:
+        meta = read_json(where, "a bundle", again)
+        if meta.get("format") != FORMAT:
+            raise ModelError(problem(where, f"format {FORMAT}", str(meta.get("format")), again))
+        bundle = Bundle(StereotypeCNN(**meta["architecture"]), meta)
+        _check(bundle, str(where))
+        train.load_weights(bundle.model, folder / WEIGHTS, again)
+    except ModelError:
+        raise
+    except LmtcnnError as error:
+        raise ModelError(error.lines) from error
+    except (KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
+        found = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise ModelError(problem(where, "a bundle's keys", found, again)) from error
+    return bundle
+
+
+def _check(bundle: Bundle, where: str) -> None:
+    """Look at all that a prediction will need, so that it cannot fail half-way."""
+    meta, architecture = bundle.meta, bundle.model.architecture
+    parse_section(TrainParams, meta["train"], where)
+    made = parse_section(Definitions, {key: meta[key] for key in ("classes", "stops", "histograms")}, where)
+    expected = {"intervals": made.histograms.intervals, "tiles": made.histograms.tiles, "classes": len(made.classes)}
+    for key, value in expected.items():
+        if architecture[key] != value:
+            raise ValueError(f"{architecture[key]} {key} in the architecture, {value} in its histograms or classes")
+    for name in WORDS:
+        low, high = meta["cohort_statistics"][name]
+        if not low <= high:
+            raise ValueError(f"cohort_statistics.{name} from {low} to {high}")
+    if not isinstance(meta["simulated"], bool):
+        raise TypeError("simulated is neither true nor false")
+
+
+def histograms_digest(data: Path) -> str:
+    """sha256 over stacks and index: two models with the same digest learned from the same histograms."""
+    digest = hashlib.sha256()
+    for name in ("stacks.npy", "index.parquet"):
+        digest.update((data / "histograms" / name).read_bytes())
+    return digest.hexdigest()
+
+
+def features(stack: NDArray[Any], outside_share: float) -> dict[str, float]:
+    """What a stack (T, N, N) looks like, in numbers a person can judge; see `describe` for their words."""
+    counts = np.asarray(stack, dtype=np.float64)
+    total = counts.sum()
+    floor = counts.sum(axis=0)
+    share = floor / total if total else floor
+    tiles = floor.shape[0]
+    edge = max(1, tiles // 10)
+    busiest = np.sort(share, axis=None)[::-1]
+    return {
+        "stops_per_interval": float(total / len(counts)),
+        "empty_intervals": float((counts.sum(axis=(1, 2)) == 0).mean()),
+        "tiles_visited": float((floor > 0).mean()),
+        "busiest_tiles": float(busiest[: max(1, tiles * tiles // 100)].sum()),
+        "edge": float(1 - share[edge:-edge, edge:-edge].sum()) if total else 0.0,
+        "width": _extent(share.sum(axis=0)),
+        "height": _extent(share.sum(axis=1)),
+        "outside": outside_share,
+    }
+
+
+WORDS = {
+    "stops_per_interval": "stops an interval",
+    "empty_intervals": "share of intervals without a stop",
+    "tiles_visited": "share of the floor's tiles with a stop",
+    "busiest_tiles": "share of stops in the busiest hundredth of the floor",
+    "edge": "share of stops in the outer tenth of the floor",
+    "width": "share of the floor's width that stops span",
+    "height": "share of the floor's height that stops span",
+    "outside": "share of stops off the floor",
+}
+
+
+def cohort_statistics(samples: list[dict[str, float]]) -> dict[str, list[float]]:
+    """Least and greatest value of each feature over the training cohort."""
+    return {name: [min(s[name] for s in samples), max(s[name] for s in samples)] for name in WORDS}
+
+
+def unlike(found: Mapping[str, float], statistics: Mapping[str, list[float]]) -> list[str]:
+    """In words, what of a sample lies outside the training cohort's range widened by half its width on either side."""
+    lines = []
+    for name, words in WORDS.items():
+        low, high = statistics[name]
+        slack = MARGIN * (high - low) + 1e-9
+        if not low - slack <= found[name] <= high + slack:
+            lines.append(f"unlike the training cohort: {words} {found[name]:.3g}, there {low:.3g} to {high:.3g}")
+    return lines
+
+
+def _extent(marginal: NDArray[np.float64]) -> float:
+    """Share of an axis between the 1st and the 99th percentile of stops."""
+    total = marginal.sum()
+    if not total:
+        return 0.0
+    low, high = np.searchsorted(np.cumsum(marginal) / total, [0.01, 0.99])
+    return float((high - low + 1) / len(marginal))

@@ -1,0 +1,427 @@
+"""The command line: parse, call one function, show what it returns.
+
+Results go to stdout, everything else to stderr. What a user got wrong ends in one line a problem and exit code 2;
+a traceback is a bug. Modules are imported inside the commands, so that `--help` loads none of them.
+"""
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lmtcnn import SIMULATED
+from lmtcnn.errors import BatchError, LmtcnnError
+
+if TYPE_CHECKING:
+    from lmtcnn.params import Params
+
+DATA = Path("data")
+
+app = typer.Typer(
+    help="Stop maps of Live Mouse Tracker recordings, and a network that tells sex and age from them and shows why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cohort_app = typer.Typer(help="Who is who: write a manifest, or check it.", no_args_is_help=True)
+app.add_typer(cohort_app, name="cohort")
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.", show_default=True)]
+PARAMS = Path("params.yaml")
+
+
+def main() -> None:
+    """Run a command; a user's error becomes lines on stderr and exit code 2."""
+    _die_with_dvc()
+    signal.signal(signal.SIGTERM, _terminate)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lower())
+    logging.getLogger("lmtcnn").addHandler(handler)
+    logging.getLogger("lmtcnn").setLevel(logging.INFO)
+    try:
+        app()
+    except LmtcnnError as error:
+        for line in error.lines:
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Folder for the databases, the manifest and the truth.")] = DATA
+    / "simulate",
+    seed: Annotated[int | None, typer.Option(help="Instead of simulate.seed.", min=0)] = None,
+    cages: Annotated[int | None, typer.Option(help="Instead of simulate.cages.", min=1)] = None,
+    full_length: Annotated[
+        Path | None, typer.Option("--full-length", help="Write one recording of 72 real hours to this file instead.")
+    ] = None,
+    stops_only: Annotated[
+        bool, typer.Option("--stops-only", help="Write stop tables of full density instead of databases.")
+    ] = False,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Write a cohort of LMT databases with a known truth.
+
+    Example: lmtcnn simulate --seed 7 --cages 2 --out cohort7
+    """
+    from lmtcnn import simulate as module
+
+    params = _load(params_file).with_simulate(seed=seed, cages=cages)
+    with _stage("simulate"), _progress("simulate") as progress:
+        if full_length:
+            module.simulate_full_length(full_length, params, progress)
+        elif stops_only:
+            module.simulate_stops_only(DATA, params, progress)
+        else:
+            module.simulate(out, params, progress)
+
+
+@cohort_app.command("init")
+def cohort_init(
+    databases: Annotated[Path, typer.Argument(help="Folder of LMT databases.")],
+    manifest: Annotated[Path, typer.Option(help="Manifest to write.")] = DATA / "cohort.csv",
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Write a manifest to be filled in: a row for each animal of each database.
+
+    Example: lmtcnn cohort init data/raw
+    """
+    from lmtcnn import cohort
+
+    rows = cohort.init(databases, manifest, _load(params_file))
+    print(f"{manifest}: {len(rows)} animals. Next:")
+    print("  1. fill in its empty columns (cage: a name for the animals housed together)")
+    print(f"  2. in {params_file}: cohort.databases: {databases}, cohort.manifest: {manifest}")
+    print(f"  3. in {params_file}: under compressed:, the values for real recordings")
+    print("  4. lmtcnn cohort check && dvc repro")
+
+
+@cohort_app.command("check")
+def cohort_check(params_file: ParamsFile = PARAMS) -> None:
+    """Say everything wrong with the manifest and its databases at once.
+
+    Example: lmtcnn cohort check
+    """
+    from collections import Counter
+
+    from lmtcnn import cohort
+
+    found = cohort.check(_load(params_file))
+    counts = Counter(sample.class_name for sample in found.samples)
+    classes = ", ".join(f"{n} {name}" for name, n in counts.items())
+    print(
+        f"{len(found.recordings)} recordings, {len(found.samples)} samples ({classes}), {len(found.cages)} cages: fine"
+    )
+
+
+@app.command()
+def stops(
+    databases: Annotated[
+        list[Path] | None, typer.Argument(help="Databases or folders of them; without, the study's.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the stop tables.")] = DATA / "stops",
+    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Find where each mouse stopped: one Parquet a recording.
+
+    Example: lmtcnn stops recording.sqlite --out stops
+    """
+    from lmtcnn import cohort
+    from lmtcnn import stops as module
+
+    params = _load(params_file)
+    recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
+    with _stage("stops"), _progress("stops") as progress:
+        quality = module.stops(recordings, out, params, workers, progress)
+    _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
+
+
+@app.command()
+def histograms(params_file: ParamsFile = PARAMS) -> None:
+    """Count the stops in a grid for each interval: a stack of histograms for each sample.
+
+    Example: lmtcnn histograms
+    """
+    from lmtcnn import cohort
+    from lmtcnn import histograms as module
+
+    params = _load(params_file)
+    with _stage("histograms"):
+        index = module.histograms(cohort.load(params), DATA / "stops", DATA / "histograms", params)
+    settings = params.histograms
+    _say(f"{index.height} stacks of {settings.intervals} x {settings.tiles} x {settings.tiles}: {DATA / 'histograms'}")
+
+
+@app.command()
+def train(
+    fold: Annotated[str | None, typer.Option(help="Only the fold of this cage, into data/train/folds/.")] = None,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Train the network, one cage held out at a time, and once on all cages.
+
+    Example: lmtcnn train --fold cage01
+    """
+    from lmtcnn import tracking
+    from lmtcnn import train as module
+
+    params = _load(params_file)
+    started_s = time.time()
+    with _stage("train"):
+        with _progress("train") as progress:
+            summary = module.train(DATA, params, fold, progress)
+        if not fold:
+            with tracking.repairable():
+                tracking.log_train(DATA, params, started_s)
+    folds = 1 if fold else len(summary["folds"])
+    _say(f"{folds} folds x {len(summary['seeds'])} seeds on {summary['n_samples']} samples: {DATA / 'train'}")
+
+
+@app.command()
+def evaluate(params_file: ParamsFile = PARAMS) -> None:
+    """Score the held-out predictions beside the baselines and the paper.
+
+    Example: lmtcnn evaluate
+    """
+    from lmtcnn import evaluate as module
+    from lmtcnn import tracking
+
+    params = _load(params_file)
+    with _stage("evaluate"):
+        metrics = module.evaluate(DATA, params)
+        with tracking.repairable():
+            tracking.log_evaluate(DATA, params)
+    _show_metrics(metrics, params)
+
+
+@app.command()
+def explain(params_file: ParamsFile = PARAMS) -> None:
+    """Show which places speak for a class: mean activation maps of every channel.
+
+    Example: lmtcnn explain
+    """
+    from lmtcnn import explain as module
+    from lmtcnn import tracking
+
+    params = _load(params_file)
+    with _stage("explain"):
+        module.explain(DATA, params)
+        with tracking.repairable():
+            tracking.log_explain(DATA, params)
+    _say(f"activation maps: {DATA / 'explain'}")
+
+
+@app.command()
+def register(
+    promote: Annotated[str | None, typer.Option(help="Make this registered version the champion, by hand.")] = None,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Bundle the networks that see all cages, and register them as champion or challenger.
+
+    Example: lmtcnn register --promote 3
+    """
+    from lmtcnn import register as module
+
+    if promote:
+        print(module.promote(promote))
+        return
+    with _stage("register"):
+        registration = module.register(DATA, _load(params_file))
+    _say(registration.line)
+
+
+@app.command()
+def report(params_file: ParamsFile = PARAMS) -> None:
+    """Write the study's page: data/report/index.html.
+
+    Example: lmtcnn report
+    """
+    from lmtcnn import report as module
+
+    with _stage("report"):
+        page = module.report(DATA, _load(params_file))
+    _say(str(page))
+
+
+@app.command()
+def track(
+    compare: Annotated[
+        int, typer.Option(help="Only print the address that compares this many of the last trainings.", min=0)
+    ] = 0,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Log the study's files to MLflow again where its store was lost, and register its model.
+
+    Example: lmtcnn track --compare 2
+    """
+    from lmtcnn import register as registry
+    from lmtcnn import tracking
+
+    if compare:
+        print(tracking.compare_url(tracking.latest_parents(compare)))
+        return
+    with _stage("track"):
+        for line in registry.track(DATA, _load(params_file)):
+            _say(line)
+
+
+@app.command()
+def predict(
+    databases: Annotated[list[Path], typer.Argument(help="Databases, or folders of them.")],
+    cohort: Annotated[
+        Path | None, typer.Option(help="Manifest of a labelled cohort: score it, as an MLflow run of its own.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="models:/lmtcnn@champion, models:/lmtcnn/3 or a bundle's folder.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the table as .csv, .parquet or .json.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    force: Annotated[bool, typer.Option(help="Answer for recordings of another length too.")] = False,
+    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+) -> None:
+    """Tell the class of every animal in new recordings.
+
+    Example: lmtcnn predict cohort.sqlite --out predictions.csv
+    """
+    from lmtcnn import bundle, register, tracking
+    from lmtcnn import cohort as cohorts
+    from lmtcnn import predict as module
+
+    if out:
+        module.check_out(out)
+    started_s = time.time()
+    source = register.resolve(model)
+    served = bundle.read(source.folder)
+    if cohort:
+        known = module.labelled(cohort, databases, served)
+        recordings = list(known.recordings)
+    else:
+        recordings = cohorts.unlisted(databases, served.definitions)
+    with _progress("predict") as progress:
+        predictions, failed = module.predict(recordings, served, force=force, workers=workers, progress=progress)
+    if out:
+        module.save(predictions, served.classes, out)
+    if as_json:
+        print(module.to_json(predictions), end="")
+    else:
+        _show_predictions(predictions, served.classes)
+    if cohort and predictions:
+        score = module.score(predictions, known, served)
+        tags = {"lmtcnn.simulated": str(score.simulated).lower(), "lmtcnn.model": source.uri}
+        with tracking.repairable():
+            tracking.log_cohort(cohort.stem, score.metrics, score.table, served.classes, tags, started_s)
+        if not as_json:
+            _show_score(score, served.classes)
+    if failed:
+        raise BatchError(failed)
+
+
+def _load(path: Path) -> "Params":
+    from lmtcnn import params
+
+    return params.load(path)
+
+
+@contextlib.contextmanager
+def _stage(name: str) -> Iterator[None]:
+    """Hold the lock on a stage's folder, so that an orphan of a killed pipeline is no second writer."""
+    from lmtcnn.files import locked
+
+    with locked(DATA / f".{name}.lock"):
+        yield
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, silent where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show_predictions(predictions: list[Any], classes: tuple[str, ...]) -> None:
+    from rich.table import Table
+
+    table = Table("recording", "animal", "RFID", "class", "p", *(f"p({name})" for name in classes), "agreement")
+    for p in predictions:
+        numbers = [f"{p.probability:.2f}", *(f"{p.probabilities[name]:.2f}" for name in classes), f"{p.agreement:.0%}"]
+        table.add_row(p.recording, str(p.animal_id), p.rfid or "", p.predicted, *numbers)
+    _console().print(table)
+    told: dict[str, list[str]] = {}
+    for p in predictions:
+        for line in p.warnings:
+            told.setdefault(line, []).append(f"{p.recording}/{p.animal_id}")
+    for line, whom in told.items():
+        who = "all" if len(whom) == len(predictions) else ", ".join(whom)
+        print(f"warning: {who}: {line}", file=sys.stderr)
+
+
+def _show_score(score: Any, classes: tuple[str, ...]) -> None:
+    from rich.table import Table
+
+    table = Table("true \\ predicted", *classes, "recall")
+    for name, row in zip(classes, score.confusion, strict=True):
+        recall = score.metrics.get(f"recall_{name}")
+        table.add_row(name, *(str(n) for n in row), "" if recall is None else f"{recall:.2f}")
+    _console().print(table)
+    line = f"accuracy {score.metrics['ensemble_accuracy']:.3f} on {score.table.height} samples"
+    print(f"{line}; {SIMULATED}" if score.simulated else line)
+
+
+def _show_metrics(metrics: dict[str, Any], params: "Params") -> None:
+    from rich.table import Table
+
+    from lmtcnn.metrics import compare
+
+    title = SIMULATED if metrics["simulated"] else None
+    table = Table("held-out cages", "here", "paper", title=title)
+    for name, ours, paper in compare(metrics, params.classes):
+        table.add_row(name, *("" if value is None else f"{value:.3f}" for value in (ours, paper)))
+    _console().print(table)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+class _Lower(logging.Formatter):
+    """`warning: ...`, as other programs of the shell say it; plain news without a word before it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return prefix + record.getMessage()
+
+
+def _terminate(number: int, _frame: object) -> None:
+    """SIGTERM as an exception, so that temporary files are removed and runs are closed."""
+    raise SystemExit(128 + number)
+
+
+def _die_with_dvc() -> None:
+    """A stage ends with the DVC process that started it (Linux), else the next repro would meet a second writer."""
+    if os.environ.get("DVC_STAGE") and sys.platform == "linux":
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

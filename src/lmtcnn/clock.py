@@ -1,0 +1,202 @@
+"""FRAME rows: which frames belong together, and what time it was.
+
+A recording is cut into segments at paused frames and where the clock steps by more than a second; filling, speeds
+and stops stay inside a segment. Everything downstream addresses frames by their index in the `Layout`, the
+segments laid end to end, so that a pause of a day costs nothing and a frame number of 10**12 cannot either.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import product
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmtcnn.errors import DatabaseError, problem
+from lmtcnn.params import HistogramsParams, StopsParams
+
+log = logging.getLogger("lmtcnn")
+
+MAX_STEP_MS = 1000
+"""A longer step of TIMESTAMP between consecutive FRAME rows ends a segment."""
+
+MAX_RATE_ERROR = 0.02
+"""A measured frame rate further off `fps` than this is warned of."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The FRAME table: frame numbers (ascending), epoch milliseconds and paused flags, each (F,)."""
+
+    frames: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+    paused: NDArray[np.bool_]
+
+    @property
+    def first_unpaused(self) -> int:
+        """Row of the first unpaused frame; the recording's time runs from there."""
+        return int(np.argmin(self.paused))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a recording's time starts: the first unpaused frame of its first file, frames already shifted."""
+
+    frame: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Segments laid end to end: segment i holds frames starts[i]..ends[i] at indices offsets[i]..offsets[i+1]-1."""
+
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+
+    @property
+    def size(self) -> int:
+        """Frames in all segments."""
+        return int(self.offsets[-1])
+
+    def locate(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index of each frame in the layout, -1 where it lies in no segment."""
+        segment = np.searchsorted(self.starts, frames, side="right") - 1
+        inside = (segment >= 0) & (frames <= self.ends[segment])
+        return np.where(inside, self.offsets[segment] + frames - self.starts[segment], -1)
+
+    def frame(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Frame number at each index."""
+        segment = self.segment(indices)
+        return self.starts[segment] + indices - self.offsets[segment]
+
+    def segment(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Segment of each index."""
+        return np.searchsorted(self.offsets, indices, side="right") - 1
+
+
+def check(clock: Clock, path: Path, params: StopsParams) -> int:
+    """Check that time runs forward; return the number of small steps back, which are warned of.
+
+    Raises DatabaseError that names the frame where the clock goes back by more than `max_clock_back_ms`, unless
+    the frame number is the clock.
+    """
+    if clock.paused.all():
+        raise DatabaseError(
+            problem(path, "an unpaused frame in FRAME", f"{len(clock.frames)} paused ones", "leave the file out")
+        )
+    steps = np.diff(clock.timestamps_ms)
+    back = np.flatnonzero(steps < 0)
+    if back.size:
+        worst = int(back[np.argmin(steps[back])])
+        frame, by = int(clock.frames[worst + 1]), int(-steps[worst])
+        if by > params.max_clock_back_ms and params.clock == "timestamp":
+            raise DatabaseError(
+                problem(
+                    f"{path}: FRAME {frame}",
+                    f"a TIMESTAMP that goes back by {params.max_clock_back_ms} ms at most",
+                    f"{by} ms",
+                    "set stops.clock to frame to count time by frames, or leave the file out",
+                )
+            )
+        log.warning(
+            "%s: FRAME %d: TIMESTAMP goes back by %d ms (%d steps back in all)", path.name, frame, by, back.size
+        )
+    return int(back.size)
+
+
+def lay_out(clock: Clock, path: Path) -> Layout:
+    """Cut a recording into segments.
+
+    A segment is a maximal run of unpaused FRAME rows without a step of TIMESTAMP of more than 1 s between
+    neighbours; frames without a row lie inside it. Raises DatabaseError where frame numbers jump without time.
+    """
+    steps_ms = np.diff(clock.timestamps_ms)
+    cut = (steps_ms > MAX_STEP_MS) | clock.paused[1:] | clock.paused[:-1]
+    first = np.flatnonzero(np.concatenate(([True], cut)) & ~clock.paused)
+    last = np.flatnonzero(np.concatenate((cut, [True])) & ~clock.paused)
+    starts, ends = clock.frames[first], clock.frames[last]
+    lengths = ends - starts + 1
+    rows = int(np.count_nonzero(~clock.paused))
+    if lengths.sum(dtype=np.float64) > 20 * rows + 100_000:  # in floats: damaged frame numbers must not wrap around
+        worst = int(np.argmax(lengths))
+        raise DatabaseError(
+            problem(
+                f"{path}: FRAME",
+                f"frame numbers that go with the {rows} rows",
+                f"{int(starts[worst])} to {int(ends[worst])} within a second's steps",
+                "the table is damaged: leave the file out",
+            )
+        )
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    return Layout(starts, ends, offsets)
+
+
+def measured_fps(clock: Clock, layout: Layout) -> float:
+    """Frames a second by TIMESTAMP, over the segments; nan where no time passes."""
+    first, last = (np.searchsorted(clock.frames, frames) for frames in (layout.starts, layout.ends))
+    total = float((clock.timestamps_ms[last] - clock.timestamps_ms[first]).sum())
+    return float((layout.ends - layout.starts).sum()) / total * 1000 if total > 0 else float("nan")
+
+
+def warn_of_rate(fps: float, path: Path, params: StopsParams) -> None:
+    """Warn where the measured rate is off the expected one by more than 2 %."""
+    if abs(fps / params.fps - 1) > MAX_RATE_ERROR:
+        log.warning("%s: %.2f frames/s measured by TIMESTAMP, stops.fps is %g", path.name, fps, params.fps)
+
+
+def seconds(
+    clock: Clock, frames: NDArray[np.int64], origin: Origin, shift: int, params: StopsParams
+) -> NDArray[np.float64]:
+    """Time of frames (file's own numbers) since the recording's origin, in s.
+
+    By TIMESTAMP, interpolated where a frame has no FRAME row; or (frame + shift - origin) / fps with `clock: frame`.
+    """
+    if params.clock == "frame":
+        return (frames + shift - origin.frame) / params.fps
+    since_ms = (clock.timestamps_ms - origin.timestamp_ms).astype(np.float64)
+    first = clock.frames[0]  # taken off before the numbers become floats, which are not exact beyond 2**53
+    return np.asarray(np.interp(frames - first, clock.frames - first, since_ms) / 1000.0)
+
+
+def align_offset_s(start_ms: int, params: HistogramsParams, timezone: str | None = None) -> float:
+    """Seconds by which interval 0 begins before the recording.
+
+    0 with `align: start`; else the time since the last HH:MM of the wall clock at or before the recording's start.
+    """
+    if params.align == "start":
+        return 0.0
+    zone = ZoneInfo(timezone or params.timezone)
+    begin = datetime.fromtimestamp(start_ms / 1000, zone)
+    hours, minutes = (int(part) for part in params.align.split(":"))
+    passed = []
+    for day, fold in product(range(3), (0, 1)):  # a wall clock shows a time twice, or never, on the days it is changed
+        wall = (begin - timedelta(days=day)).replace(hour=hours, minute=minutes, second=0, microsecond=0, fold=fold)
+        shown = datetime.fromtimestamp(wall.timestamp(), zone)
+        if shown.replace(fold=fold) == wall and wall.timestamp() <= begin.timestamp():
+            passed.append(begin.timestamp() - wall.timestamp())
+    return min(passed)
+
+
+def intervals(start_s: NDArray[np.float64], offset_s: float, interval_s: float) -> NDArray[np.int64]:
+    """Interval of each time: floor((start_s + offset_s) / interval_s).
+
+    The clock may step back by a fraction of a second just after the start: what comes before it is of interval 0.
+    """
+    return np.maximum(np.floor((start_s + offset_s) / interval_s), 0).astype(np.int64)
+
+
+def interval_edges(
+    layout: Layout, times_s: NDArray[np.float64], offset_s: float, interval_s: float
+) -> tuple[NDArray[np.int64], list[int]]:
+    """The intervals that hold a frame, and the layout index at which each begins, with the layout's size last.
+
+    `times_s` are those of the layout's frames. Counted on the running maximum of time, so that a small step back
+    moves no frame into an earlier interval.
+    """
+    index = intervals(np.maximum.accumulate(times_s), offset_s, interval_s)
+    begins = np.flatnonzero(np.diff(index, prepend=-1))
+    return index[begins], [*begins.tolist(), layout.size]

@@ -1,0 +1,312 @@
+"""Who is who: the manifest, its classes, and how it fits the databases.
+
+RFIDs are text. They are matched exactly, then without leading zeros where that is unique (spreadsheets drop them),
+with a warning; whatever else does not match is refused by name. All problems of a manifest are told at once.
+"""
+
+import csv
+import io
+import logging
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lmtcnn import lmt
+from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, OutputError, ParamsError, problem
+from lmtcnn.files import write_text
+from lmtcnn.params import Arena, Definitions, HistogramsParams, Params, dump, parse_section
+
+log = logging.getLogger("lmtcnn")
+
+REQUIRED = ("recording", "rfid", "cage")
+ARENA_COLUMNS = tuple(f"arena_{name}" for name in Arena.model_fields)
+RECORDING_COLUMNS = ("cage", "files", "timezone", "night", *ARENA_COLUMNS)
+"""Columns that must say the same in every row of a recording."""
+
+_SCIENTIFIC = re.compile(r"\d+([.,]\d+)?[eE]\+?\d+")
+_NAME = re.compile(r"[^/\\\x00-\x1f]+")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One animal in one recording."""
+
+    recording: str
+    rfid: str
+    cage: str
+    labels: Mapping[str, str]
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One experiment: its files, its floor, and its animals by RFID (None: whoever is in the database)."""
+
+    name: str
+    files: tuple[Path, ...]
+    arena: Arena
+    timezone: str | None = None
+    samples: Mapping[str, Sample] | None = None
+
+    def match(self, database: lmt.Database) -> dict[int, str | None]:
+        """ANIMAL.ID -> RFID, for the animals that count.
+
+        Without a manifest every animal does. Raises CohortError that names RFIDs of the manifest that are not in
+        the database or are there twice; animals that the manifest does not know are left out with a warning.
+        """
+        doubled = [rfid for rfid, n in Counter(a.rfid for a in database.animals if a.rfid).items() if n > 1]
+        where = f"{database.path}: ANIMAL"
+        wanted = None if self.samples is None else list(self.samples)
+        if hit := [rfid for rfid in doubled if wanted is None or rfid in wanted]:
+            once = "each RFID once"
+            raise CohortError([problem(where, once, f"{rfid} twice", "correct a copy of the file") for rfid in hit])
+        if wanted is None:
+            return {animal.id: animal.rfid for animal in database.animals}
+        chosen = _match(wanted, database, where)
+        if strangers := [str(a.rfid or f"animal {a.id}") for a in database.animals if a.id not in chosen]:
+            log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
+        return chosen
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A study's recordings and samples, in order of recording and RFID."""
+
+    recordings: tuple[Recording, ...]
+    samples: tuple[Sample, ...]
+
+    @property
+    def cages(self) -> tuple[str, ...]:
+        """Cages, sorted."""
+        return tuple(sorted({sample.cage for sample in self.samples}))
+
+
+def load(params: Params) -> Cohort:
+    """The cohort that params.yaml names; see `read`."""
+    return read(Path(params.cohort.manifest), Path(params.cohort.databases), params)
+
+
+def read(manifest: Path, databases: Path, params: Definitions) -> Cohort:
+    """Read a manifest (CSV or TSV; commas, semicolons or tabs; BOM and CRLF accepted).
+
+    Raises CohortError with one line a problem.
+    """
+    rows = _rows(manifest, params)
+    problems: list[str] = []
+    samples: list[Sample] = []
+    groups: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for number, row in rows:
+        if _excluded(row):
+            continue
+        faults, sample = _sample(f"{manifest}: row {number}", row, params)
+        problems += faults
+        if row["recording"]:
+            groups[row["recording"]].append(row)
+        if sample:
+            samples.append(sample)
+    if not groups and not problems:
+        problems.append(problem(manifest, "a row for each sample", "none", "fill the manifest"))
+    problems += _doubled(manifest, samples)
+    recordings = []
+    for name, members in sorted(groups.items()):
+        by_rfid = {s.rfid: s for s in samples if s.recording == name}
+        faults, recording = _recording(manifest, name, members, databases, params, by_rfid)
+        problems += faults
+        recordings.append(recording)
+    if problems:
+        raise CohortError(problems)
+    ordered = sorted(samples, key=lambda s: (s.recording, s.rfid))
+    return Cohort(tuple(r for r in recordings if r), tuple(ordered))
+
+
+def unlisted(paths: Iterable[Path], params: Definitions) -> list[Recording]:
+    """Recordings without a manifest: named by the file's stem, every animal counts; two stems alike are an error."""
+    files = lmt.find(paths)
+    doubled = [stem for stem, n in Counter(path.stem for path in files).items() if n > 1]
+    if doubled:
+        raise CohortError(
+            [
+                problem(stem, "one database of this name", ", ".join(str(p) for p in files if p.stem == stem), "rename")
+                for stem in doubled
+            ]
+        )
+    return [Recording(path.stem, (path,), params.stops.arena) for path in files]
+
+
+def check(params: Params) -> Cohort:
+    """The manifest against its databases: everything wrong with both, at once, as a BatchError."""
+    cohort = load(params)
+    failed: list[LmtcnnError] = []
+    for recording in cohort.recordings:
+        for path in recording.files:
+            try:
+                recording.match(lmt.open_database(path))
+            except (DatabaseError, CohortError) as error:
+                failed.append(error)
+    if failed:
+        raise BatchError(failed)
+    return cohort
+
+
+def init(databases: Path, manifest: Path, params: Definitions) -> list[dict[str, str]]:
+    """Write a manifest to be filled in: a row for each animal of each database, labels where ANIMAL has them.
+
+    An existing manifest is never replaced. Databases that cannot be read are told as BatchError, after the others;
+    where none can, nothing is written.
+    """
+    if manifest.exists():
+        raise OutputError(problem(manifest, "no file yet", "one", "edit it, or move it away"))
+    rows, failed = [], []
+    folder = databases if databases.is_dir() else databases.parent
+    for path in lmt.find([databases]):
+        try:
+            animals = lmt.open_database(path).animals
+        except DatabaseError as error:
+            failed.append(error)
+            continue
+        relative = path.relative_to(folder).as_posix()
+        files = "" if relative == f"{path.stem}.sqlite" else relative
+        for animal in animals:
+            labels = {label: str(animal.columns.get(label.upper()) or "") for label in params.labels}
+            rows.append({"recording": path.stem, "rfid": animal.rfid or "", "cage": "", **labels, "files": files})
+    if not rows:
+        raise BatchError(failed)
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [*REQUIRED, *params.labels, "files"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(manifest, stream.getvalue())
+    if failed:
+        raise BatchError(failed)
+    return rows
+
+
+def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]]]:
+    """(line number, row) of the manifest, after the checks on the file as a whole."""
+    do = "name one in cohort.manifest, or write one with `lmtcnn cohort init`"
+    try:
+        text = manifest.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise CohortError(problem(manifest, "a manifest", "no file", do)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CohortError(problem(manifest, "a table in UTF-8", str(error), "save it as CSV UTF-8")) from error
+    head = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=head.count)
+    try:
+        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise CohortError(problem(manifest, "a table", str(error), "check its quotes")) from error
+    if not table:
+        raise CohortError(problem(manifest, "a header", "an empty file", "fill the manifest"))
+    header = [name.strip() for name in table[0]]
+    lacking = [name for name in (*REQUIRED, *params.labels) if name not in header]
+    if lacking:
+        known = ", ".join(header) or "an empty line"
+        raise CohortError(problem(manifest, f"the columns {', '.join(lacking)}", known, "add them to the header"))
+    rows = []
+    for number, cells in enumerate(table[1:], start=2):
+        if any(cell.strip() for cell in cells):
+            padded = [*cells, *[""] * (len(header) - len(cells))]
+            rows.append((number, dict(zip(header, (cell.strip() for cell in padded), strict=False))))
+    return rows
+
+
+def _excluded(row: Mapping[str, str]) -> bool:
+    return row.get("exclude", "").lower() not in ("", "0", "no", "false", "n")
+
+
+def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[list[str], Sample | None]:
+    faults = [problem(where, f"a value in {name}", "none", "fill it in") for name in REQUIRED if not row[name]]
+    if row["recording"] and not (_NAME.fullmatch(row["recording"]) and row["recording"].strip(".")):
+        faults.append(problem(where, "a recording's name without a path", row["recording"], "rename the recording"))
+    if _SCIENTIFIC.fullmatch(row["rfid"]):
+        do = "format the column as text and enter it again"
+        faults.append(problem(where, "an RFID as text", f"{row['rfid']}, a spreadsheet's number", do))
+    fitting = [
+        name for name, labels in params.classes.items() if all(row[column] == value for column, value in labels.items())
+    ]
+    found = ", ".join(f"{column} {row[column] or '(empty)'}" for column in params.labels)
+    if len(fitting) != 1:
+        expected = "a class of params.yaml" if not fitting else "one class"
+        found = found if not fitting else f"{found}, which is {' and '.join(fitting)}"
+        faults.append(problem(where, expected, found, "correct the labels, or `classes` in params.yaml"))
+    if faults:
+        return faults, None
+    labels = {column: row[column] for column in params.labels}
+    return [], Sample(row["recording"], row["rfid"], row["cage"], labels, fitting[0])
+
+
+def _doubled(manifest: Path, samples: Sequence[Sample]) -> Iterator[str]:
+    for (recording, rfid), n in Counter((s.recording, s.rfid) for s in samples).items():
+        if n > 1:
+            yield problem(f"{manifest}: {recording}", f"RFID {rfid} once", f"{n} rows", "remove the others")
+    cages: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        cages[sample.rfid].add(sample.cage)
+    for rfid, found in cages.items():
+        if len(found) > 1:
+            both = ", ".join(sorted(found))
+            do = "an animal in two cages would be trained on and tested: give them one cage name"
+            yield problem(f"{manifest}: RFID {rfid}", "one cage", both, do)
+
+
+def _recording(
+    manifest: Path,
+    name: str,
+    rows: Sequence[Mapping[str, str]],
+    databases: Path,
+    params: Definitions,
+    samples: Mapping[str, Sample],
+) -> tuple[list[str], Recording | None]:
+    where = f"{manifest}: {name}"
+    faults = []
+    for column in RECORDING_COLUMNS:
+        if len(values := {row.get(column, "") for row in rows}) > 1:
+            found = ", ".join(sorted(value or "(empty)" for value in values))
+            faults.append(problem(where, f"one value in {column}", found, "say the same in every row"))
+    row = rows[0]
+    files = tuple(databases / part.strip() for part in (row.get("files") or f"{name}.sqlite").split(";"))
+    for path in files:
+        if not path.is_file():
+            faults.append(problem(where, f"the database {path}", "no file", "check cohort.databases and files"))
+    settings: dict[str, Any] = dump(params.stops.arena)
+    timezone = row.get("timezone") or None
+    try:
+        for column, key in zip(ARENA_COLUMNS, Arena.model_fields, strict=True):
+            if text := row.get(column, ""):
+                settings[key] = _number(text)
+        arena = parse_section(Arena, settings, where)
+        if timezone:
+            parse_section(HistogramsParams, {**dump(params.histograms), "timezone": timezone}, where)
+    except ParamsError as error:
+        return faults + list(error.lines), None
+    return faults, Recording(name, files, arena, timezone, samples)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _match(wanted: Sequence[str], database: lmt.Database, where: str) -> dict[int, str | None]:
+    exact = {animal.rfid: animal.id for animal in database.animals if animal.rfid}
+    chosen: dict[int, str | None] = {exact[rfid]: rfid for rfid in wanted if rfid in exact}
+    lost = []
+    for rfid in (rfid for rfid in wanted if rfid not in exact):
+        alike = [
+            a for a in database.animals if a.rfid and a.id not in chosen and a.rfid.lstrip("0") == rfid.lstrip("0")
+        ]
+        if len(alike) == 1:
+            log.warning("%s: RFID %s taken for %s of the manifest", database.path.name, alike[0].rfid, rfid)
+            chosen[alike[0].id] = rfid
+        else:
+            known = ", ".join(animal.rfid or "(none)" for animal in database.animals)
+            lost.append(problem(where, f"RFID {rfid} of the manifest", known, "correct the manifest"))
+    if lost:
+        raise CohortError(lost)
+    return chosen

@@ -1,0 +1,67 @@
+"""What can go wrong because of what a user gave us.
+
+LmtcnnError
+├── ParamsError      params.yaml: unknown or missing key, wrong type, out of range
+├── DatabaseError    one LMT database: missing, not SQLite, not LMT, damaged, in use
+├── CohortError      the manifest, or the manifest against the databases
+├── DataError        a stage's folder: missing, incomplete, made by other parameters
+├── ModelError       a bundle or a registered model: none, damaged, does not fit
+├── OutputError      a place that cannot be written
+└── BatchError       several of the above, after the rest of the batch was done
+
+A message is one line a problem: *where: expected ..., found ...; what to do*. The command line prints the
+lines and ends with exit code 2; anything that is not an LmtcnnError is a bug and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+
+
+class LmtcnnError(Exception):
+    """One or more problems, each told in one line."""
+
+    def __init__(self, lines: str | Iterable[str]) -> None:
+        self.lines = (lines,) if isinstance(lines, str) else tuple(lines)
+        super().__init__("\n".join(self.lines))
+
+    def __reduce__(self) -> tuple[type["LmtcnnError"], tuple[tuple[str, ...]]]:
+        """Pickle by the lines, so that an error crosses from a worker process whole."""
+        return type(self), (self.lines,)
+
+
+class ParamsError(LmtcnnError):
+    """A parameter file that cannot be used."""
+
+
+class DatabaseError(LmtcnnError):
+    """A database that cannot be read as an LMT recording."""
+
+
+class CohortError(LmtcnnError):
+    """A manifest that does not say who is who."""
+
+
+class DataError(LmtcnnError):
+    """A stage's folder that is missing, incomplete or does not fit."""
+
+
+class ModelError(LmtcnnError):
+    """A model that is missing, damaged or does not fit the data."""
+
+
+class OutputError(LmtcnnError):
+    """A place that cannot be written."""
+
+
+class BatchError(LmtcnnError):
+    """The failures of a batch whose other members were finished."""
+
+    def __init__(self, errors: Iterable[LmtcnnError | str]) -> None:
+        lines: list[str] = []
+        for error in errors:
+            lines.extend((error,) if isinstance(error, str) else error.lines)
+        super().__init__(lines)
+
+
+def problem(where: object, expected: str, found: str, do: str) -> str:
+    """The one form of a message: *where: expected ..., found ...; what to do*."""
+    return f"{where}: expected {expected}, found {found}; {do}"

@@ -1,0 +1,154 @@
+"""How well cages that were never seen are labelled: figures of merit, the confusion matrix, the baselines."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+from lmtcnn import SIMULATED, baselines, figures, histograms
+from lmtcnn.errors import DataError, problem
+from lmtcnn.files import atomic, ensure_folder, read_json, write_json
+from lmtcnn.metrics import codes_of, recalls, score
+from lmtcnn.model import prepare
+from lmtcnn.params import Params
+from lmtcnn.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
+from lmtcnn.train import check_made
+
+
+def evaluate(data: Path, params: Params) -> dict[str, Any]:
+    """The stage: metrics.json, confusion.csv, folds.csv, curves.csv, baselines.csv and two figures; returns metrics.
+
+    Reads data/histograms and data/train, or, where a full training is missing, data/train/folds/<cage>/ of every cage.
+    Raises DataError that names the cages without predictions, and where the training had other parameters.
+    """
+    made = read_json(data / "histograms" / "histograms.json", "the histograms", "run `lmtcnn histograms` first")
+    stacks, index = histograms.load(data / "histograms", params)
+    predictions, history = read_training(data / "train", index, params)
+    classes = tuple(params.classes)
+    ensemble = average(predictions, index, classes)
+    baseline = baselines.fit_predict(
+        prepare(stacks, params.train.transform).numpy(),
+        index["class"].to_list(),
+        index["cage"].to_list(),
+        params.evaluate,
+    )
+    actual = index["class"].to_list()
+    metrics = {
+        "accuracy": float((predictions["class"] == predictions["predicted"]).mean()),  # type: ignore[arg-type]
+        **score(actual, ensemble, classes, params.classes),
+        **_baseline_metrics(actual, baseline, classes),
+        "n_samples": index.height,
+        "simulated": bool(made["simulated"]),
+    }
+    folder = ensure_folder(data / "evaluate")
+    predicted = pl.Series("predicted", [classes[i] for i in ensemble.argmax(axis=1)], dtype=pl.String)
+    confusion = index.select(pl.col("class").alias("actual")).with_columns(predicted).select(CONFUSION_COLUMNS)
+    curves = mean_curves(history)
+    _write_csv(confusion, folder / "confusion.csv")
+    _write_csv(fold_accuracies(predictions, index, predicted), folder / "folds.csv")
+    _write_csv(curves, folder / "curves.csv")
+    labels = index.select("recording", "animal_id", "class").with_columns(
+        **{k: pl.Series(v) for k, v in baseline.items()}
+    )
+    _write_csv(labels, folder / "baselines.csv")
+    _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=bool(made["simulated"]))
+    write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def read_training(folder: Path, index: pl.DataFrame, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Out-of-fold predictions and history of a complete training, from data/train or from its single folds.
+
+    Raises DataError where a sample lacks a seed's prediction (naming its cage), where a training had other classes or
+    parameters, or was of other samples.
+    """
+    whole = folder / "predictions.parquet"
+    parts = [folder] if whole.exists() else sorted(p.parent for p in folder.glob("folds/*/predictions.parquet"))
+    if not parts:
+        raise DataError(problem(whole, "the out-of-fold predictions", "no file", "run `lmtcnn train` first"))
+    for part in parts:
+        check_made(part, params)
+    table = predictions_table(tuple(params.classes))
+    predictions = pl.concat([table.read(part / "predictions.parquet") for part in parts])
+    _check_complete(folder, predictions, index, params)
+    return predictions, pl.concat([HISTORY.read(part / "history.parquet") for part in parts])
+
+
+def average(predictions: pl.DataFrame, index: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
+    """Softmax averaged over seeds, (samples, classes), in the order of `index`."""
+    columns = [f"p_{name}" for name in classes]
+    keys = ["recording", "animal_id"]
+    ordered = predictions.sort("seed")  # so that the sum has one order
+    means = ordered.group_by(keys, maintain_order=True).agg(pl.col(columns).mean())
+    return index.select(keys).join(means, on=keys, how="left", maintain_order="left").select(columns).to_numpy()
+
+
+def fold_accuracies(predictions: pl.DataFrame, index: pl.DataFrame, predicted: pl.Series) -> pl.DataFrame:
+    """fold, n, accuracy (mean over seeds), ensemble_accuracy: a row for each held-out cage, sorted by name."""
+    hit = (pl.col("class") == pl.col("predicted")).mean()
+    single = predictions.group_by(pl.col("fold")).agg(accuracy=hit)
+    ensemble = index.with_columns(predicted).group_by(pl.col("cage").alias("fold"))
+    rows = ensemble.agg(n=pl.len().cast(pl.Int64), ensemble_accuracy=hit).join(single, on="fold").sort("fold")
+    return rows.select("fold", "n", "accuracy", "ensemble_accuracy")
+
+
+def mean_curves(history: pl.DataFrame) -> pl.DataFrame:
+    """Loss and accuracy at each epoch, mean and sd over all networks with a held-out cage; the sd of one is null."""
+    quantities = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+    held_out = history.filter(pl.col("test_loss").is_not_null()).sort("epoch", "seed", "fold")
+    by_epoch = held_out.group_by("epoch", maintain_order=True)
+    means = [pl.col(name).mean() for name in quantities]
+    return by_epoch.agg(*means, *(pl.col(name).std().alias(f"{name}_sd") for name in quantities))
+
+
+def confusion_counts(confusion: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Table 1 of confusion.csv, (classes, classes): rows true, columns predicted."""
+    codes = [codes_of(confusion[column].to_list(), classes) for column in CONFUSION_COLUMNS]
+    return np.asarray(sk.confusion_matrix(*codes, labels=range(len(classes))), dtype=np.int64)
+
+
+def _baseline_metrics(
+    actual: Sequence[str], baseline: Mapping[str, NDArray[np.str_]], classes: Sequence[str]
+) -> dict[str, float]:
+    codes = codes_of(actual, classes)
+    found: dict[str, float] = {}
+    for name, labels in baseline.items():
+        guesses = codes_of(labels.tolist(), classes)
+        found[f"{name}_accuracy"] = float((codes == guesses).mean())
+        found.update({f"{name}_{key}": value for key, value in recalls(codes, guesses, classes).items()})
+    return found
+
+
+def _check_complete(folder: Path, predictions: pl.DataFrame, index: pl.DataFrame, params: Params) -> None:
+    keys = ["recording", "animal_id", "rfid", "cage", "class"]
+    wanted = index.select(keys).join(pl.DataFrame({"seed": list(params.train.seeds)}), how="cross")
+    seeds = ", ".join(map(str, params.train.seeds))
+    missing = wanted.join(predictions, on=[*keys, "seed"], how="anti")
+    if missing.height:
+        cages = ", ".join(missing["cage"].unique().sort())
+        do = "run `lmtcnn train`, or `lmtcnn train --fold CAGE` for each of them"
+        raise DataError(problem(folder, f"predictions of every sample by seeds {seeds}", f"none for cages {cages}", do))
+    if predictions.height != wanted.height:
+        expected = f"{wanted.height} predictions, one for each sample and seed"
+        raise DataError(problem(folder, expected, str(predictions.height), "run `lmtcnn train` again"))
+
+
+def _draw(
+    folder: Path, confusion: pl.DataFrame, curves: pl.DataFrame, *, params: Params, cages: int, simulated: bool
+) -> None:
+    classes, mark = tuple(params.classes), f"{SIMULATED}. " if simulated else ""
+    networks = f"{len(params.train.seeds)} networks" if len(params.train.seeds) > 1 else "one network"
+    counts = confusion_counts(confusion, classes)
+    note = f"{mark}{confusion.height} samples, each labelled by {networks} that never saw its cage."
+    figures.save(figures.confusion_matrix(counts, classes, "Held-out cages", note), folder / "confusion.png")
+    note = f"{mark}Mean and standard deviation over {cages} held-out cages and {networks} each."
+    figures.save(figures.curves(curves, "Training, cage by cage", note), folder / "curves.png")
+
+
+def _write_csv(frame: pl.DataFrame, path: Path) -> None:
+    with atomic(path) as temporary:
+        frame.write_csv(temporary)

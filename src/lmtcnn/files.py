@@ -1,0 +1,107 @@
+"""Writes that are whole or not at all, and the checks on a place before long work is spent on it."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lmtcnn.errors import DataError, OutputError, problem
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
+
+    The temporary file lies in the same folder, so that the replacement is one rename. Raises OutputError
+    where the place cannot be written.
+    """
+    handle, name = _temporary(path)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
+        temporary.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def ensure_folder(folder: Path) -> Path:
+    """Make `folder` and check that it can be written; raises OutputError before any work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    handle, name = _temporary(folder / "x")
+    os.close(handle)
+    Path(name).unlink()
+    return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock for as long as a stage writes; raises OutputError at once where another process holds it."""
+    ensure_folder(path.parent)
+    try:
+        with FileLock(path, timeout=0):
+            yield
+    except Timeout:
+        do = "wait for it to end"
+        raise OutputError(problem(path, "nobody else at work here", "another lmtcnn", do)) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; NaN is refused, as other readers refuse it."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, expected: str, do: str) -> dict[str, Any]:
+    """Read a JSON object that a stage wrote; where it is missing or damaged, DataError says `expected` and `do`."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(problem(path, expected, "no file", do)) from None
+    except (OSError, ValueError) as error:
+        raise DataError(problem(path, expected, str(error), do)) from error
+    if not isinstance(value, dict):
+        raise DataError(problem(path, expected, f"a JSON {type(value).__name__}", do))
+    return value
+
+
+def digest(path: Path, algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(problem(path, "a place that can be written", reason, "choose another or change its permissions"))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,192 @@
+"""From stops to stacks: T histograms of N x N for each sample.
+
+A stop belongs to the interval floor(start_s / interval_s) and to the tile (floor(y N / h), floor(x N / w)), where it
+counts 1 (or its duration). sum(stack) = n_stops - n_late (- n_outside if those are dropped); nothing else is lost.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lmtcnn import clock as clocks
+from lmtcnn.cohort import Cohort, Recording, Sample
+from lmtcnn.errors import DataError, problem
+from lmtcnn.files import atomic, ensure_folder, read_json, write_json
+from lmtcnn.params import Arena, HistogramsParams, Params, dump
+from lmtcnn.schemas import QUALITY, STOPS, index_table
+
+MAX_LATE_SHARE = 0.5
+"""A recording with a larger share of its stops beyond interval T was made for another interval length."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Histograms of one sample, (T, N, N), rows are y, and the stops that are not or not cleanly in them."""
+
+    counts: NDArray[np.float64]
+    n_stops: int
+    n_outside: int
+    n_late: int
+
+
+def stack_of(
+    stops: pl.DataFrame, floor_cm: tuple[float, float], params: HistogramsParams, offset_s: float = 0
+) -> Stack:
+    """The stack of one sample's stops.
+
+    `floor_cm` is (w, h); `offset_s` says how long before the recording interval 0 begins (`align`). A stop off the
+    floor goes to the nearest tile or is dropped, and is counted in n_outside unless it is late.
+    """
+    width_cm, height_cm = floor_cm
+    n = params.tiles
+    x_cm, y_cm = stops["x_cm"].to_numpy(), stops["y_cm"].to_numpy()
+    interval = clocks.intervals(stops["start_s"].to_numpy(), offset_s, params.interval_s)
+    in_time = interval < params.intervals
+    outside = (x_cm < 0) | (x_cm > width_cm) | (y_cm < 0) | (y_cm > height_cm)
+    keep = in_time & ~outside if params.outside == "drop" else in_time
+    row = np.clip(np.floor(y_cm * n / height_cm), 0, n - 1).astype(np.int64)
+    column = np.clip(np.floor(x_cm * n / width_cm), 0, n - 1).astype(np.int64)
+    flat = ((interval * n + row) * n + column)[keep]
+    weights = stops["duration_s"].to_numpy()[keep] if params.weight == "duration" else None
+    counts = np.bincount(flat, weights=weights, minlength=params.intervals * n * n)
+    return Stack(
+        counts.astype(np.float64).reshape(params.intervals, n, n),
+        stops.height,
+        int(np.count_nonzero(outside & in_time)),
+        int(np.count_nonzero(~in_time)),
+    )
+
+
+def check_length(where: object, stops: int, late: int, params: HistogramsParams) -> str | None:
+    """A line of complaint where more than half of a recording's stops lie beyond interval T, else None."""
+    if late <= MAX_LATE_SHARE * stops:
+        return None
+    span = f"{params.intervals} intervals of {params.interval_s:g} s"
+    return problem(where, f"stops within {span}", f"{late} of {stops} beyond", "check histograms.interval_s")
+
+
+def stack_dtype(params: HistogramsParams) -> np.dtype[Any]:
+    """uint16 for counts, float32 for durations."""
+    return np.dtype(np.uint16 if params.weight == "count" else np.float32)
+
+
+def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params) -> pl.DataFrame:
+    """The stage: stacks.npy (samples, T, N, N), index.parquet and histograms.json; returns the index.
+
+    Samples come in order of recording and animal_id. Raises DataError where the stop tables are not those of the
+    manifest and of these parameters, naming what differs.
+    """
+    quality = _check_stops(cohort, stops_folder, params)
+    ensure_folder(folder)
+    n, t = params.histograms.tiles, params.histograms.intervals
+    rows: list[dict[str, object]] = []
+    too_long: list[str] = []
+    path = folder / "stacks.npy"
+    shape = (len(cohort.samples), t, n, n)
+    with atomic(path) as temporary:
+        stacks = np.lib.format.open_memmap(temporary, "w+", stack_dtype(params.histograms), shape)
+        for recording in cohort.recordings:
+            table = STOPS.read(stops_folder / f"{recording.name}.parquet")
+            made = _recording_stacks(recording, table, quality, params.histograms)
+            for sample, animal_id, stack in made:
+                stacks[len(rows)] = _fitting(stack.counts, stacks.dtype, sample)
+                rows.append(_index_row(sample, animal_id, stack))
+            late, total = sum(stack.n_late for *_, stack in made), sum(stack.n_stops for *_, stack in made)
+            if line := check_length(recording.name, total, late, params.histograms):
+                too_long.append(line)
+        if too_long:
+            raise DataError(too_long)
+        stacks.flush()
+        del stacks
+    schema = index_table(params.labels)
+    index = pl.DataFrame(rows, schema=dict(schema.columns))
+    schema.write(index, folder / "index.parquet")
+    write_json(folder / "histograms.json", _provenance(params, bool(quality["simulated"].any())))
+    return index
+
+
+def load(folder: Path, params: Params) -> tuple[NDArray[Any], pl.DataFrame]:
+    """Stacks (memory-mapped) and index, as the stage wrote them."""
+    index = index_table(params.labels).read(folder / "index.parquet")
+    path = folder / "stacks.npy"
+    if not path.is_file():
+        raise DataError(problem(path, "the stacks", "no file", "run `lmtcnn histograms` first"))
+    try:
+        stacks = np.load(path, mmap_mode="r")
+    except (ValueError, OSError) as error:
+        raise DataError(problem(path, "the stacks", str(error), "run `lmtcnn histograms` again")) from error
+    expected = (index.height, params.histograms.intervals, params.histograms.tiles, params.histograms.tiles)
+    if stacks.shape != expected:
+        raise DataError(problem(path, f"the shape {expected}", str(stacks.shape), "run `lmtcnn histograms` again"))
+    return stacks, index
+
+
+def floor_of(arena: Arena) -> tuple[float, float]:
+    """(w, h) of the floor in cm."""
+    return arena.width_cm, arena.height_cm
+
+
+def _recording_stacks(
+    recording: Recording, stops: pl.DataFrame, quality: pl.DataFrame, params: HistogramsParams
+) -> list[tuple[Sample, int, Stack]]:
+    animals = quality.filter(pl.col("recording") == recording.name).sort("animal_id")
+    made = []
+    for animal_id, rfid, start_ms in animals.select("animal_id", "rfid", "start_ms").iter_rows():
+        offset_s = clocks.align_offset_s(start_ms, params, recording.timezone)
+        own = stops.filter(pl.col("animal_id") == animal_id)
+        sample = (recording.samples or {})[rfid]
+        made.append((sample, animal_id, stack_of(own, floor_of(recording.arena), params, offset_s)))
+    return made
+
+
+def _fitting(counts: NDArray[np.float64], dtype: np.dtype[Any], sample: Sample) -> NDArray[Any]:
+    if dtype.kind == "u" and counts.max(initial=0) > np.iinfo(dtype).max:
+        where = f"{sample.recording}, {sample.rfid}"
+        limit = f"at most {np.iinfo(dtype).max} stops in a tile and interval"
+        raise DataError(problem(where, limit, f"{counts.max():.0f}", "shorten histograms.interval_s"))
+    return counts.astype(dtype)
+
+
+def _index_row(sample: Sample, animal_id: int, stack: Stack) -> dict[str, object]:
+    return {
+        "recording": sample.recording,
+        "animal_id": animal_id,
+        "rfid": sample.rfid,
+        "cage": sample.cage,
+        **sample.labels,
+        "class": sample.class_name,
+        "n_stops": stack.n_stops,
+        "n_outside": stack.n_outside,
+        "n_late": stack.n_late,
+    }
+
+
+def _check_stops(cohort: Cohort, folder: Path, params: Params) -> pl.DataFrame:
+    """The quality table, once it is sure that the stop tables are those of this cohort and these parameters."""
+    quality = QUALITY.read(folder / "quality.parquet")
+    again = "run `lmtcnn stops` again"
+    made = read_json(folder / "stops.json", "what the stop tables were made by", again)
+    if made["stops"] != dump(params.stops):
+        changed = [key for key, value in dump(params.stops).items() if made["stops"].get(key) != value]
+        found = ", ".join(f"{key} {made['stops'].get(key)}" for key in changed)
+        raise DataError(problem(folder, f"stops by params.yaml's {', '.join(changed)}", found, again))
+    samples = set(quality.select("recording", "rfid").iter_rows())
+    lost = [f"{s.recording}, {s.rfid}" for s in cohort.samples if (s.recording, s.rfid) not in samples]
+    if lost:
+        raise DataError([problem(folder, f"stops of {name}", "none", again) for name in lost])
+    known = {(s.recording, s.rfid) for s in cohort.samples}
+    return quality.filter(pl.struct("recording", "rfid").map_elements(lambda r: tuple(r.values()) in known, pl.Boolean))
+
+
+def _provenance(params: Params, simulated: bool) -> dict[str, object]:
+    """What the stacks were made by: all that a new recording must go through to be comparable."""
+    return {
+        "simulated": simulated,
+        "floor_cm": list(floor_of(params.stops.arena)),
+        "stops": dump(params.stops),
+        "histograms": dump(params.histograms),
+    }

@@ -1,0 +1,264 @@
+"""Live Mouse Tracker databases: the only SQL that reads.
+
+Databases are opened read-only and nothing is ever created beside them: no journal, no index, no -shm. Columns are
+read by name, never by position. Rows come through Arrow (adbc-driver-sqlite), five times as fast as the sqlite3
+module. Newer files carry a covering index for exactly what a stop detector needs, (ANIMALID, FRAMENUMBER, MASS_X,
+MASS_Y), some 30 bytes a row where the table holds 700 to 1,500: it is searched animal by animal where it exists,
+and the table is read in one pass where it does not.
+"""
+
+import contextlib
+import sqlite3
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_sqlite.dbapi as adbc
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lmtcnn.clock import Clock, Layout
+from lmtcnn.errors import DatabaseError, problem
+from lmtcnn.tracks import Track
+
+REQUIRED = {
+    "ANIMAL": ("ID", "RFID"),
+    "DETECTION": ("FRAMENUMBER", "ANIMALID", "MASS_X", "MASS_Y"),
+    "FRAME": ("FRAMENUMBER", "TIMESTAMP", "PAUSED"),
+}
+
+SUFFIXES = (".sqlite", ".sqlite3", ".db")
+"""What a database's file name ends with when a folder is searched."""
+
+SIMULATED_ID = 0x4C4D5453
+"""PRAGMA application_id of a database that was written by `lmtcnn simulate` ("LMTS")."""
+
+_MAGIC = b"SQLite format 3\0"
+_HOT_JOURNAL = bytes.fromhex("d9d505f920a163d7")
+_BATCH_ROWS = 65_536
+
+BUSY_S = 5.0
+"""How long a program that is writing is waited for; the tracker writes a block in less."""
+
+# A value of another type than its column says (damaged or hand-made files) becomes one that counts as invalid.
+_NO_FRAME = "-9223372036854775808"
+_FRAME = f"CASE typeof(FRAMENUMBER) WHEN 'integer' THEN FRAMENUMBER ELSE {_NO_FRAME} END"
+_X, _Y = (
+    f"CASE typeof({c}) WHEN 'real' THEN {c} WHEN 'integer' THEN {c} + 0.0 ELSE 9e999 END" for c in ("MASS_X", "MASS_Y")
+)
+_OF_ANIMAL = "FROM DETECTION WHERE ANIMALID = ?"
+
+
+@dataclass(frozen=True)
+class Animal:
+    """A row of ANIMAL: its ID, its RFID as text (None where empty), and all columns by upper-case name."""
+
+    id: int
+    rfid: str | None
+    columns: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Database:
+    """An LMT database that has been looked at: where it is, how to open it, and what it holds."""
+
+    path: Path
+    uri: str
+    simulated: bool
+    covering_index: bool
+    animals: tuple[Animal, ...]
+
+
+def find(paths: Iterable[Path]) -> list[Path]:
+    """Databases among files and folders (searched through), in order of their names.
+
+    Raises DatabaseError that names every folder without a database.
+    """
+    found: list[Path] = []
+    empty: list[str] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            found.extend(inside)
+            if not inside:
+                wanted = f"databases ({', '.join(SUFFIXES)})"
+                empty.append(problem(path, wanted, "none", "check the folder"))
+        else:
+            found.append(path)
+    if empty:
+        raise DatabaseError(empty)
+    return found
+
+
+def open_database(path: Path) -> Database:
+    """Look at a database: its header, tables, columns, animals.
+
+    Raises DatabaseError, one line, where it is missing, empty, not SQLite, truncated, in use, not LMT, or without
+    an animal.
+    """
+    uri = _check_file(path)
+    with _errors(path), contextlib.closing(sqlite3.connect(uri, BUSY_S, uri=True)) as connection:
+        _check_tables(path, connection)
+        animals = tuple(_animals(connection))
+        if not animals:
+            raise DatabaseError(problem(f"{path}: ANIMAL", "a row for each mouse", "no animal", "leave the file out"))
+        application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+        plan = connection.execute(f"EXPLAIN QUERY PLAN SELECT FRAMENUMBER, MASS_X, MASS_Y {_OF_ANIMAL}", (1,))
+        covering = any("USING COVERING INDEX" in row[-1] and "(ANIMALID=?" in row[-1].upper() for row in plan)
+    return Database(path, uri, application_id == SIMULATED_ID, covering, animals)
+
+
+def read_clock(database: Database) -> Clock:
+    """The FRAME table, in order of FRAMENUMBER.
+
+    Raises DatabaseError where it is empty or a row has no number or time, or a negative one.
+    """
+    time = f"CASE typeof(TIMESTAMP) WHEN 'integer' THEN TIMESTAMP ELSE {_NO_FRAME} END"
+    query = f"SELECT {_FRAME}, {time}, ifnull(PAUSED, 0) != 0 FROM FRAME ORDER BY FRAMENUMBER"
+    parts = list(_batches(database, query, ()))
+    columns = [np.concatenate([part[i] for part in parts]) if parts else np.empty(0, np.int64) for i in range(3)]
+    frames, timestamps, paused = columns
+    where = f"{database.path}: FRAME"
+    if not frames.size:
+        raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
+    bad = int(np.count_nonzero((frames < 0) | (timestamps < 0)))
+    if bad:
+        raise DatabaseError(
+            problem(where, "whole numbers in FRAMENUMBER and TIMESTAMP", f"{bad} rows without", "leave the file out")
+        )
+    return Clock(frames, timestamps, paused.astype(np.bool_))
+
+
+def read_track(database: Database, animal_id: int, layout: Layout) -> Track:
+    """Positions of one animal through the covering index; memory is that of one animal's positions."""
+    track = Track(layout)
+    for frames, x_px, y_px in _batches(database, f"SELECT {_FRAME}, {_X}, {_Y} {_OF_ANIMAL}", (animal_id,)):
+        track.add(frames, x_px, y_px)
+    return track
+
+
+def read_tracks(database: Database, animal_ids: Iterable[int], layout: Layout) -> dict[int, Track]:
+    """Positions of several animals in one pass over the table; memory is that of all their positions."""
+    tracks = {animal_id: Track(layout) for animal_id in animal_ids}
+    identity = "CASE typeof(ANIMALID) WHEN 'integer' THEN ANIMALID ELSE -1 END"
+    for ids, frames, x_px, y_px in _batches(database, f"SELECT {identity}, {_FRAME}, {_X}, {_Y} FROM DETECTION", ()):
+        for animal_id in np.unique(ids).tolist():
+            if animal_id in tracks:
+                rows = ids == animal_id
+                tracks[animal_id].add(frames[rows], x_px[rows], y_px[rows])
+    return tracks
+
+
+def count_anonymous(database: Database) -> int:
+    """DETECTION rows without an animal."""
+    with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM DETECTION WHERE ANIMALID IS NULL").fetchone()[0])
+
+
+def _check_file(path: Path) -> str:
+    """Read the header without SQLite, which would answer with a vague word or wait; return the URI to open."""
+    ask = "check the path"
+    try:
+        size = path.stat().st_size
+        if path.is_dir():
+            raise DatabaseError(problem(path, "an LMT database", "a folder", ask))
+        with path.open("rb") as stream:
+            header = stream.read(100)
+    except FileNotFoundError:
+        raise DatabaseError(problem(path, "an LMT database", "no file", ask)) from None
+    except OSError as error:
+        raise DatabaseError(problem(path, "a readable file", error.strerror or str(error), ask)) from error
+    if not size:
+        raise DatabaseError(problem(path, "an LMT database", "an empty file (0 bytes)", "copy it again"))
+    if header[:16] != _MAGIC:
+        raise DatabaseError(problem(path, "an SQLite database", "another kind of file", ask))
+    _check_length(path, size, header)
+    return path.resolve().as_uri() + _check_companions(path, header)
+
+
+def _check_length(path: Path, size: int, header: bytes) -> None:
+    if len(header) < 100:
+        raise DatabaseError(problem(path, "a header of 100 bytes", f"{len(header)}", "truncated: copy it again"))
+    (page_size,) = struct.unpack(">H", header[16:18])
+    page_size = 65_536 if page_size == 1 else page_size
+    if page_size < 512 or page_size & (page_size - 1):
+        do = "damaged: copy it again"
+        raise DatabaseError(problem(path, "pages of 512 to 65536 bytes", f"{page_size} in its header", do))
+    changes, pages = struct.unpack(">II", header[24:32])
+    (valid_for,) = struct.unpack(">I", header[92:96])
+    expected = pages * page_size if pages and changes == valid_for else -(-size // page_size) * page_size
+    if size < expected:
+        raise DatabaseError(problem(path, f"{expected} bytes", f"{size}", "truncated: copy it again"))
+
+
+def _check_companions(path: Path, header: bytes) -> str:
+    """Refuse files that SQLite would have to write beside; return how to open the others."""
+    journal, wal = (path.with_name(path.name + end) for end in ("-journal", "-wal"))
+    finish = "let the program that writes it finish, or open and close it once with sqlite3 on a copy"
+    if journal.is_file():
+        with journal.open("rb") as stream:
+            if stream.read(8) == _HOT_JOURNAL:
+                raise DatabaseError(problem(path, "a finished database", f"a hot journal {journal.name}", finish))
+    if header[18:20] == b"\x02\x02":
+        if wal.is_file() and wal.stat().st_size:
+            raise DatabaseError(problem(path, "a finished database", f"unmerged changes in {wal.name}", finish))
+        return "?mode=ro&immutable=1"  # without it SQLite would create a -shm file beside the database
+    return "?mode=ro"
+
+
+def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
+    lacking: list[str] = []
+    for table, wanted in REQUIRED.items():
+        columns = {str(row[1]).upper() for row in connection.execute(f"PRAGMA table_info({table})")}
+        if not columns:
+            lacking.append(f"no table {table}")
+        elif missing := [name for name in wanted if name not in columns]:
+            lacking.append(f"no column {', '.join(missing)} in {table}")
+    if lacking:
+        raise DatabaseError(problem(path, "the tables of an LMT database", "; ".join(lacking), "leave the file out"))
+
+
+def _animals(connection: sqlite3.Connection) -> Iterator[Animal]:
+    cursor = connection.execute("SELECT * FROM ANIMAL ORDER BY ID")
+    names = [str(column[0]).upper() for column in cursor.description]
+    for row in cursor:
+        columns = dict(zip(names, row, strict=True))
+        if not isinstance(columns["ID"], int):
+            raise sqlite3.DatabaseError(f"ANIMAL.ID is {columns['ID']!r}")
+        rfid = "" if columns["RFID"] is None else str(columns["RFID"]).strip()
+        yield Animal(columns["ID"], rfid or None, columns)
+
+
+def _batches(database: Database, query: str, values: tuple[int, ...]) -> Iterator[tuple[NDArray[Any], ...]]:
+    """Columns of a query's result as NumPy arrays, batch by batch."""
+    with (
+        _errors(database.path),
+        contextlib.closing(adbc.connect(database.uri)) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _BATCH_ROWS})
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
+        cursor.fetchall()
+        cursor.execute(query, values or None)
+        for batch in cursor.fetch_record_batch():
+            yield tuple(column.to_numpy(zero_copy_only=False) for column in batch.columns)
+
+
+@contextlib.contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """SQLite's and Arrow's words for a damaged or busy file, as one line of ours."""
+    try:
+        yield
+    except (sqlite3.Error, adbc.Error, pa.ArrowException, UnicodeDecodeError) as error:
+        said = str(error).strip().partition("\n")[0]
+        if isinstance(error, UnicodeDecodeError):  # SQLite's words, with a damaged name in them
+            said = error.object.decode(errors="replace").partition("\n")[0]
+        elif isinstance(error, adbc.Error):  # INVALID_ARGUMENT: [SQLite] Failed to prepare query: ...
+            said = said.rpartition(": ")[2]
+        expected, do = "a sound SQLite database", "copy it again from its source"
+        if "locked" in said:
+            expected, do = "a database that nobody writes", "close the program that writes it"
+        raise DatabaseError(problem(path, expected, said, do)) from error

@@ -1,0 +1,249 @@
+"""The paper's shallow network, many at a time.
+
+Two convolutional layers side by side on the same input, 3x3 and 9x9, each followed by ReLU, max-pooling and
+flattening; what both find is concatenated and goes through one linear layer (arXiv 2412.05158):
+
+    (B, T, N, N) -> for k in 3, 9: Conv2d(T -> 16, k, padding k // 2), ReLU, MaxPool(2), flatten
+                 -> concatenate -> Linear(2 * 16 * (N // 2)**2 -> classes)
+
+The paper gives T, N, kernels, channels, ReLU and max-pooling; pool size and padding are ours.
+
+A study trains this network once for every held-out cage and seed, on the same samples. So it has a *members axis*:
+M networks look at one batch, and their convolutions are one convolution with M times the channels. Members share
+nothing but the input.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import lru_cache, reduce
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+SPECTRAL_KERNEL = 7
+"""From a kernel of this size on, a CPU convolves in the Fourier domain (benchmarks/training.py has the times)."""
+
+
+class StereotypeCNN(nn.Module):
+    """M shallow networks on a shared input.
+
+    Parameters: members M, intervals T, tiles N, classes C, kernels k, channels of each kernel, pool size. Weights:
+    `branch<k>.weight` (M, channels, T, k, k), `branch<k>.bias` (M, channels), `linear.weight` (M, C, features),
+    `linear.bias` (M, C).
+    """
+
+    def __init__(
+        self,
+        members: int,
+        intervals: int,
+        tiles: int,
+        classes: int,
+        kernels: tuple[int, ...] = (3, 9),
+        channels: int = 16,
+        pool: int = 2,
+    ) -> None:
+        super().__init__()
+        self.architecture: dict[str, Any] = {
+            "members": members,
+            "intervals": intervals,
+            "tiles": tiles,
+            "classes": classes,
+            "kernels": list(kernels),
+            "channels": channels,
+            "pool": pool,
+        }
+        self.members, self.kernels, self.pool = members, tuple(kernels), pool
+        for kernel in kernels:
+            self.add_module(f"branch{kernel}", Branch(members, intervals, channels, kernel))
+        features = len(kernels) * channels * (tiles // pool) ** 2
+        self.linear = MemberLinear(members, features, classes)
+
+    def activations(self, x: Tensor) -> dict[int, Tensor]:
+        """Kernel -> activations after ReLU, before pooling, (M, B, channels, N, N), of x (B, T, N, N)."""
+        return {
+            kernel: functional.relu(branch.split_members(maps) + branch.bias[:, None, :, None, None])
+            for kernel, branch, maps in self._maps(x)
+        }
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (M, B, C) of x (B, T, N, N).
+
+        Bias and ReLU come after pooling: the maximum is the same, on a quarter of the numbers.
+        """
+        features = []
+        for _, branch, maps in self._maps(x):
+            pooled = branch.split_members(max_pool(maps, self.pool)) + branch.bias[:, None, :, None, None]
+            features.append(functional.relu(pooled).flatten(2))  # (M, B, channels * n * n)
+        return self.linear(torch.cat(features, dim=2))  # type: ignore[no-any-return]
+
+    def _maps(self, x: Tensor) -> Iterator[tuple[int, "Branch", Tensor]]:
+        """Each kernel, its branch, and its maps before bias as (N, N, B, M * channels)."""
+        spectral = x.device.type == "cpu" and max(self.kernels) >= SPECTRAL_KERNEL
+        spectrum = Spectrum(x, max(self.kernels)) if spectral else None
+        for kernel in self.kernels:
+            branch = cast(Branch, self.get_submodule(f"branch{kernel}"))
+            weight = branch.weight.flatten(0, 1)  # (M * channels, T, k, k)
+            if spectrum:
+                yield kernel, branch, spectrum.convolve(weight)
+            else:
+                yield kernel, branch, functional.conv2d(x, weight, padding=kernel // 2).permute(2, 3, 0, 1)
+
+
+class Branch(nn.Module):
+    """Weights of M convolutions of one kernel size, padded so that a map keeps its size."""
+
+    def __init__(self, members: int, intervals: int, channels: int, kernel: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(members, channels, intervals, kernel, kernel))
+        self.bias = nn.Parameter(torch.empty(members, channels))
+
+    def split_members(self, maps: Tensor) -> Tensor:
+        """(n, n, B, M * channels) -> (M, B, channels, n, n)."""
+        height, width, batch, _ = maps.shape
+        return maps.view(height, width, batch, *self.bias.shape).permute(3, 2, 4, 0, 1)
+
+
+class MemberLinear(nn.Module):
+    """M linear layers, each on its own features."""
+
+    def __init__(self, members: int, features: int, classes: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(members, classes, features))
+        self.bias = nn.Parameter(torch.empty(members, classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (M, B, C) of x (M, B, features)."""
+        return torch.baddbmm(self.bias[:, None, :], x, self.weight.transpose(1, 2))
+
+
+def max_pool(maps: Tensor, size: int) -> Tensor:
+    """Max-pooling over the first two axes, (N, N, ...) -> (N // size, N // size, ...)."""
+    kept = maps.shape[0] // size * size
+    for axis in (0, 1):
+        rest = maps.narrow(axis, 0, kept).unflatten(axis, (kept // size, size))
+        maps = reduce(torch.maximum, rest.unbind(axis + 1))
+    return maps
+
+
+class Spectrum:
+    """A batch in the Fourier domain, where a 9x9 kernel costs one complex multiplication a frequency instead of 81.
+
+    Kernels go there and maps come back through matrix products: a kernel has only k * k taps, a map only N rows and
+    columns. Circular wrap-around is kept off the result by a period of at least N + k // 2.
+    """
+
+    def __init__(self, x: Tensor, largest_kernel: int) -> None:
+        self.batch, self.intervals, self.tiles = x.shape[0], x.shape[1], x.shape[-1]
+        self.period = _fast_period(self.tiles + largest_kernel // 2)
+        spectrum = torch.fft.rfft2(x, s=(self.period, self.period)).permute(2, 3, 0, 1)
+        real, imaginary = (part.flatten(0, 1) for part in (spectrum.real, spectrum.imag))
+        self.inputs = torch.cat((torch.cat((real, -imaginary), 2), torch.cat((imaginary, real), 2)), 1)  # (F, 2B, 2T)
+
+    def convolve(self, weight: Tensor) -> Tensor:
+        """`conv2d(x, weight, padding=k // 2)` as (N, N, B, C), of weight (C, T, k, k)."""
+        channels, kernel = len(weight), weight.shape[-1]
+        half = self.period // 2 + 1
+        dft = _transforms(self.tiles, kernel, self.period, weight.dtype)
+        taps = weight.permute(2, 3, 1, 0).reshape(kernel * kernel, self.intervals * channels)
+        kernels = (dft.taps @ taps).view(self.period * half, 2 * self.intervals, channels)  # re, im stacked along T
+        product = torch.bmm(self.inputs, kernels)  # (F, 2B, C): rows re, then im
+        product = product.view(self.period, half, 2, -1).permute(2, 0, 1, 3).reshape(2 * self.period, -1)
+        rows = (dft.rows @ product).view(2, self.tiles, half, -1)
+        maps = dft.columns @ rows.permute(1, 0, 2, 3).reshape(self.tiles, 2 * half, -1)
+        return maps.view(self.tiles, self.tiles, self.batch, channels)
+
+
+class _Transforms:
+    """Constant matrices of a `Spectrum`: kernel taps to frequencies, and back to rows and columns."""
+
+    def __init__(self, tiles: int, kernel: int, period: int, dtype: torch.dtype) -> None:
+        half = period // 2 + 1
+        wave = 2j * math.pi / period
+        tap = torch.arange(kernel, dtype=torch.float64) - kernel // 2
+        pixel = torch.arange(tiles, dtype=torch.float64)
+        row = torch.arange(period, dtype=torch.float64)
+        column = torch.arange(half, dtype=torch.float64)
+        by_row, by_column = torch.exp(wave * row[:, None] * tap), torch.exp(wave * column[:, None] * tap)
+        taps = (by_row[:, None, :, None] * by_column[None, :, None, :]).reshape(period * half, kernel * kernel)
+        self.taps = torch.stack((taps.real, taps.imag), 1).reshape(-1, kernel * kernel).to(dtype)
+        rows = torch.exp(wave * pixel[:, None] * row) / period
+        self.rows = _as_real(rows).to(dtype)
+        twice = torch.full((half,), 2.0, dtype=torch.float64)  # frequencies above half are conjugates of those below
+        twice[0] = 1.0
+        if period % 2 == 0:
+            twice[-1] = 1.0
+        columns = torch.exp(wave * pixel[:, None] * column) * twice / period
+        self.columns = torch.cat((columns.real, -columns.imag), 1).to(dtype)
+
+
+@lru_cache(maxsize=8)
+def _transforms(tiles: int, kernel: int, period: int, dtype: torch.dtype) -> _Transforms:
+    return _Transforms(tiles, kernel, period, dtype)
+
+
+def _as_real(matrix: Tensor) -> Tensor:
+    """A complex matrix as the real one that acts on stacked real and imaginary parts."""
+    return torch.cat((torch.cat((matrix.real, -matrix.imag), 1), torch.cat((matrix.imag, matrix.real), 1)), 0)
+
+
+def _fast_period(least: int) -> int:
+    """The next length whose prime factors are 2, 3 and 5."""
+    period = least
+    while True:
+        rest = period
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return period
+        period += 1
+
+
+def initialise(model: StereotypeCNN, seed: int) -> None:
+    """Give every member the same weights, drawn from `seed` alone.
+
+    Whatever fold or labels a member has, channels of one seed stay comparable. Weights are PyTorch's own for Conv2d
+    and Linear: uniform in +-1 / sqrt(fan_in).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for part in model.children():
+            weight, bias = part.get_parameter("weight"), part.get_parameter("bias")
+            bound = 1 / math.sqrt(weight[0, 0].numel())
+            for values in (weight, bias):
+                one = torch.empty(values.shape[1:]).uniform_(-bound, bound, generator=generator)
+                values.copy_(one.expand_as(values))
+
+
+def prepare(stacks: NDArray[Any], transform: str) -> Tensor:
+    """Stacks as the network's input, float32; transform none, log1p or sqrt of the counts."""
+    x = torch.from_numpy(np.asarray(stacks, dtype=np.float32))
+    return {"none": x.clone, "log1p": x.log1p, "sqrt": x.sqrt}[transform]()
+
+
+def softmax_members(model: StereotypeCNN, x: Tensor, batch: int = 32) -> NDArray[np.float64]:
+    """Class probabilities of every member, (M, B, C), of x (B, T, N, N)."""
+    model.eval()
+    with torch.inference_mode():
+        logits = torch.cat([model(part.to(next(model.parameters()).device)).cpu() for part in x.split(batch)], dim=1)
+    return np.asarray(logits.double().softmax(dim=2).numpy())
+
+
+def select(model: StereotypeCNN, members: list[int]) -> StereotypeCNN:
+    """A model of some members of another, in the order given."""
+    chosen = StereotypeCNN(**{**model.architecture, "members": len(members)})
+    chosen.load_state_dict({name: values[members] for name, values in model.state_dict().items()})
+    return chosen
+
+
+def join(models: Mapping[Any, StereotypeCNN]) -> StereotypeCNN:
+    """One model of all members of several, in order."""
+    parts = list(models.values())
+    states = [part.state_dict() for part in parts]
+    joined = StereotypeCNN(**{**parts[0].architecture, "members": sum(part.members for part in parts)})
+    joined.load_state_dict({name: torch.cat([state[name] for state in states]) for name in states[0]})
+    return joined

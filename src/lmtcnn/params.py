@@ -1,0 +1,371 @@
+"""params.yaml, typed and frozen.
+
+Numbers live in params.yaml alone, so no field here has a default: a missing key is an error, as are an unknown
+key, a wrong type and a value out of range, and all of them are reported at once.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lmtcnn.errors import ParamsError, problem
+
+
+def _fraction(value: object) -> object:
+    """`10/57` stays exact until it is used: 0.17543859649122806 would move stops at a tile's edge."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
+        raise ValueError("a number or a fraction such as 10/57")
+    try:
+        return Fraction(str(value))  # 0.175 is meant as 7/40, not as the nearest binary number
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise ValueError("a number or a fraction such as 10/57") from error
+
+
+def _label(value: object) -> object:
+    """A label such as 8 (weeks) is as good as "8": manifests are text."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _positive(value: Fraction) -> Fraction:
+    if value <= 0:
+        raise ValueError("a value above 0")
+    return value
+
+
+def _clock_time(value: str) -> str:
+    hours, colon, minutes = value.partition(":")
+    digits = (hours + minutes).isdecimal() and len(minutes) == 2 and 1 <= len(hours) <= 2
+    if not (colon and digits and int(hours) < 24 and int(minutes) < 60):
+        raise ValueError("a clock time HH:MM")
+    return f"{int(hours):02}:{minutes}"
+
+
+def _align(value: str) -> str:
+    return value if value == "start" else _clock_time(value)
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("a time zone such as Europe/Paris") from error
+    return value
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("an odd kernel, so that a map keeps its place")
+    return value
+
+
+def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("values that differ")
+    return values
+
+
+Label = Annotated[str, BeforeValidator(_label)]
+ClockTime = Annotated[str, AfterValidator(_clock_time)]
+Scale = Annotated[Fraction, BeforeValidator(_fraction), AfterValidator(_positive)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+S = TypeVar("S", bound=Section)
+
+
+class Compressed(Section):
+    """What the compressed demo overrides; read through the anchors in params.yaml, never from here."""
+
+    seconds_per_hour: Positive
+    epochs: int = Field(ge=1)
+    lr: Positive
+
+
+class CohortParams(Section):
+    """Where the study's recordings and their manifest lie."""
+
+    databases: str
+    manifest: str
+
+
+class SimulateParams(Section):
+    """A cohort with a known truth."""
+
+    seed: int = Field(ge=0)
+    cages: int = Field(ge=1, le=1000)
+    hours: int = Field(ge=1, le=10_000)
+    seconds_per_hour: float = Field(ge=1, le=3600)
+    effect: NotNegative
+    cage_effect: NotNegative
+    animal_effect: NotNegative
+
+
+class Arena(Section):
+    """The floor in the depth image: pixels from the upper left corner, y down."""
+
+    x_px: float = Field(allow_inf_nan=False)
+    y_px: float = Field(allow_inf_nan=False)
+    width_px: Positive
+    height_px: Positive
+    cm_per_px: Scale
+    flip: Literal["none", "x", "y", "xy"]
+
+    @property
+    def width_cm(self) -> float:
+        """w, the floor's width in cm."""
+        return float(self.cm(self.width_px))
+
+    @property
+    def height_cm(self) -> float:
+        """h, the floor's height in cm."""
+        return float(self.cm(self.height_px))
+
+    def cm(self, px: Any) -> Any:
+        """Pixels to cm, for numbers and arrays: px * 10 / 57, in that order, so that rounding is the contract's."""
+        return px * self.cm_per_px.numerator / self.cm_per_px.denominator
+
+
+class StopsParams(Section):
+    """From frames to stops; the definitions are in docs/definitions.md."""
+
+    fps: Positive
+    clock: Literal["timestamp", "frame"]
+    max_clock_back_ms: int = Field(ge=0)
+    max_gap_frames: int = Field(ge=0, le=100_000)
+    max_gap_cm: NotNegative
+    half_window_frames: int = Field(ge=1, le=1000)
+    max_speed_cm_per_s: NotNegative
+    min_duration_s: NotNegative
+    arena: Arena
+
+
+class HistogramsParams(Section):
+    """From stops to stacks of histograms."""
+
+    intervals: int = Field(ge=1, le=100_000)
+    interval_s: Positive
+    tiles: int = Field(ge=1, le=1000)
+    weight: Literal["count", "duration"]
+    outside: Literal["clip", "drop"]
+    align: Annotated[str, AfterValidator(_align)]
+    timezone: Annotated[str, AfterValidator(_timezone)]
+    night: tuple[ClockTime, ClockTime]
+
+
+class TrainParams(Section):
+    """The network and its training."""
+
+    kernels: Annotated[tuple[Annotated[int, Field(ge=1), AfterValidator(_odd)], ...], AfterValidator(_unique)] = Field(
+        min_length=1
+    )
+    channels: int = Field(ge=1)
+    pool: int = Field(ge=1)
+    transform: Literal["none", "log1p", "sqrt"]
+    lr: Positive
+    epochs: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_unique)] = Field(min_length=1)
+    class_weight: Literal["none", "balanced"]
+    device: Literal["auto", "cpu", "cuda"]
+
+
+class EvaluateParams(Section):
+    """The baselines of the paper."""
+
+    pca_components: int = Field(ge=1)
+    neighbours: int = Field(ge=1)
+    svm_kernel: Literal["rbf", "linear", "poly", "sigmoid"]
+    svm_c: Positive
+
+
+class ExplainParams(Section):
+    """Which network is shown."""
+
+    seed: int = Field(ge=0)
+
+
+class RegisterParams(Section):
+    """How a model comes to serve."""
+
+    promotion: str
+
+
+class ReportParams(Section):
+    """The page."""
+
+    title: str
+
+
+class Definitions(Section):
+    """What turns a recording into labelled stacks: all that a new recording needs, and what a bundle carries."""
+
+    classes: dict[Label, dict[str, Label]] = Field(min_length=2)
+    stops: StopsParams
+    histograms: HistogramsParams
+
+    @model_validator(mode="after")
+    def _labelled(self) -> "Definitions":
+        if not all(self.classes.values()):
+            raise ValueError("classes: a label column and its value for every class")
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label columns, in the order in which the classes name them."""
+        return tuple(dict.fromkeys(label for labels in self.classes.values() for label in labels))
+
+
+class Params(Definitions):
+    """The whole of params.yaml."""
+
+    def with_simulate(self, **values: int | None) -> "Params":
+        """The same with other values in simulate; None leaves one as it is."""
+        given = {key: value for key, value in values.items() if value is not None}
+        return self.model_copy(update={"simulate": self.simulate.model_copy(update=given)})
+
+    compressed: Compressed
+    cohort: CohortParams
+    simulate: SimulateParams
+    train: TrainParams
+    evaluate: EvaluateParams
+    explain: ExplainParams
+    register_: RegisterParams = Field(alias="register")
+    report: ReportParams
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Params":
+        if self.histograms.tiles < self.train.pool:
+            raise ValueError("train.pool: a pool no larger than histograms.tiles")
+        if self.explain.seed not in self.train.seeds:
+            raise ValueError("explain.seed: one of train.seeds")
+        return self
+
+
+def load(path: Path) -> Params:
+    """Read a parameter file.
+
+    Raises ParamsError that names every unknown or missing key, wrong type and value out of range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParamsError(
+            problem(path, "a parameter file", "none", "run in the project's folder, or name one with --params")
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParamsError(problem(path, "a readable parameter file", str(error), "check the file")) from error
+    try:
+        raw = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-45
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        found = (getattr(error, "problem", None) or str(error).splitlines()[0]).removeprefix("found ")
+        raise ParamsError(problem(place, "YAML", found, "correct the file")) from error
+    if not isinstance(raw, Mapping):
+        found = "nothing" if raw is None else f"a {type(raw).__name__}"
+        raise ParamsError(problem(path, "sections such as `stops:`", found, "correct the file"))
+    return parse(raw, str(path))
+
+
+def parse(raw: Mapping[str, Any], where: str) -> Params:
+    """Check a mapping as read from YAML or JSON; `where` names its origin in messages."""
+    return _validate(Params, raw, where)
+
+
+def parse_section(section: type[S], raw: Mapping[str, Any], where: str) -> S:
+    """Check one section, such as the preprocessing that a bundle carries."""
+    return _validate(section, raw, where)
+
+
+def dump(section: Section) -> dict[str, Any]:
+    """A section as plain JSON values, the same that would be read again; fractions stay exact as text."""
+    values = section.model_dump(by_alias=True)
+    return {key: _plain(value) for key, value in values.items()}
+
+
+def flat(section: Section, prefix: str = "") -> dict[str, Any]:
+    """A section with dotted keys, as MLflow shows parameters: `train.lr`."""
+    found: dict[str, Any] = {}
+
+    def visit(value: Any, key: str) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                visit(inner, f"{key}.{name}" if key else str(name))
+        else:
+            found[key] = value
+
+    visit(dump(section), prefix)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return int(value) if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _frozen(inner) for key, inner in value.items()}
+    return tuple(_frozen(inner) for inner in value) if isinstance(value, list) else value
+
+
+def _validate(section: type[S], raw: Mapping[str, Any], where: str) -> S:
+    try:
+        return section.model_validate(_frozen(raw))
+    except ValidationError as error:
+        raise ParamsError([_line(where, dict(item)) for item in error.errors()]) from None
+
+
+_EXPECTED = {
+    "model_type": "a section of keys",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+    "too_short": "{min_length} or more",
+}
+"""Our words where pydantic's speak of Python."""
+
+
+def _line(where: str, item: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    kind, found = str(item["type"]), repr(item["input"])
+    if kind == "extra_forbidden":
+        return problem(f"{where}: {key}", "a known key", "an unknown one", "remove it or correct its spelling")
+    if kind == "missing":
+        return problem(f"{where}: {key}", "a value", "none", "add the key")
+    if kind == "value_error":
+        expected = str(item["ctx"]["error"])
+        if not key:  # a check across sections names its key itself
+            key, _, expected = expected.partition(": ")
+            return problem(f"{where}: {key}", expected, "something else", "correct the value")
+    elif kind in _EXPECTED:
+        expected = _EXPECTED[kind].format(**item.get("ctx", {}))
+    else:
+        message = str(item["msg"]).removeprefix("Input should be ")
+        expected = message[0].lower() + message[1:]
+    return problem(f"{where}: {key}", expected, found, "correct the value")

@@ -1,0 +1,246 @@
+"""A new cohort through a model.
+
+Preprocessing comes from the bundle, never from the current params.yaml: a recording must go through what the training
+cohort went through. A recording that cannot be compared is refused; one that merely looks different is answered with
+warnings in words.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lmtcnn import clock as clocks
+from lmtcnn import cohort, histograms, stops
+from lmtcnn.bundle import Bundle, features, unlike
+from lmtcnn.cohort import Recording
+from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
+from lmtcnn.files import atomic, write_text
+from lmtcnn.model import prepare, softmax_members
+
+MIN_LENGTH = 0.9
+"""A recording shorter than this share of the model's T intervals is refused."""
+
+SIMULATED_MODEL = "the model learned from simulated mice: it says nothing about real ones"
+SIMULATED_RECORDING = "a simulated recording"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one animal in one recording."""
+
+    recording: str
+    animal_id: int
+    rfid: str | None
+    predicted: str
+    probability: float
+    probabilities: dict[str, float]
+    agreement: float
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """One animal on the way through: who, its stack, and what was noticed."""
+
+    recording: str
+    animal_id: int
+    rfid: str | None
+    stack: NDArray[np.float64]
+    warnings: list[str]
+
+
+def predict(
+    recordings: Sequence[Recording],
+    bundle: Bundle,
+    *,
+    force: bool = False,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[Prediction], list[LmtcnnError]]:
+    """Predictions for every animal, by recording and animal, and what failed; one bad file loses no other.
+
+    `force` answers for recordings that are too short or too long as well, with a warning.
+    """
+    done: dict[str, list[Stacked]] = {}
+    failed: dict[str, LmtcnnError] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        threads = max(1, workers // max(1, len(recordings)))
+        jobs = {pool.submit(stack_recording, r, bundle, force, threads): r.name for r in recordings}
+        for count, job in enumerate(as_completed(jobs), start=1):
+            try:
+                done[jobs[job]] = job.result()
+            except LmtcnnError as error:
+                failed[jobs[job]] = error
+            progress(count, len(recordings))
+    stacked = [animal for r in recordings for animal in done.get(r.name, [])]
+    return classify(stacked, bundle), [failed[r.name] for r in recordings if r.name in failed]
+
+
+def stack_recording(recording: Recording, bundle: Bundle, force: bool, threads: int = 1) -> list[Stacked]:
+    """Read a recording through the bundle's preprocessing.
+
+    Raises DataError where it cannot be compared: shorter than 90 % of the model's T intervals, or with more than half
+    of its stops beyond them (unless `force`, which turns both into warnings).
+    """
+    definitions = bundle.definitions
+    extraction = stops.extract(recording, definitions, threads)
+    settings = definitions.histograms
+    complaints = []
+    span_s = extraction.quality["span_s"].max()
+    wanted_s = settings.intervals * settings.interval_s
+    where = str(recording.files[0])
+    do = "use a model of this length, or --force"
+    if isinstance(span_s, float) and span_s < MIN_LENGTH * wanted_s:
+        expected = f"{MIN_LENGTH:.0%} of the model's {_length(wanted_s)}"
+        complaints.append(problem(where, expected, _length(span_s), do))
+    made = []
+    for animal_id, rfid, start_ms in extraction.quality.select("animal_id", "rfid", "start_ms").iter_rows():
+        offset_s = clocks.align_offset_s(start_ms, settings, recording.timezone)
+        own = extraction.stops.filter(pl.col("animal_id") == animal_id)
+        stack = histograms.stack_of(own, histograms.floor_of(recording.arena), settings, offset_s)
+        made.append((animal_id, rfid, stack))
+    late, total = sum(stack.n_late for *_, stack in made), sum(stack.n_stops for *_, stack in made)
+    if histograms.check_length(where, total, late, settings):
+        complaints.append(problem(where, f"stops within {_length(wanted_s)}", f"{late} of {total} later", do))
+    if complaints and not force:
+        raise DataError(complaints)
+    common = [f"forced: {line}" for line in complaints]
+    if bundle.meta["simulated"]:
+        common.append(SIMULATED_MODEL)
+    if extraction.quality["simulated"].any():
+        common.append(SIMULATED_RECORDING)
+    statistics = bundle.meta["cohort_statistics"]
+    return [
+        Stacked(
+            recording.name,
+            animal_id,
+            rfid,
+            stack.counts,
+            common + unlike(features(stack.counts, stack.n_outside / max(stack.n_stops, 1)), statistics),
+        )
+        for animal_id, rfid, stack in made
+    ]
+
+
+def classify(stacked: Sequence[Stacked], bundle: Bundle) -> list[Prediction]:
+    """Softmax averaged over the members, its greatest class (ties: class order), and the members' agreement."""
+    if not stacked:
+        return []
+    x = prepare(np.stack([animal.stack for animal in stacked]), bundle.meta["train"]["transform"])
+    members = softmax_members(bundle.model, x)  # (M, S, C)
+    mean = members.mean(axis=0)
+    best = mean.argmax(axis=1)
+    agreement = (members.argmax(axis=2) == best).mean(axis=0)
+    return [
+        Prediction(
+            animal.recording,
+            animal.animal_id,
+            animal.rfid,
+            bundle.classes[best[i]],
+            float(mean[i, best[i]]),
+            dict(zip(bundle.classes, mean[i].tolist(), strict=True)),
+            float(agreement[i]),
+            animal.warnings,
+        )
+        for i, animal in enumerate(stacked)
+    ]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a labelled cohort was told: figures of merit, confusion (rows true), a row a sample."""
+
+    metrics: dict[str, float]
+    confusion: NDArray[np.int64]
+    table: pl.DataFrame
+    simulated: bool
+
+
+def score(predictions: Sequence[Prediction], known: cohort.Cohort, bundle: Bundle) -> Score:
+    """Score predictions by the labels of a manifest; the metrics are those of `lmtcnn evaluate`'s ensemble."""
+    from sklearn.metrics import confusion_matrix
+
+    from lmtcnn.metrics import codes_of  # loaded here: plain predictions need no scikit-learn
+    from lmtcnn.metrics import score as figures_of_merit
+
+    classes = bundle.classes
+    labels = {(sample.recording, sample.rfid): sample.class_name for sample in known.samples}
+    actual = [labels[p.recording, p.rfid or ""] for p in predictions]
+    probabilities = np.array([[p.probabilities[name] for name in classes] for p in predictions])
+    predicted = [p.predicted for p in predictions]
+    counts = confusion_matrix(codes_of(actual, classes), codes_of(predicted, classes), labels=range(len(classes)))
+    table = as_frame(predictions, classes).with_columns(pl.Series("class", actual, dtype=pl.String))
+    simulated = any(note in p.warnings for p in predictions for note in (SIMULATED_MODEL, SIMULATED_RECORDING))
+    return Score(figures_of_merit(actual, probabilities, classes, bundle.meta["classes"]), counts, table, simulated)
+
+
+def as_records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
+    """Plain values: one JSON object a prediction."""
+    return [dict(vars(prediction)) for prediction in predictions]
+
+
+def as_frame(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.DataFrame:
+    """A flat table: p_<class> columns, warnings joined by ` | `."""
+    return pl.DataFrame(
+        {
+            "recording": [p.recording for p in predictions],
+            "animal_id": [p.animal_id for p in predictions],
+            "rfid": [p.rfid for p in predictions],
+            "predicted": [p.predicted for p in predictions],
+            "probability": [p.probability for p in predictions],
+            **{f"p_{name}": [p.probabilities[name] for p in predictions] for name in classes},
+            "agreement": [p.agreement for p in predictions],
+            "warnings": [" | ".join(p.warnings) for p in predictions],
+        },
+        schema_overrides={"rfid": pl.String, "animal_id": pl.Int64},
+    )
+
+
+FORMATS = (".csv", ".parquet", ".json")
+
+
+def check_out(path: Path) -> None:
+    """Raise OutputError before any work where the ending of `--out` says no known format."""
+    if path.suffix.lower() not in FORMATS:
+        raise OutputError(
+            problem(path, f"a name that ends in {', '.join(FORMATS)}", path.suffix or "none", "rename it")
+        )
+
+
+def save(predictions: Sequence[Prediction], classes: Sequence[str], path: Path) -> None:
+    """Write predictions as CSV, Parquet or JSON, by the ending of the name."""
+    check_out(path)
+    if path.suffix.lower() == ".json":
+        write_text(path, to_json(predictions))
+        return
+    frame = as_frame(predictions, classes)
+    with atomic(path) as temporary:
+        frame.write_parquet(temporary) if path.suffix.lower() == ".parquet" else frame.write_csv(temporary)
+
+
+def to_json(predictions: Sequence[Prediction]) -> str:
+    """One JSON document: a list of predictions."""
+    return json.dumps(as_records(predictions), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def labelled(manifest: Path, paths: Sequence[Path], bundle: Bundle) -> cohort.Cohort:
+    """The recordings of a labelled cohort among the given files or in the given folder."""
+    folder = paths[0] if paths[0].is_dir() else paths[0].parent
+    whole = cohort.read(manifest, folder, bundle.definitions)
+    if paths[0].is_dir() and len(paths) == 1:
+        return whole
+    given = {path.resolve() for path in paths}
+    recordings = tuple(r for r in whole.recordings if {file.resolve() for file in r.files} & given)
+    names = {recording.name for recording in recordings}
+    return cohort.Cohort(recordings, tuple(s for s in whole.samples if s.recording in names))
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds:.4g} s"

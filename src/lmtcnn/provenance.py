@@ -1,0 +1,198 @@
+"""What a run says of itself: its key, its name, its parameters, where its data came from, and a text for people."""
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from lmtcnn import SIMULATED, __version__
+from lmtcnn.baselines import BASELINES
+from lmtcnn.files import digest
+from lmtcnn.params import Params, dump, flat
+
+INPUTS = ("stacks.npy", "index.parquet", "histograms.json")
+WHERE_ONLY = "train.device"
+"""Says where a training ran, not what it is: no part of key or name."""
+SHOWN_DIFFERENCES = 3
+
+
+def key(data: Path, params: Params) -> str:
+    """sha256 of all that determines a training: histograms, classes, params.train without `device`, our version."""
+    what = {
+        "histograms": {name: digest(data / "histograms" / name) for name in INPUTS},
+        "classes": dump(params)["classes"],
+        "train": {name: value for name, value in dump(params.train).items() if name != "device"},
+        "version": __version__,
+    }
+    return hashlib.sha256(json.dumps(what, sort_keys=False).encode()).hexdigest()
+
+
+def parameters(params: Params, sizes: Mapping[str, int], simulated: bool) -> dict[str, str]:
+    """Flat parameters of a training, as text: `train.lr`, the preprocessing, the classes, the size of the cohort."""
+    sections = ("train.", "histograms.", "stops.", *(("simulate.",) if simulated else ()))
+    chosen = {name: value for name, value in flat(params).items() if name.startswith(sections)}
+    chosen |= {f"cohort.{name}": value for name, value in sizes.items()}
+    return {"classes": ", ".join(params.classes)} | {name: _text(value) for name, value in chosen.items()}
+
+
+def run_name(
+    own: Mapping[str, str], tags: Mapping[str, str], first: tuple[Mapping[str, str], Mapping[str, str]] | None
+) -> str:
+    """What distinguishes a run from the first one of the experiment (its parameters and tags): `train.lr=0.003`.
+
+    The first is called `baseline`. Histograms that differ without a parameter that says why are another cohort and
+    are named by the beginning of their hash.
+    """
+    if first is None:
+        return "baseline"
+    there, its_tags = first
+    parts = []
+    hidden: tuple[str, ...] = (WHERE_ONLY,)
+    if tags["lmtcnn.simulated"] != its_tags.get("lmtcnn.simulated"):
+        parts.append("simulated recordings" if tags["lmtcnn.simulated"] == "true" else "real recordings")
+        hidden = (*hidden, "simulate.")
+    names = [name for name in dict.fromkeys([*own, *there]) if not name.startswith(hidden)]
+    differing = sorted((n for n in names if own.get(n) != there.get(n)), key=lambda n: not n.startswith("train."))
+    parts += [f"{name}={own.get(name, 'none')}" for name in differing[:SHOWN_DIFFERENCES]]
+    if len(differing) > SHOWN_DIFFERENCES:
+        parts.append(f"{len(differing) - SHOWN_DIFFERENCES} more")
+    other_histograms = tags["lmtcnn.histograms"] != its_tags.get("lmtcnn.histograms")
+    if other_histograms and all(name.startswith("train.") for name in differing):
+        parts.append(f"cohort {tags['lmtcnn.histograms'][:6]}")
+    if tags["lmtcnn.version"] != its_tags.get("lmtcnn.version"):
+        parts.append(f"lmtcnn {tags['lmtcnn.version']}")
+    return ", ".join(parts) or "baseline"
+
+
+def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """metrics.json under MLflow's names, without undefined ones: `cv/accuracy`, `cv/sex_F`, `baseline/knn`."""
+    named = {}
+    for name, value in metrics.items():
+        if not isinstance(value, float) or not math.isfinite(value):
+            continue
+        method, _, rest = name.partition("_")
+        if method in BASELINES:
+            named[safe(f"baseline/{method if rest == 'accuracy' else name}")] = value
+        else:
+            named[safe(f"cv/{name.removeprefix('accuracy_')}")] = value
+    return named
+
+
+def safe(name: str) -> str:
+    """A name that MLflow takes: a label such as +/+ has signs that it refuses."""
+    group, slash, rest = name.partition("/")
+    return group + slash + re.sub(r"[^\w .:-]", "_", rest)
+
+
+def source_tags(started_by: str) -> dict[str, str]:
+    """Who made a run: command, version, commit (and whether files differ from it), host and process."""
+    commit = _git("rev-parse", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no") if commit else None
+    return {
+        "lmtcnn.version": __version__,
+        "lmtcnn.host": socket.gethostname(),
+        "lmtcnn.pid": str(os.getpid()),
+        "mlflow.source.name": started_by,
+        "mlflow.source.type": "LOCAL",
+        **(
+            {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(bool(changed)).lower()}
+            if commit
+            else {}
+        ),
+    }
+
+
+def alive(tags: Mapping[str, str]) -> bool:
+    """Whether the process that a run names may still be at work; one of another host may."""
+    if tags.get("lmtcnn.host") != socket.gethostname() or not tags.get("lmtcnn.pid", "").isdecimal():
+        return True
+    try:
+        os.kill(int(tags["lmtcnn.pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def dvc_hashes(data: Path) -> dict[str, str]:
+    """`dvc.<path>` -> md5 of the histograms and of everything they were made of, back to the recordings.
+
+    Only if dvc.lock knows exactly these histograms; their hash is taken from the files themselves, as DVC does.
+    """
+    stages = [*_locked_stages(Path("dvc.lock")), *_locked_stages(data / "dvc.lock")]
+    outputs = {entry["path"]: (entry.get("md5"), stage) for stage in stages for entry in stage.get("outs", ())}
+    folder = data / "histograms"
+    listing = [
+        {"md5": digest(file, "md5"), "relpath": file.name} for file in sorted(folder.iterdir()) if file.is_file()
+    ]
+    own = hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+    found: dict[str, str] = {}
+    waiting = [(folder.as_posix(), own)]
+    while waiting:
+        path, md5 = waiting.pop()
+        known, stage = outputs.get(path, (None, {}))
+        if f"dvc.{path}" in found or (known != md5 and not found):
+            continue
+        found[f"dvc.{path}"] = md5
+        if known == md5:
+            waiting += [(entry["path"], entry["md5"]) for entry in stage.get("deps", ()) if "md5" in entry]
+    return found
+
+
+def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> str:
+    """A training in plain words, in Markdown; with its results once there are some."""
+    train = summary["train"]
+    kernels = " and ".join(f"{k}x{k}" for k in train["kernels"])
+    lines = [f"**{SIMULATED}.**\n"] if summary["simulated"] else []
+    lines += [
+        f"A shallow network ({kernels} kernels, {train['channels']} channels each) that tells "
+        f"{_listed(summary['classes'])} from maps of where a mouse stopped.\n",
+        f"{summary['n_samples']} samples of {summary['n_recordings']} recordings; each of {len(summary['folds'])} "
+        f"cages was held out once, with {len(summary['seeds'])} networks each; SGD, rate {train['lr']:g}, "
+        f"{train['epochs']} epochs, batches of {train['batch']}.\n",
+    ]
+    if metrics:
+        lines.append(
+            f"On held-out cages a single network is right in {metrics['accuracy']:.1%}, the networks together in "
+            f"{metrics['ensemble_accuracy']:.1%} of samples. Simpler methods: "
+            + ", ".join(f"{name} {metrics[f'{name}_accuracy']:.1%}" for name in BASELINES)
+            + ".\n"
+        )
+    return "\n".join(lines)
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _git(*arguments: str) -> str | None:
+    program = shutil.which("git")
+    if program is None:
+        return None
+    command = [program, "--no-optional-locks", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our words
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _locked_stages(path: Path) -> list[dict[str, Any]]:
+    try:
+        lock = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, YAMLError):
+        return []  # no DVC here, or DVC itself will complain
+    return list(lock.get("stages", {}).values()) if isinstance(lock, Mapping) else []

@@ -1,0 +1,123 @@
+"""Reading the registry without MLflow, whose import takes longer than a prediction.
+
+The embedded registry is asked by a quick look into its tables; what that cannot answer goes to MLflow's client
+(register.py). Of a version only two files count, and only if their sha256 are those that it was registered with.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from lmtcnn import store
+from lmtcnn.bundle import META, WEIGHTS
+from lmtcnn.errors import ModelError, problem
+from lmtcnn.files import digest
+from lmtcnn.store import CHAMPION, MODEL
+
+FILES = (WEIGHTS, META)
+SHA256 = "lmtcnn.sha256."
+AGAIN = "register the model again"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version: model, number, where its files lie, and its tags."""
+
+    model: str
+    number: str
+    location: str
+    tags: dict[str, str]
+
+    @property
+    def uri(self) -> str:
+        """As MLflow writes it."""
+        return f"models:/{self.model}/{self.number}"
+
+
+def parse(uri: str) -> tuple[str, str]:
+    """Model, and version or alias, of `models:/lmtcnn/3` or `models:/lmtcnn@champion`; else ModelError."""
+    rest = uri.removeprefix("models:/")
+    for mark in ("@", "/"):
+        name, sign, wanted = rest.partition(mark)
+        if sign and name and wanted and (mark == "@" or wanted.isdecimal()):
+            return name, wanted
+    expected = f"models:/{MODEL}@{CHAMPION}, models:/{MODEL}/VERSION or a bundle's folder"
+    raise ModelError(problem("--model", expected, uri, "correct it"))
+
+
+def quick_look(model: str, wanted: str) -> Version | None:
+    """A version by number or alias in the embedded store, read-only; None where that gives no answer."""
+    database = store.embedded()
+    if database is None or not store.exists():
+        return None
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(database))}?mode=ro&uri=true")
+    try:
+        with engine.connect() as connection:
+            number = wanted if wanted.isdecimal() else _number(connection, model, wanted)
+            return _version(connection, model, number) if number else None
+    except sa.exc.SQLAlchemyError:
+        return None  # other tables than expected: MLflow's client will know
+    finally:
+        engine.dispose()
+
+
+def verified(version: Version) -> Path:
+    """Folder with a version's two files on this machine; a file: location itself, else the cache.
+
+    Raises ModelError where a file is missing or not what was registered.
+    """
+    place = store.local_path(version.location)
+    folder = place / "artifacts" if place else cache_of(version)
+    lines = []
+    for name in FILES:
+        if not is_registered(version, name, folder):
+            what = f"sha256 {digest(folder / name)[:12]}" if (folder / name).is_file() else "no file"
+            expected = f"sha256 {sha256_of(version, name)[:12]}"
+            lines.append(problem(f"{version.uri}: {folder / name}", expected, what, AGAIN))
+    if lines:
+        raise ModelError(lines)
+    return folder
+
+
+def is_registered(version: Version, name: str, folder: Path) -> bool:
+    """Whether the folder holds this file of the version."""
+    return (folder / name).is_file() and digest(folder / name) == sha256_of(version, name)
+
+
+def sha256_of(version: Version, name: str) -> str:
+    """What a file of the version was registered with; ModelError where somebody else registered it."""
+    if known := version.tags.get(f"{SHA256}{name}"):
+        return known
+    expected = f"a version that lmtcnn registered (tag {SHA256}{name})"
+    raise ModelError(problem(version.uri, expected, "no such tag", AGAIN))
+
+
+def cache_of(version: Version) -> Path:
+    """Where files of a version from a server are kept, by content: the same version is fetched once."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "lmtcnn" / "-".join(sha256_of(version, name)[:16] for name in FILES)
+
+
+def _number(connection: sa.Connection, model: str, alias: str) -> str | None:
+    aliases = _table("registered_model_aliases", "name", "alias", "version").c
+    number = connection.scalar(sa.select(aliases.version).where(aliases.name == model, aliases.alias == alias))
+    return None if number is None else str(number)
+
+
+def _version(connection: sa.Connection, model: str, number: str) -> Version | None:
+    there = _table("model_versions", "name", "version", "storage_location", "current_stage").c
+    tags = _table("model_version_tags", "name", "version", "key", "value").c
+    wanted = sa.select(there.storage_location).where(there.name == model, there.version == int(number))
+    place = connection.scalar(wanted.where(there.current_stage != "Deleted_Internal"))
+    if place is None:
+        return None
+    of_version = (tags.name == model, tags.version == int(number))
+    rows = connection.execute(sa.select(tags.key, tags.value).where(*of_version))
+    return Version(model, number, str(place), {str(key): str(value) for key, value in rows})
+
+
+def _table(name: str, *columns: str) -> sa.TableClause:
+    return sa.table(name, *(sa.column(column) for column in columns))

@@ -1,0 +1,225 @@
+"""One page that says what was studied, how well it went and what the network looks at.
+
+The page is one file: pictures are inside it, nothing is asked of the network, no script runs. It is written from
+what the other stages left, so the same stages give the same bytes.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import polars as pl
+
+from lmtcnn import SIMULATED, __version__
+from lmtcnn.errors import DataError, problem
+from lmtcnn.figures import class_colours
+from lmtcnn.files import ensure_folder, read_json, write_text
+from lmtcnn.metrics import PAPER, compare
+from lmtcnn.params import Params, flat
+from lmtcnn.schemas import index_table
+
+SHOWN_CHANNELS = 4
+"""The page shows the channels in which classes differ most; all of them lie in data/explain/maps."""
+
+NAMES = {
+    "accuracy": ("accuracy", "single networks, mean over seeds: the paper's kind"),
+    "ensemble_accuracy": ("accuracy of the ensemble", "networks of all seeds averaged"),
+    "balanced_accuracy": ("balanced accuracy", "mean of the recalls"),
+    "macro_f1": ("macro F1", "mean over classes of the F1 score"),
+    "mcc": ("Matthews' correlation", "1 is perfect, 0 is no better than chance"),
+    "log_loss": ("log loss", "natural logarithm; lower is better"),
+    "brier": ("Brier score", "0 to 2; lower is better"),
+    "knn_accuracy": ("PCA and nearest neighbours", "accuracy on the same folds"),
+    "svm_accuracy": ("PCA and support vectors", "accuracy on the same folds"),
+}
+PROBABILITIES = ("log_loss", "brier", "mcc", "macro_f1")  # shown as numbers, all others as shares
+
+
+class Figure(NamedTuple):
+    """A picture inside the page: a data URI and the words for those who do not see it."""
+
+    source: str
+    words: str
+
+
+def report(data: Path, params: Params) -> Path:
+    """The stage: data/report/index.html; returns its path.
+
+    Raises DataError that names every file of an earlier stage that is missing.
+    """
+    _check_inputs(data)
+    index = index_table(params.labels).read(data / "histograms" / "index.parquet")
+    metrics = read_json(data / "evaluate" / "metrics.json", "metrics", "run `lmtcnn evaluate` again")
+    maps = read_json(data / "explain" / "activation_maps.json", "activation maps", "run `lmtcnn explain` again")
+    page = _template().render(
+        title=params.report.title,
+        warning=SIMULATED if metrics["simulated"] else "",
+        version=__version__,
+        cohort=describe_cohort(index, params),
+        metrics=metrics,
+        accuracy=_share(metrics["accuracy"]),
+        rows=metric_rows(metrics, params),
+        recalls=recall_rows(metrics, params),
+        same_classes=any(row.paper is not None for row in compare(metrics, params.classes)),
+        paper=PAPER,
+        folds=fold_rows(data / "evaluate" / "folds.csv"),
+        confusion=_picture(data / "evaluate" / "confusion.png", "Confusion matrix, true classes in rows"),
+        curves=_picture(data / "evaluate" / "curves.png", "Loss and accuracy by epoch"),
+        maps=map_figures(data / "explain", maps),
+        network=maps["network"],
+        n_channels=len(maps["channels"]),
+        definitions=maps["definitions"],
+        parameters=parameter_rows(params, metrics["simulated"]),
+        seeds=len(params.train.seeds),
+    )
+    path = ensure_folder(data / "report") / "index.html"
+    write_text(path, page)
+    return path
+
+
+def describe_cohort(index: pl.DataFrame, params: Params) -> dict[str, Any]:
+    """Counts of the study, and of each class: samples, cages, median stops."""
+    colours = class_colours(tuple(params.classes))
+    classes = []
+    for name, labels in params.classes.items():
+        own = index.filter(pl.col("class") == name)
+        classes.append(
+            {
+                "name": name,
+                "colour": colours[name],
+                "labels": ", ".join(f"{key} {value}" for key, value in labels.items()),
+                "samples": own.height,
+                "cages": own["cage"].n_unique(),
+                "stops": f"{np.median(own['n_stops'].to_numpy()):,.0f}" if own.height else "",
+            }
+        )
+    return {
+        "samples": index.height,
+        "animals": index["rfid"].n_unique(),
+        "cages": index["cage"].n_unique(),
+        "recordings": index["recording"].n_unique(),
+        "stops": f"{index['n_stops'].sum():,}",
+        "classes": classes,
+    }
+
+
+def metric_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, str]]:
+    """Name, explanation, ours and the paper's for every metric that is not a class's recall."""
+    rows = []
+    for metric, ours, paper in compare(metrics, params.classes):
+        if "recall_" in metric:
+            continue
+        name, meaning = NAMES.get(metric, (metric, ""))
+        for label in params.labels:
+            if metric.startswith(f"accuracy_{label}_"):
+                value = metric.removeprefix(f"accuracy_{label}_")
+                name, meaning = (
+                    f"accuracy where {label} is {value}",
+                    f"all {len(params.classes)} classes to choose from",
+                )
+        rows.append({"name": name, "meaning": meaning, "ours": _number(metric, ours), "paper": _number(metric, paper)})
+    return rows
+
+
+def recall_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, Any]]:
+    """For each class that has samples: the recall of the ensemble, the paper's, and the baselines'."""
+    found = {row.metric: row for row in compare(metrics, params.classes)}
+    colours = class_colours(tuple(params.classes))
+    return [
+        {
+            "name": name,
+            "colour": colours[name],
+            "width": f"{100 * metrics[f'recall_{name}']:.1f}",
+            "ours": _share(metrics[f"recall_{name}"]),
+            "paper": _share(found[f"recall_{name}"].paper),
+            "knn": _share(metrics.get(f"knn_recall_{name}")),
+            "svm": _share(metrics.get(f"svm_recall_{name}")),
+        }
+        for name in params.classes
+        if f"recall_{name}" in metrics
+    ]
+
+
+def fold_rows(path: Path) -> list[dict[str, str]]:
+    """Held-out cage, samples, accuracy of single networks and of the ensemble."""
+    folds = pl.read_csv(path, schema_overrides={"fold": pl.String})
+    return [
+        {
+            "fold": row["fold"],
+            "n": str(row["n"]),
+            "accuracy": _share(row["accuracy"]),
+            "ensemble": _share(row["ensemble_accuracy"]),
+            "width": f"{100 * row['ensemble_accuracy']:.1f}",
+        }
+        for row in folds.iter_rows(named=True)
+    ]
+
+
+def map_figures(folder: Path, maps: Mapping[str, Any]) -> list[Figure]:
+    """The channels in which classes differ most, with that share in words."""
+    channels: Sequence[dict[str, Any]] = [maps["channels"][k] for k in maps["order"][:SHOWN_CHANNELS]]
+    return [
+        _picture(
+            folder / channel["figure"],
+            f"Kernel {channel['kernel']}x{channel['kernel']}, channel {channel['channel']:02}: "
+            f"{_share(channel['difference'])} of the variance between samples lies between classes",
+        )
+        for channel in channels
+    ]
+
+
+def parameter_rows(params: Params, simulated: bool) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Parameters by section, as text; the simulator's only where the mice are simulated."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for key, value in flat(params).items():
+        section, _, name = key.partition(".")
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        sections.setdefault(section, []).append((name, text))
+    sections.pop("compressed", None)  # anchors for other sections, nothing by itself
+    sections.pop("classes", None)  # the page begins with them
+    if not simulated:
+        sections.pop("simulate", None)
+    return list(sections.items())
+
+
+def _check_inputs(data: Path) -> None:
+    wanted = {
+        "histograms": ("index.parquet",),
+        "evaluate": ("metrics.json", "folds.csv", "confusion.png", "curves.png"),
+        "explain": ("activation_maps.json",),
+    }
+    missing = [
+        problem(data / stage / name, "a file", "none", f"run `lmtcnn {stage}` first")
+        for stage, names in wanted.items()
+        for name in names
+        if not (data / stage / name).is_file()
+    ]
+    if missing:
+        raise DataError(missing)
+
+
+def _picture(path: Path, words: str) -> Figure:
+    if not path.is_file():
+        raise DataError(problem(path, "a figure", "no file", f"run `lmtcnn {path.parts[-3]}` again"))
+    return Figure("data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii"), words)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _number(metric: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if metric in PROBABILITIES else _share(value)
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.PackageLoader("lmtcnn", ".")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html")

@@ -1,0 +1,169 @@
+"""The tables that pass between stages: one schema each, checked when it is written and when it is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from lmtcnn.errors import DataError, problem
+from lmtcnn.files import atomic
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name, the stage that writes it, and its columns in order."""
+
+    name: str
+    stage: str
+    columns: Mapping[str, pl.DataType]
+
+    def check(self, frame: pl.DataFrame, where: object) -> pl.DataFrame:
+        """Return `frame` if it has exactly these columns in this order; else raise DataError that names them."""
+        if dict(frame.schema) != dict(self.columns) or frame.columns != list(self.columns):
+            wrong = [
+                f"{name} {frame.schema.get(name, 'missing')}"
+                for name in dict.fromkeys([*self.columns, *frame.columns])
+                if frame.schema.get(name) != self.columns.get(name)
+            ] or ["another order"]
+            raise DataError(
+                problem(where, f"the columns of {self.name}", ", ".join(wrong), f"run `lmtcnn {self.stage}` again")
+            )
+        return frame
+
+    def empty(self) -> pl.DataFrame:
+        """The table without rows."""
+        return pl.DataFrame(schema=dict(self.columns))
+
+    def write(self, frame: pl.DataFrame, path: Path) -> None:
+        """Write `frame` as Parquet, atomically, after the check."""
+        self.check(frame, path)
+        with atomic(path) as temporary:
+            frame.write_parquet(temporary, compression="zstd", statistics=True)
+
+    def read(self, path: Path) -> pl.DataFrame:
+        """Read and check a table; raises DataError where it is missing, damaged or of other columns."""
+        if not path.is_file():
+            raise DataError(problem(path, self.name, "no file", f"run `lmtcnn {self.stage}` first"))
+        try:
+            frame = pl.read_parquet(path, glob=False)
+        except (pl.exceptions.PolarsError, OSError) as error:
+            found = str(error).splitlines()[0]
+            raise DataError(problem(path, self.name, found, f"run `lmtcnn {self.stage}` again")) from error
+        return self.check(frame, path)
+
+
+_STR, _I64, _F64, _BOOL = pl.String(), pl.Int64(), pl.Float64(), pl.Boolean()
+
+STOPS = Table(
+    "a stop table",
+    "stops",
+    {
+        "recording": _STR,
+        "animal_id": _I64,
+        "rfid": _STR,
+        "start_frame": _I64,
+        "end_frame": _I64,  # inclusive
+        "start_s": _F64,  # since the recording's first unpaused frame
+        "duration_s": _F64,
+        "x_cm": _F64,  # on the floor, from its upper left corner
+        "y_cm": _F64,
+    },
+)
+
+GAP_LEVELS = (0, 15, 90, 150)
+"""Settings of max_gap_frames under which quality.parquet counts stops as well."""
+
+QUALITY = Table(
+    "the quality table",
+    "stops",
+    {
+        "recording": _STR,
+        "animal_id": _I64,
+        "rfid": _STR,
+        "simulated": _BOOL,  # written by `lmtcnn simulate`
+        "start_ms": _I64,  # TIMESTAMP of the first unpaused frame, epoch ms UTC
+        "span_s": _F64,  # from there to the last unpaused frame
+        "n_frames": _I64,  # FRAME rows
+        "n_missing_frames": _I64,  # holes in FRAMENUMBER
+        "n_paused_frames": _I64,
+        "paused_s": _F64,
+        "n_segments": _I64,  # pieces between pauses and jumps of the clock
+        "n_clock_back": _I64,  # steps back of TIMESTAMP
+        "measured_fps": _F64,
+        "n_anonymous": _I64,  # DETECTION rows of the recording without ANIMALID
+        "n_rows": _I64,  # DETECTION rows of this animal
+        "n_invalid": _I64,  # ... without a finite position
+        "n_at_zero": _I64,  # ... with MASS_X < 10
+        "n_identical": _I64,  # second rows in a frame, same place
+        "n_conflicting": _I64,  # second rows in a frame, another place
+        "n_untimed": _I64,  # rows in no segment: paused, or outside of FRAME
+        "n_detected": _I64,  # frames with a position
+        "n_filled": _I64,  # frames filled in at max_gap_frames
+        "n_jumps": _I64,  # steps of more than 15 cm from one frame to the next
+        "n_stops": _I64,
+        "stopped_s": _F64,
+        **{f"n_stops_gap_{gap}": _I64 for gap in GAP_LEVELS},
+    },
+)
+
+COVERAGE = Table(
+    "the coverage table",
+    "stops",
+    {"recording": _STR, "animal_id": _I64, "interval": _I64, "detected": _I64, "unpaused": _I64},
+)
+
+
+def index_table(labels: Sequence[str]) -> Table:
+    """data/histograms/index.parquet: the samples in the order of stacks.npy."""
+    return Table(
+        "the index of the histograms",
+        "histograms",
+        {
+            "recording": _STR,
+            "animal_id": _I64,
+            "rfid": _STR,
+            "cage": _STR,
+            **dict.fromkeys(labels, _STR),
+            "class": _STR,
+            "n_stops": _I64,
+            "n_outside": _I64,
+            "n_late": _I64,
+        },
+    )
+
+
+def predictions_table(classes: Sequence[str]) -> Table:
+    """data/train/predictions.parquet: out of fold, a row per sample and seed."""
+    return Table(
+        "the out-of-fold predictions",
+        "train",
+        {
+            "recording": _STR,
+            "animal_id": _I64,
+            "rfid": _STR,
+            "cage": _STR,
+            "fold": _STR,
+            "seed": _I64,
+            "class": _STR,
+            "predicted": _STR,
+            **{f"p_{name}": _F64 for name in classes},
+        },
+    )
+
+
+HISTORY = Table(
+    "the training history",
+    "train",
+    {
+        "fold": _STR,
+        "seed": _I64,
+        "epoch": _I64,  # from 1
+        "train_loss": _F64,
+        "train_accuracy": _F64,
+        "test_loss": _F64,
+        "test_accuracy": _F64,
+    },
+)
+
+CONFUSION_COLUMNS = ("actual", "predicted")

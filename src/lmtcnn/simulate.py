@@ -1,0 +1,227 @@
+"""Cohorts of simulated mice: databases as the tracker writes them, the manifest, and the truth that was planted.
+
+What the mice do is in behaviour.py, what was planted in truth.py, how a database is written in recorder.py. The same
+seed gives the same bytes, whatever the number of workers: each recording draws from streams of its own.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from lmtcnn import behaviour, recorder
+from lmtcnn import truth as planted
+from lmtcnn.behaviour import Mouse, Plan, Recording
+from lmtcnn.files import atomic, ensure_folder, write_json, write_text
+from lmtcnn.params import Params, SimulateParams, dump
+from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
+from lmtcnn.truth import FPS, MICE
+
+MANIFEST_COLUMNS = ("recording", "rfid", "cage", "sex", "age")
+REAL_SECONDS_PER_HOUR = 3600.0
+
+Progress = Callable[[int, int], None]
+
+
+def simulate(
+    folder: Path, params: Params, progress: Progress | None = None, workers: int | None = None, fast_index: bool = True
+) -> list[Path]:
+    """Write the cohort of `params.simulate` into `folder`: a database a recording, cohort.csv and truth.json.
+
+    Databases of an earlier simulation in `folder` are replaced or removed; no other file is touched. Recordings are
+    written `workers` at a time (default: one a core). `fast_index=False` writes them as older trackers did. Raises
+    OutputError where the folder cannot be written.
+    """
+    recordings = behaviour.recordings(params.simulate)
+    paths = [ensure_folder(folder) / f"{recording.name}.sqlite" for recording in recordings]
+    for path in folder.glob("*.sqlite"):
+        if path not in paths and _is_simulated(path):
+            path.unlink()
+    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        jobs = [
+            pool.submit(_write, path, params.simulate, recording, fast_index)
+            for path, recording in zip(paths, recordings, strict=True)
+        ]
+        try:
+            for done, job in enumerate(as_completed(jobs), start=1):
+                job.result()
+                if progress:
+                    progress(done, len(jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    _describe(folder, params)
+    return paths
+
+
+def simulate_full_length(path: Path, params: Params, progress: Progress | None = None) -> int:
+    """Write the cohort's first recording in real time, `params.simulate.hours` of 3600 s, to `path`.
+
+    Memory does not grow with the length. `progress` is told frames. Returns the number of detections: 31 million in 72
+    hours. Raises OutputError where the place cannot be written.
+    """
+    real = _real_time(params).simulate
+    with atomic(path) as temporary:
+        return recorder.write(temporary, real, behaviour.recordings(real)[0], progress=progress)
+
+
+def simulate_stops_only(data: Path, params: Params, progress: Progress | None = None) -> list[Path]:
+    """Write what the planted stops of a cohort in real time would become, without databases.
+
+    data/simulate/ gets cohort.csv and truth.json, data/stops/ a stop table a recording, quality.parquet,
+    coverage.parquet and stops.json, as the `stops` stage writes them: every frame detected, every planted stop found.
+    """
+    params = _real_time(params)
+    folder = ensure_folder(data / "stops")
+    recordings = behaviour.recordings(params.simulate)
+    (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
+    for path in folder.glob("*.parquet"):
+        path.unlink()
+    quality, coverage, paths = [], [], []
+    for done, recording in enumerate(recordings, start=1):
+        table = _stop_table(recording, params)
+        paths.append(folder / f"{recording.name}.parquet")
+        STOPS.write(table, paths[-1])
+        quality.append(_quality(recording, params, table))
+        coverage.append(_coverage(recording, params))
+        if progress:
+            progress(done, len(recordings))
+    QUALITY.write(pl.concat(quality).sort("recording", "animal_id"), folder / "quality.parquet")
+    COVERAGE.write(pl.concat(coverage).sort("recording", "animal_id", "interval"), folder / "coverage.parquet")
+    _describe(data / "simulate", params)
+    made = {"stops": dump(params.stops), "recordings": sorted(recording.name for recording in recordings)}
+    write_json(folder / "stops.json", made)
+    return paths
+
+
+def planted_stops(params: Params, recording: Recording) -> Iterator[tuple[Mouse, Plan]]:
+    """The mice of a recording and where each was made to stop: what a detector should find."""
+    for animal in range(1, MICE + 1):
+        mouse = behaviour.mouse(params.simulate, recording, animal)
+        yield mouse, behaviour.plan(params.simulate, recording, mouse)
+
+
+def truth(params: Params) -> dict[str, Any]:
+    """All that truth.json holds: the planted truth, and the recordings with the class of every mouse in them."""
+    recordings = [_recording_truth(params.simulate, each) for each in behaviour.recordings(params.simulate)]
+    return {**planted.truth(params), "recordings": recordings}
+
+
+def _write(path: Path, simulate: SimulateParams, recording: Recording, fast_index: bool) -> None:
+    with atomic(path) as temporary:
+        recorder.write(temporary, simulate, recording, fast_index)
+
+
+def _is_simulated(path: Path) -> bool:
+    """Whether the header of a database says that it was written here."""
+    with path.open("rb") as stream:
+        return stream.read(72)[68:] == planted.APPLICATION_ID.to_bytes(4, "big")
+
+
+def _real_time(params: Params) -> Params:
+    section = params.simulate.model_copy(update={"seconds_per_hour": REAL_SECONDS_PER_HOUR})
+    return params.model_copy(update={"simulate": section})
+
+
+def _describe(folder: Path, params: Params) -> None:
+    """Write cohort.csv and truth.json."""
+    ensure_folder(folder)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(MANIFEST_COLUMNS)
+    for recording in behaviour.recordings(params.simulate):
+        for animal in range(1, MICE + 1):
+            rfid = behaviour.rfid(params.simulate, recording, animal)
+            writer.writerow((recording.name, rfid, recording.cage, recording.sex, recording.age))
+    write_text(folder / "cohort.csv", text.getvalue())
+    write_json(folder / "truth.json", truth(params))
+
+
+def _recording_truth(simulate: SimulateParams, recording: Recording) -> dict[str, Any]:
+    clock = behaviour.clock_hours(simulate, recording)
+    mice = [behaviour.mouse(simulate, recording, animal) for animal in range(1, MICE + 1)]
+    mixed = recording.class_name == "JM"
+    return {
+        "recording": recording.name,
+        "cage": recording.cage,
+        "sex": recording.sex,
+        "age": recording.age,
+        "class": recording.class_name,
+        "start_clock_h": round(recording.start_clock_h, 6),
+        "intervals_that_matter": np.flatnonzero(np.isin(clock, planted.HOURS_THAT_MATTER)).tolist(),
+        "animals": [
+            {"animal_id": mouse.animal, "rfid": mouse.rfid, **({"share_am": round(mouse.share, 6)} if mixed else {})}
+            for mouse in mice
+        ],
+    }
+
+
+def _stop_table(recording: Recording, params: Params) -> pl.DataFrame:
+    """The planted stops as the `stops` stage would write them; their places lack the jitter's mean, 0."""
+    tables = []
+    for mouse, plan in planted_stops(params, recording):
+        long = (plan.end - plan.start) / FPS >= params.stops.min_duration_s
+        start, end, place = plan.start[long], plan.end[long], plan.place_cm[long]
+        columns = {
+            "recording": pl.Series([recording.name], dtype=pl.String).new_from_index(0, len(start)),
+            "animal_id": np.full(len(start), mouse.animal),
+            "rfid": pl.Series([mouse.rfid], dtype=pl.String).new_from_index(0, len(start)),
+            "start_frame": start + 1,
+            "end_frame": end,  # from 1 and inclusive: from 0 and exclusive is the same number
+            "start_s": start / FPS,
+            "duration_s": (end - start) / FPS,
+            "x_cm": place[:, 0],
+            "y_cm": place[:, 1],
+        }
+        tables.append(pl.DataFrame(columns, schema=dict(STOPS.columns)))
+    return pl.concat(tables)
+
+
+def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.DataFrame:
+    """Quality without a fault: every frame of every mouse detected."""
+    frames = behaviour.n_frames(params.simulate)
+    rows = []
+    for animal in range(1, MICE + 1):
+        own = stops.filter(pl.col("animal_id") == animal)
+        rows.append(
+            dict.fromkeys(QUALITY.columns, 0)
+            | {
+                "recording": recording.name,
+                "animal_id": animal,
+                "rfid": behaviour.rfid(params.simulate, recording, animal),
+                "simulated": True,
+                "start_ms": recording.start_ms,
+                "span_s": (frames - 1) / FPS,
+                "n_frames": frames,
+                "paused_s": 0.0,
+                "n_segments": 1,
+                "measured_fps": float(FPS),
+                "n_rows": frames,
+                "n_detected": frames,
+                "n_stops": own.height,
+                "stopped_s": own["duration_s"].sum(),
+                **{f"n_stops_gap_{gap}": own.height for gap in GAP_LEVELS},
+            }
+        )
+    return pl.DataFrame(rows, schema=dict(QUALITY.columns))
+
+
+def _coverage(recording: Recording, params: Params) -> pl.DataFrame:
+    """Every frame of every interval that the recording reaches, detected and unpaused."""
+    seconds = np.arange(behaviour.n_frames(params.simulate)) / FPS
+    counts = np.bincount(np.floor(seconds / params.histograms.interval_s).astype(np.int64))
+    n = len(counts)
+    columns = {
+        "recording": [recording.name] * (n * MICE),
+        "animal_id": np.repeat(np.arange(1, MICE + 1), n),
+        "interval": np.tile(np.arange(n), MICE),
+        "detected": np.tile(counts, MICE),
+        "unpaused": np.tile(counts, MICE),
+    }
+    return pl.DataFrame(columns, schema=dict(COVERAGE.columns))

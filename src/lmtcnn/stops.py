@@ -1,0 +1,410 @@
+"""From positions to stops: the first stage.
+
+A mouse *stopped* where its speed stays at or below 5 cm/s for at least 1 s (arXiv 2412.05158). The paper does not say
+over how many frames speed is measured nor what becomes of frames without identity; both change the count several-fold,
+so both are parameters, with defaults that keep a still mouse still (docs/definitions.md has the numbers):
+
+    speed(f) = |p(f + k) - p(f - k)| * 10/57 / (2 k / fps)   cm/s, k = half_window_frames
+
+A half window of 1 is lmt-analysis' speed; it counts tracking noise, which depends on body size and so on age.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lmtcnn import clock as clocks
+from lmtcnn import lmt
+from lmtcnn.clock import Clock, Layout, Origin
+from lmtcnn.cohort import Recording
+from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, problem
+from lmtcnn.files import ensure_folder, write_json
+from lmtcnn.params import Definitions, StopsParams, dump
+from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
+from lmtcnn.tracks import Track, fill, find_gaps
+
+log = logging.getLogger("lmtcnn")
+
+_BLOCK = 1 << 18
+"""Frames at a time in passes over a track, so that temporaries stay in the cache."""
+
+
+@dataclass(frozen=True)
+class Bouts:
+    """Stops of one animal: layout indices of the first and last frame, mean position in pixels."""
+
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    x_px: NDArray[np.float64]
+    y_px: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What one recording gives: its stops, the counts of its quality, its coverage by interval."""
+
+    stops: pl.DataFrame
+    quality: pl.DataFrame
+    coverage: pl.DataFrame
+
+
+def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]]:
+    """Stops of one animal, and counts: n_filled, and n_stops_gap_<g> for the settings of GAP_LEVELS.
+
+    The track is filled in place. Gaps are filled from the shortest setting to the longest; the speed is computed
+    anew only where a filled frame takes part, so that four settings cost little more than one.
+    """
+    still = _Still(track, params)
+    gaps = find_gaps(track)
+    near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
+    counts: dict[str, int] = {}
+    bouts = None
+    filled = previous = 0
+    for level in sorted({*GAP_LEVELS, params.max_gap_frames}):
+        index = fill(track, gaps, near & (gaps.length > previous) & (gaps.length <= level))
+        still.update(index)
+        filled, previous = filled + index.size, level
+        first, last = still.runs()
+        if level in GAP_LEVELS:
+            counts[f"n_stops_gap_{level}"] = len(first)
+        if level == params.max_gap_frames:
+            bouts = Bouts(first, last, _means(track.x_px, first, last), _means(track.y_px, first, last))
+            counts["n_filled"] = filled
+    assert bouts is not None  # max_gap_frames is one of the levels
+    return bouts, counts
+
+
+class _Still:
+    """Where a mouse is slow: one flag a frame, false where the speed is not defined."""
+
+    def __init__(self, track: Track, params: StopsParams) -> None:
+        self.track, self.params = track, params
+        size, half = track.layout.size, params.half_window_frames
+        self.defined = np.zeros(size, np.bool_)  # whether f - k and f + k lie in the segment of f
+        for begin, end in zip(track.layout.offsets[:-1], track.layout.offsets[1:], strict=True):
+            self.defined[begin + half : max(begin + half, end - half)] = True
+        self.flags = np.zeros(size, np.bool_)
+        for begin in range(half, size - half, _BLOCK):
+            end = min(begin + _BLOCK, size - half)
+            self.flags[begin:end] = self._slow(
+                slice(begin + half, end + half), slice(begin - half, end - half), slice(begin, end)
+            )
+        self.flags &= self.defined
+
+    def update(self, filled: NDArray[np.int64]) -> None:
+        """Compute the flags again at every frame whose speed a filled frame takes part in."""
+        half = self.params.half_window_frames
+        index = np.concatenate((filled - half, filled, filled + half))
+        index = index[(index >= half) & (index < self.flags.size - half)]
+        index = index[self.defined[index]]
+        self.flags[index] = self._slow(index + half, index - half, index)
+
+    def _slow(
+        self,
+        ahead: slice | NDArray[np.int64],
+        behind: slice | NDArray[np.int64],
+        here: slice | NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        x, y, params = self.track.x_px, self.track.y_px, self.params
+        distance_cm = params.arena.cm(np.hypot(x[ahead] - x[behind], y[ahead] - y[behind]))
+        speed_cm_per_s = distance_cm / (2 * params.half_window_frames / params.fps)
+        return np.asarray((speed_cm_per_s <= params.max_speed_cm_per_s) & ~np.isnan(x[here]))
+
+    def runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First and last index of every maximal run that is long enough.
+
+        No run crosses segments: the half window leaves frames without a speed on both sides of every cut.
+        """
+        change = np.flatnonzero(self.flags[1:] != self.flags[:-1]) + 1  # a flag is never set on the first or last frame
+        first, last = change[::2], change[1::2] - 1
+        long = (last - first + 1) / self.params.fps >= self.params.min_duration_s
+        return first[long], last[long]
+
+
+def _means(values: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean over each run first..last, inclusive."""
+    if not first.size:
+        return np.empty(0)
+    edges = np.column_stack((first, last + 1)).ravel()
+    return np.asarray(np.add.reduceat(values, edges)[::2] / (last - first + 1))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One file of a recording, looked at: the shift adds to its frame numbers what earlier files took."""
+
+    database: lmt.Database
+    clock: Clock
+    layout: Layout
+    n_clock_back: int
+    shift: int
+
+
+def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extraction:
+    """Read a recording, one file or several, and find the stops of its animals.
+
+    `threads` animals are read at once; memory is that of as many animals' positions with the covering index, of
+    all without. Raises DatabaseError or CohortError.
+    """
+    parts = _look_at(recording, params.stops)
+    first = parts[0].clock
+    row = first.first_unpaused
+    origin = Origin(int(first.frames[row]) + parts[0].shift, int(first.timestamps_ms[row]))
+    ids = _name_animals(recording, parts)
+    offset_s = clocks.align_offset_s(origin.timestamp_ms, params.histograms, recording.timezone)
+    intervals = (offset_s, params.histograms.interval_s)
+    tables = [
+        _extract_part(recording, part, members, origin, params.stops, intervals, threads)
+        for part, members in zip(parts, ids, strict=True)
+    ]
+    quality = pl.concat([table.quality for table in tables])
+    if not quality["n_detected"].sum():
+        where = f"{recording.files[0]}: DETECTION"
+        raise DatabaseError(problem(where, "positions of the animals", "no detection", "leave the file out"))
+    return Extraction(
+        pl.concat([table.stops for table in tables]).sort("animal_id", "start_frame"),
+        _sum_quality(quality),
+        pl.concat([table.coverage for table in tables])
+        .group_by("recording", "animal_id", "interval")
+        .agg(pl.col("detected", "unpaused").sum())
+        .sort("animal_id", "interval"),
+    )
+
+
+def _look_at(recording: Recording, params: StopsParams) -> list[_Part]:
+    """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused."""
+    opened = []
+    for path in recording.files:
+        database = lmt.open_database(path)
+        clock = lmt.read_clock(database)
+        back = clocks.check(clock, path, params)
+        layout = clocks.lay_out(clock, path)
+        clocks.warn_of_rate(clocks.measured_fps(clock, layout), path, params)
+        opened.append((database, clock, layout, back))
+    opened.sort(key=lambda part: int(part[1].timestamps_ms[0]))
+    parts: list[_Part] = []
+    begin_ms = int(opened[0][1].timestamps_ms[0])
+    for database, clock, layout, back in opened:
+        if parts and int(clock.timestamps_ms[0]) <= int(parts[-1].clock.timestamps_ms.max()):
+            raise DatabaseError(
+                problem(
+                    database.path,
+                    f"a file that begins after {parts[-1].database.path.name} ends",
+                    "an overlap in time",
+                    "give each stretch of time once in the manifest's files",
+                )
+            )
+        shift = round((int(clock.timestamps_ms[0]) - begin_ms) * params.fps / 1000)
+        parts.append(_Part(database, clock, layout, back, shift))
+    return parts
+
+
+def _name_animals(recording: Recording, parts: Sequence[_Part]) -> list[dict[int, tuple[int, str | None]]]:
+    """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID."""
+    members: dict[str | None, int] = {}
+    named: list[dict[int, tuple[int, str | None]]] = []
+    for part in parts:
+        chosen = recording.match(part.database)
+        if not parts[1:]:
+            return [{key: (key, rfid) for key, rfid in chosen.items()}]
+        if lost := sorted(key for key, rfid in chosen.items() if rfid is None):
+            where = f"{part.database.path}: ANIMAL {lost[0]}"
+            raise CohortError(problem(where, "an RFID, to join the files by", "none", "give the files one by one"))
+        for key, rfid in sorted(chosen.items()):
+            taken = set(members.values())
+            members.setdefault(rfid, key if key not in taken else max(taken) + 1)
+        named.append({key: (members[rfid], rfid) for key, rfid in chosen.items()})
+    return named
+
+
+def _extract_part(
+    recording: Recording,
+    part: _Part,
+    members: Mapping[int, tuple[int, str | None]],
+    origin: Origin,
+    params: StopsParams,
+    intervals: tuple[float, float],
+    threads: int,
+) -> Extraction:
+    params = params.model_copy(update={"arena": recording.arena})
+    times_s = clocks.seconds(part.clock, part.layout.frame(np.arange(part.layout.size)), origin, part.shift, params)
+    held, edges = clocks.interval_edges(part.layout, times_s, *intervals)
+    common = {**_recording_counts(part, origin), "span_s": float(times_s[-1])}
+    del times_s
+
+    def one(key: int, track: Track) -> Extraction:
+        animal_id, rfid = members[key]
+        present = track.detected
+        counts = {"n_detected": int(np.count_nonzero(present)), "n_jumps": track.count_jumps()}
+        coverage = [int(np.count_nonzero(present[a:b])) for a, b in pairwise(edges)]
+        del present
+        bouts, found = find_stops(track, params)
+        stops = _stop_table(recording.name, animal_id, rfid, bouts, part, origin, params)
+        row = {
+            "recording": recording.name,
+            "animal_id": animal_id,
+            "rfid": rfid,
+            **common,
+            **{name: getattr(track, name) for name in QUALITY.columns if hasattr(track, name)},
+            **counts,
+            **found,
+            "n_stops": stops.height,
+            "stopped_s": float(stops["duration_s"].sum()),
+        }
+        return Extraction(
+            stops,
+            pl.DataFrame([row], schema=dict(QUALITY.columns)),
+            pl.DataFrame(
+                {
+                    "recording": [recording.name] * len(coverage),
+                    "animal_id": [animal_id] * len(coverage),
+                    "interval": held,
+                    "detected": coverage,
+                    "unpaused": np.diff(edges),
+                },
+                schema=dict(COVERAGE.columns),
+            ),
+        )
+
+    keys = sorted(members, key=lambda key: members[key][0])
+    if part.database.covering_index:
+        with ThreadPoolExecutor(threads) as pool:
+            tables = list(pool.map(lambda key: one(key, lmt.read_track(part.database, key, part.layout)), keys))
+    else:
+        tracks = lmt.read_tracks(part.database, keys, part.layout)
+        tables = [one(key, tracks.pop(key)) for key in keys]
+    return Extraction(*(pl.concat(getattr(t, name) for t in tables) for name in ("stops", "quality", "coverage")))
+
+
+def _stop_table(
+    name: str, animal_id: int, rfid: str | None, bouts: Bouts, part: _Part, origin: Origin, params: StopsParams
+) -> pl.DataFrame:
+    start_frame, end_frame = part.layout.frame(bouts.first), part.layout.frame(bouts.last)
+    start_s = clocks.seconds(part.clock, start_frame, origin, part.shift, params)
+    x_cm, y_cm = to_floor(bouts.x_px, bouts.y_px, params)
+    return pl.DataFrame(
+        {
+            "recording": pl.repeat(name, len(start_s), dtype=pl.String, eager=True),
+            "animal_id": pl.repeat(animal_id, len(start_s), dtype=pl.Int64, eager=True),
+            "rfid": pl.repeat(rfid, len(start_s), dtype=pl.String, eager=True),
+            "start_frame": start_frame + part.shift,
+            "end_frame": end_frame + part.shift,
+            "start_s": start_s,
+            "duration_s": (bouts.last - bouts.first + 1) / params.fps,
+            "x_cm": x_cm,
+            "y_cm": y_cm,
+        },
+        schema=dict(STOPS.columns),
+    )
+
+
+def to_floor(
+    x_px: NDArray[np.float64], y_px: NDArray[np.float64], params: StopsParams
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels of the depth image to cm on the floor: x_cm = (MASS_X - 114) * 10/57, y_cm = (MASS_Y - 63) * 10/57.
+
+    `flip` mirrors the floor: x -> w - x, y -> h - y.
+    """
+    arena = params.arena
+    x_cm, y_cm = arena.cm(x_px - arena.x_px), arena.cm(y_px - arena.y_px)
+    if "x" in arena.flip:
+        x_cm = arena.width_cm - x_cm
+    if "y" in arena.flip:
+        y_cm = arena.height_cm - y_cm
+    return x_cm, y_cm
+
+
+def _recording_counts(part: _Part, origin: Origin) -> dict[str, object]:
+    clock, layout = part.clock, part.layout
+    step_ms = np.diff(clock.timestamps_ms, append=clock.timestamps_ms[-1:])
+    return {
+        "simulated": part.database.simulated,
+        "start_ms": origin.timestamp_ms,
+        "n_frames": len(clock.frames),
+        "n_missing_frames": int(clock.frames[-1] - clock.frames[0]) + 1 - len(clock.frames),
+        "n_paused_frames": int(np.count_nonzero(clock.paused)),
+        "paused_s": float(step_ms[clock.paused].sum()) / 1000,
+        "n_segments": len(layout.starts),
+        "n_clock_back": part.n_clock_back,
+        "measured_fps": clocks.measured_fps(clock, layout),
+        "n_anonymous": lmt.count_anonymous(part.database),
+    }
+
+
+def _sum_quality(quality: pl.DataFrame) -> pl.DataFrame:
+    """One row an animal: counts of several files add up, the rate is their mean."""
+    keys = ["recording", "animal_id", "rfid"]
+    added = [pl.col(c).sum() for c in quality.columns if c.startswith("n_") or c in ("paused_s", "stopped_s")]
+    whole = [
+        pl.col("simulated").any(),
+        pl.col("start_ms").first(),
+        pl.col("span_s").max(),
+        pl.col("measured_fps").mean(),
+    ]
+    return (
+        quality.group_by(keys, maintain_order=True).agg(*added, *whole).select(list(QUALITY.columns)).sort("animal_id")
+    )
+
+
+def stops(
+    recordings: Iterable[Recording],
+    folder: Path,
+    params: Definitions,
+    workers: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pl.DataFrame:
+    """The stage: one Parquet a recording, quality.parquet and coverage.parquet; returns the quality table.
+
+    Recordings are read `workers` at a time, in threads: reading and arithmetic release the interpreter's lock. A
+    recording that fails does not keep the others from being written; BatchError then tells all failures.
+    """
+    recordings = list(recordings)
+    ensure_folder(folder)
+    (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
+    _prune(folder, recordings)
+    done: dict[str, Extraction] = {}
+    failed: dict[str, LmtcnnError] = {}
+    inner = max(1, workers // max(1, len(recordings)))
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = {pool.submit(_one, r, folder, params, inner): r.name for r in recordings}
+        for count, job in enumerate(as_completed(jobs), start=1):
+            try:
+                done[jobs[job]] = job.result()
+            except LmtcnnError as error:
+                failed[jobs[job]] = error
+            progress(count, len(recordings))
+    finished = [done[r.name] for r in recordings if r.name in done]
+    quality = pl.concat([QUALITY.empty(), *(e.quality for e in finished)]).sort("recording", "animal_id")
+    QUALITY.write(quality, folder / "quality.parquet")
+    coverage = pl.concat([COVERAGE.empty(), *(e.coverage for e in finished)]).sort("recording", "animal_id", "interval")
+    COVERAGE.write(coverage, folder / "coverage.parquet")
+    if failed:
+        raise BatchError(failed[r.name] for r in recordings if r.name in failed)
+    write_json(folder / "stops.json", provenance(params, recordings))
+    return quality
+
+
+def provenance(params: Definitions, recordings: Iterable[Recording]) -> dict[str, object]:
+    """What a folder of stop tables was made by: the parameters, and the recordings in it."""
+    return {"stops": dump(params.stops), "recordings": sorted(recording.name for recording in recordings)}
+
+
+def _one(recording: Recording, folder: Path, params: Definitions, threads: int) -> Extraction:
+    extraction = extract(recording, params, threads)
+    STOPS.write(extraction.stops, folder / f"{recording.name}.parquet")
+    return Extraction(STOPS.empty(), extraction.quality, extraction.coverage)
+
+
+def _prune(folder: Path, recordings: Sequence[Recording]) -> None:
+    """Remove the tables of recordings that are no longer in the study."""
+    known = {f"{recording.name}.parquet" for recording in recordings} | {"quality.parquet", "coverage.parquet"}
+    for path in folder.glob("*.parquet"):
+        if path.name not in known:
+            path.unlink()

@@ -1,0 +1,157 @@
+"""Where runs and models are kept: MLflow's store, quiet, private, and belonging to its folder.
+
+By default that is `mlflow.db` beside dvc.yaml with its artifacts in `mlruns/`; MLFLOW_TRACKING_URI wins. MLflow reads
+some of its settings while it is imported, so it is imported inside functions only, after `quiet`.
+
+MLflow stores artifact locations as absolute paths. The embedded store belongs to its folder, so when that was moved,
+`relocate` writes the new place into the four columns that hold it.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import sqlalchemy as sa
+from filelock import FileLock, Timeout
+
+from lmtcnn.errors import OutputError, problem
+from lmtcnn.files import ensure_folder
+
+EXPERIMENT = MODEL = "lmtcnn"
+CHAMPION, CHALLENGER = "champion", "challenger"
+DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
+LOCK_TIMEOUT_S = 120.0
+
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_DISABLE_AGENT_HINT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_PRINT_MODEL_URLS_ON_CREATION": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # the default waits minutes for a server that is not there
+}
+
+LOCATIONS = {
+    "experiments": "artifact_location",
+    "runs": "artifact_uri",
+    "logged_models": "artifact_location",
+    "model_versions": "storage_location",
+}
+"""Table -> its column with an absolute place."""
+
+log = logging.getLogger("lmtcnn")
+
+
+def project_root() -> Path:
+    """The folder of the embedded store: $DVC_ROOT, else the nearest parent with dvc.yaml, else the current folder.
+
+    DVC sets DVC_ROOT for every stage, also for an experiment that runs in a temporary copy.
+    """
+    if root := os.environ.get("DVC_ROOT"):
+        return Path(root).resolve()
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "dvc.yaml").is_file()), here)
+
+
+def embedded() -> Path | None:
+    """The embedded store's database, or None where MLFLOW_TRACKING_URI names another store."""
+    return None if os.environ.get("MLFLOW_TRACKING_URI") else project_root() / DATABASE
+
+
+def tracking_uri() -> str:
+    """MLFLOW_TRACKING_URI, else the embedded store."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / DATABASE}"
+
+
+def exists() -> bool:
+    """False only where there is no embedded store yet: looking into it would make one."""
+    database = embedded()
+    return database is None or (database.is_file() and database.stat().st_size > 0)
+
+
+def quiet() -> None:
+    """Silence MLflow and keep it private; what the environment already says wins."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def check_writable() -> None:
+    """Raise OutputError at once where a SQLite store is no such or cannot be written: MLflow tries for 101 s."""
+    uri = tracking_uri()
+    if not uri.startswith("sqlite:///"):
+        return
+    database = Path(uri.removeprefix("sqlite:///"))
+    ensure_folder(database.parent)
+    if not database.exists():
+        return
+    if not os.access(database, os.W_OK):
+        do = "change its permissions, or name another store in MLFLOW_TRACKING_URI"
+        raise OutputError(problem(database, "a store that can be written", "a read-only file", do))
+    with database.open("rb") as stream:
+        head = stream.read(16)
+    if head not in (b"", b"SQLite format 3\0"):
+        raise OutputError(problem(database, "MLflow's database", "another file", "move it away, then `lmtcnn track`"))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the embedded store's lock: several processes on a fresh database would break each other's first touch.
+
+    Held twice by one thread it is one lock. A server looks after itself, so for it nothing is held.
+    """
+    database = embedded()
+    if database is None:
+        yield
+        return
+    path = database.with_name(f"{DATABASE}.lock")
+    lock = FileLock(path, timeout=LOCK_TIMEOUT_S, is_singleton=True)
+    try:
+        lock.acquire()
+    except Timeout:
+        do = "end that process and try again"
+        raise OutputError(problem(path, "a free store", "another process at work in it", do)) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def location() -> str | None:
+    """Where the embedded store keeps artifacts; another store decides for itself."""
+    database = embedded()
+    return (database.parent / ARTIFACTS).as_uri() if database else None
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a file: URI or a plain path, else None."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(unquote(parts.path))
+    return None if parts.scheme else Path(uri)
+
+
+def relocate(old: str) -> None:
+    """Let every artifact location of the embedded store that lies under `old` lie beside its database instead.
+
+    Raises OutputError where the artifacts have stayed behind: pointing elsewhere would lose them.
+    """
+    database, new, before = embedded(), location(), local_path(old)
+    if database is None or new is None:
+        return
+    if before and before.is_dir() and not (database.parent / ARTIFACTS).is_dir():
+        do = f"move {before} there, or move {DATABASE} back"
+        raise OutputError(problem(database, f"its artifacts in {ARTIFACTS} beside it", "none", do))
+    engine = sa.create_engine(f"sqlite:///{database}")
+    with engine.begin() as connection:
+        for table, name in LOCATIONS.items():
+            column: sa.ColumnClause[str] = sa.column(name, sa.String)
+            within = sa.or_(column == old, column.startswith(f"{old}/", autoescape=True))
+            moved = sa.literal(new) + sa.func.substr(column, len(old) + 1)
+            connection.execute(sa.update(sa.table(table, column)).where(within).values({name: moved}))
+    engine.dispose()
+    log.warning("%s was moved or copied here: its artifacts are now looked for in %s", DATABASE, ARTIFACTS)

@@ -1,0 +1,433 @@
+"""MLflow runs: one for each training, named by what distinguishes it, with a run inside it for each held-out cage.
+
+The children of a run stay folded away in MLflow's pages, so what one wants to compare stands on the parent: mean
+curves under the children's names, `cv/...`, `baseline/...`, `fold/accuracy` by fold, pooled matrices and predictions,
+maps. A run is found again by `lmtcnn.key`, a hash of what was trained on and how, never by an id in an output: DVC
+may restore a training without running it.
+
+All of this is made from the files of the stages, through MLflow's client, by one process. A stage writes its files
+first and its run afterwards, so nothing that happens here costs a training: `track` makes it good. Never
+`mlflow.start_run`: it prints, opened anew it falsifies a run's duration, and it calls an orderly exit FAILED.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import polars as pl
+
+from lmtcnn import SIMULATED, evaluate, figures, histograms, provenance, store
+from lmtcnn.errors import LmtcnnError, OutputError, problem
+from lmtcnn.files import digest, read_json
+from lmtcnn.params import Params, dump
+from lmtcnn.provenance import key
+from lmtcnn.store import EXPERIMENT, log, project_root, relocate
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+__all__ = ["key", "project_root", "relocate"]  # of the store, under the name of what one does
+
+KEY, KIND, IS_SIMULATED, HISTOGRAMS = "lmtcnn.key", "lmtcnn.kind", "lmtcnn.simulated", "lmtcnn.histograms"
+TRAINING, FOLD, COHORT = "training", "fold", "cohort"
+FINISHED_TRAINING = f"tags.`{KIND}` = '{TRAINING}' and attributes.status = 'FINISHED'"
+NOTE = "mlflow.note.content"
+CURVES = {
+    "train/loss": "train_loss",
+    "train/accuracy": "train_accuracy",
+    "test/loss": "test_loss",
+    "test/accuracy": "test_accuracy",
+}
+METRICS_AT_ONCE, OTHERS_AT_ONCE = 1000, 100  # MLflow's limits for one call
+ABOUT = """One run for each training, and in it one for each held-out cage. Select runs and press *Compare*.
+
+`cv/...` are results on cages that a network has not seen, `baseline/...` those of simpler methods on the same folds,
+`train/...` and `test/...` curves over epochs, averaged over folds and seeds. Runs with the tag `lmtcnn.kind` = `cohort`
+are models that were tried on a new cohort."""
+
+Point = tuple[str, float, int]
+"""Name, value, step."""
+
+
+def configure() -> "MlflowClient":
+    """A client of a store that is there, can be written, and has the experiment.
+
+    Raises OutputError at once where the store cannot be written, belongs to another version of MLflow, or was moved
+    without its artifacts.
+    """
+    store.check_writable()
+    with store.alone():
+        client = connect()
+        location = experiment_of(client).artifact_location
+        if store.location() not in (None, location):
+            relocate(location)
+    return client
+
+
+def connect() -> "MlflowClient":
+    """A client of the store as it is. Never `mlflow.set_tracking_uri`: it sets MLFLOW_TRACKING_URI for the process."""
+    store.quiet()
+    from mlflow import MlflowClient  # noqa: PLC0415 - after store.quiet()
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    store.quiet()  # the import has set the level of its logger
+    uri = store.tracking_uri()
+    try:
+        return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+    except MlflowException as error:
+        if "out-of-date database schema" not in str(error):
+            raise
+        do = f"keep a copy of it and run `mlflow db upgrade {uri}`"
+        raise OutputError(problem(uri, "a store of this MLflow", "one of another version", do)) from error
+
+
+def experiment_of(client: "MlflowClient") -> "Experiment":
+    """The experiment `lmtcnn`, made where it is missing and brought back where it was deleted."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - after connect()
+
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is None:
+        try:
+            return client.get_experiment(client.create_experiment(EXPERIMENT, store.location(), {NOTE: ABOUT}))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # somebody else was faster
+                raise
+            return experiment_of(client)
+    if found.lifecycle_stage == "deleted":
+        log.warning("the experiment %s was deleted in MLflow: it is restored, with its runs", EXPERIMENT)
+        client.restore_experiment(found.experiment_id)
+    return found
+
+
+def log_train(data: Path, params: Params, started_s: float | None = None) -> str:
+    """The run of the training in `data`, logged unless it is there already; returns its id.
+
+    `started_s` is when the training began, seconds since the epoch, if it has just ended; without it the run bears the
+    time of the files. Raises DataError where the training is incomplete or had other parameters.
+    """
+    client = configure()
+    with store.alone():
+        close_stale(client)
+        content = key(data, params)
+        if found := find(client, content):
+            log.warning("this training is already in MLflow, as run %r: no second one is made", found.info.run_name)
+            return str(found.info.run_id)
+        return _log_new(client, data, params, content, _interval_ms(data, started_s))
+
+
+def log_evaluate(data: Path, params: Params) -> str:
+    """Add data/evaluate to the run of its training (logged first where it is missing); returns the run's id."""
+    client, run_id = configure(), parent(data, params)
+    folder = data / "evaluate"
+    metrics = read_json(folder / "metrics.json", "the metrics", "run `lmtcnn evaluate` first")
+    with _once(client, run_id, "lmtcnn.evaluate", folder) as fresh:
+        if fresh:
+            folds = pl.read_csv(folder / "folds.csv")
+            points = [(name, value, 0) for name, value in provenance.metric_names(metrics).items()]
+            for name in ("accuracy", "ensemble_accuracy"):
+                points += [(f"fold/{name}", value, step) for step, value in enumerate(folds[name].to_list())]
+            _add(client, run_id, points, tags={NOTE: provenance.training_note(_summary(data), metrics)})
+            client.log_artifacts(run_id, str(folder), "evaluate")
+    return run_id
+
+
+def log_explain(data: Path, params: Params) -> str:
+    """Add data/explain to the run of its training (logged first where it is missing); returns the run's id."""
+    from PIL import Image  # noqa: PLC0415 - matplotlib's; MLflow wants images, not files
+
+    client, run_id = configure(), parent(data, params)
+    folder = data / "explain"
+    read_json(folder / "activation_maps.json", "the activation maps", "run `lmtcnn explain` first")
+    with _once(client, run_id, "lmtcnn.explain", folder) as fresh:
+        if fresh:
+            for path in sorted(folder.glob("maps/*.png")):
+                with Image.open(path) as image:
+                    client.log_image(run_id, image, key=f"maps/{path.stem}", step=params.explain.seed)
+            for path in sorted(folder.glob("activation_maps.*")):
+                client.log_artifact(run_id, str(path), "explain")
+    return run_id
+
+
+def track(data: Path, params: Params) -> str:
+    """Log whatever is in the files and not in the store: training, evaluation, maps; returns the parent run's id."""
+    run_id = parent(data, params)
+    if (data / "evaluate" / "metrics.json").is_file():
+        log_evaluate(data, params)
+    if (data / "explain" / "activation_maps.json").is_file():
+        log_explain(data, params)
+    return run_id
+
+
+def log_cohort(
+    name: str,
+    metrics: Mapping[str, float],
+    predictions: pl.DataFrame,
+    classes: Sequence[str],
+    tags: Mapping[str, str],
+    started_s: float | None = None,
+) -> str:
+    """A run of its own for a model that was tried on a labelled new cohort; returns its id.
+
+    `predictions` has columns `class` and `predicted`, a row a sample; `metrics` are named as in metrics.json; `tags`
+    say at least `lmtcnn.simulated` (the recordings or the model: `true`, `false`), and which model it was.
+    """
+    client = configure()
+    now_ms = _now_ms()
+    start_ms = round(started_s * 1000) if started_s else now_ms
+    given = {KIND: COHORT, **provenance.source_tags("lmtcnn predict --cohort"), **tags}
+    with _opened(client, name, given, start_ms, now_ms) as run_id:
+        points = [(k.replace("cv/", "cohort/", 1), v, 0) for k, v in provenance.metric_names(metrics).items()]
+        _add(client, run_id, points)
+        client.log_table(run_id, predictions.to_dict(as_series=False), "predictions.json")
+        confusion = predictions.select(pl.col("class").alias("actual"), "predicted")
+        text = f"{predictions.height} samples of a cohort that is new to the networks."
+        _log_matrix(client, run_id, confusion, classes, (name, _marked(text, tags)))
+    return run_id
+
+
+def parent(data: Path, params: Params) -> str:
+    """Id of the run of the training in `data`, which is logged where it is missing."""
+    found = find(configure(), key(data, params))
+    return str(found.info.run_id) if found else log_train(data, params)
+
+
+def find(client: "MlflowClient", content: str) -> "Run | None":
+    """The complete run of the training with this key."""
+    return next(iter(_search(client, f"{FINISHED_TRAINING} and tags.`{KEY}` = '{content}'")), None)
+
+
+def latest_parents(n: int) -> list[str]:
+    """Ids of the last `n` trainings, the newest first."""
+    return [run.info.run_id for run in _search(configure(), FINISHED_TRAINING, n=n)]
+
+
+def compare_url(run_ids: Sequence[str], pages: str = "http://127.0.0.1:5000") -> str:
+    """The address of MLflow's page that compares runs; `pages` is where `make ui` serves, a server has its own.
+
+    Form and `workflowType` as MLflow 3.17's pages read them (`getCompareRunPageRoute` in their JavaScript); without
+    the latter a first visit lands among language models, where the way back to the runs is hard to find.
+    """
+    experiment = experiment_of(configure()).experiment_id
+    uri = store.tracking_uri()
+    base = uri.rstrip("/") if uri.startswith("http") else pages
+    chosen, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment]))
+    return f"{base}/#/compare-runs?runs={chosen}&experiments={experiments}&workflowType=machine_learning"
+
+
+def close_stale(client: "MlflowClient") -> None:
+    """Mark runs KILLED that are still RUNNING although their process, on this host, is gone."""
+    for run in _search(client, "attributes.status = 'RUNNING'", n=1000):
+        if not provenance.alive(run.data.tags):
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+@contextmanager
+def repairable() -> Iterator[None]:
+    """For the end of a stage: what goes wrong with MLflow becomes a warning that says how to make it good.
+
+    The stage's files are whole by then, and DVC would throw away what a failing command has made.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, LmtcnnError):
+            reason = "; ".join(error.lines)
+        elif type(error).__module__.partition(".")[0] in ("mlflow", "sqlalchemy"):
+            reason = str(error).splitlines()[0]
+        else:
+            raise
+        log.warning("not logged in MLflow (%s): `lmtcnn track` logs it once that is mended", reason)
+
+
+def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, times_ms: tuple[int, int]) -> str:
+    stacks, index = histograms.load(data / "histograms", params)
+    predictions, history = evaluate.read_training(data / "train", index, params)
+    summary, classes = _summary(data), tuple(params.classes)
+    sizes = {"samples": index.height, **{f"{name}s": index[name].n_unique() for name in ("recording", "cage")}}
+    values = provenance.parameters(params, sizes, summary["simulated"])
+    tags = {
+        KEY: content,
+        KIND: TRAINING,
+        IS_SIMULATED: str(summary["simulated"]).lower(),
+        HISTOGRAMS: digest(data / "histograms" / "stacks.npy")[:16],
+        NOTE: provenance.training_note(summary),
+        **provenance.source_tags("lmtcnn train"),
+        **provenance.dvc_hashes(data),
+    }
+    first = next(iter(_search(client, FINISHED_TRAINING, "ASC")), None)
+    name = provenance.run_name(values, tags, (first.data.params, first.data.tags) if first else None)
+    guesses = evaluate.average(predictions, index, classes).argmax(axis=1)
+    samples = index.with_columns(ensemble=pl.Series([classes[i] for i in guesses], dtype=pl.String))
+    with _opened(client, name, tags, *times_ms) as run_id:
+        for cage in summary["folds"]:
+            own = predictions.filter(fold=cage), history.filter(fold=cage), samples.filter(cage=cage)
+            _log_fold(client, run_id, cage, own, classes, tags, times_ms)
+        _add(client, run_id, _curve_points(history), values, times_ms=times_ms)
+        _log_inputs(client, run_id, data, stacks.dtype.name, stacks.shape, tags, sizes)
+        client.log_dict(run_id, dump(params), "params.yaml")
+        client.log_table(run_id, predictions.to_dict(as_series=False), "predictions.json")
+        client.log_text(run_id, index.write_csv(), "cohort/samples.csv")
+        if Path(params.cohort.manifest).is_file():
+            client.log_artifact(run_id, params.cohort.manifest, "cohort")
+    return run_id
+
+
+def _log_fold(
+    client: "MlflowClient",
+    run_id: str,
+    cage: str,
+    own: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
+    classes: Sequence[str],
+    tags: Mapping[str, str],
+    times_ms: tuple[int, int],
+) -> None:
+    """A run inside `run_id`: curves, accuracies and matrix of one held-out cage."""
+    predictions, history, samples = own
+    kept = {name: tags[name] for name in (IS_SIMULATED, "lmtcnn.host", "lmtcnn.pid", "mlflow.source.name")}
+    tags = {**kept, KIND: FOLD, "lmtcnn.fold": cage, "mlflow.parentRunId": run_id}
+    points = [
+        *_curve_points(history),
+        ("cv/accuracy", _share(predictions["class"] == predictions["predicted"]), 0),
+        ("cv/ensemble_accuracy", _share(samples["class"] == samples["ensemble"]), 0),
+    ]
+    with _opened(client, cage, tags, *times_ms) as child_id:
+        _add(client, child_id, points, times_ms=times_ms)
+        confusion = samples.select(pl.col("class").alias("actual"), pl.col("ensemble").alias("predicted"))
+        text = f"{samples.height} samples of a cage that the networks have not seen."
+        _log_matrix(client, child_id, confusion, classes, (cage, _marked(text, tags)))
+
+
+def _log_matrix(
+    client: "MlflowClient", run_id: str, confusion: pl.DataFrame, classes: Sequence[str], words: tuple[str, str]
+) -> None:
+    """The matrix as a picture and as a table; `words` are its title and the note below it."""
+    figure = figures.confusion_matrix(evaluate.confusion_counts(confusion, classes), classes, *words)
+    with tempfile.TemporaryDirectory() as folder:
+        figures.save(figure, Path(folder) / "confusion.png", dpi=80)
+        confusion.write_csv(Path(folder) / "confusion.csv")
+        client.log_artifacts(run_id, folder)
+
+
+def _log_inputs(
+    client: "MlflowClient",
+    run_id: str,
+    data: Path,
+    dtype: str,
+    shape: Sequence[int],
+    tags: Mapping[str, str],
+    sizes: Mapping[str, int],
+) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - after store.quiet()
+
+    features = json.dumps([{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape[1:]]}}])
+    dataset = Dataset(
+        name="simulated histograms" if tags[IS_SIMULATED] == "true" else "histograms",
+        digest=tags[HISTOGRAMS],
+        source_type="local",
+        source=json.dumps({"uri": (data / "histograms").as_posix()}),
+        schema=json.dumps({"mlflow_tensorspec": {"features": features, "targets": None}}),
+        profile=json.dumps(dict(sizes)),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
+
+
+def _curve_points(history: pl.DataFrame) -> list[Point]:
+    """Mean curves over the networks with a held-out cage; what is undefined is left out."""
+    means = evaluate.mean_curves(history)
+    return [
+        (name, value, epoch)
+        for name, column in CURVES.items()
+        for epoch, value in means.select("epoch", column).iter_rows()
+        if value is not None
+    ]
+
+
+def _summary(data: Path) -> dict[str, Any]:
+    """train.json; of single folds, the first one's: they agree in all that a run tells."""
+    parts = [data / "train" / "train.json", *sorted(data.glob("train/folds/*/train.json"))]
+    path = next((part for part in parts if part.is_file()), parts[0])
+    return read_json(path, "the summary of a training", "run `lmtcnn train` first")
+
+
+def _interval_ms(data: Path, started_s: float | None) -> tuple[int, int]:
+    if started_s is not None:
+        return round(started_s * 1000), _now_ms()
+    written_ms = [round(path.stat().st_mtime * 1000) for path in (data / "train").rglob("train.json")]
+    return min(written_ms, default=_now_ms()), max(written_ms, default=_now_ms())
+
+
+def _marked(text: str, tags: Mapping[str, str]) -> str:
+    return f"{SIMULATED}. {text}" if tags.get(IS_SIMULATED) == "true" else text
+
+
+def _share(hits: pl.Series) -> float:
+    return float(hits.to_numpy().mean())
+
+
+@contextmanager
+def _opened(client: "MlflowClient", name: str, tags: Mapping[str, str], start_ms: int, end_ms: int) -> Iterator[str]:
+    """A run that ends FINISHED at `end_ms`; FAILED, or KILLED where the process is stopped, if its body did not end."""
+    experiment = experiment_of(client).experiment_id
+    run_id = str(client.create_run(experiment, start_time=start_ms, run_name=name, tags=dict(tags)).info.run_id)
+    try:
+        yield run_id
+    except BaseException as error:
+        client.set_terminated(run_id, "FAILED" if isinstance(error, Exception) else "KILLED")
+        raise
+    client.set_terminated(run_id, "FINISHED", end_ms)
+
+
+def _add(
+    client: "MlflowClient",
+    run_id: str,
+    points: Sequence[Point] = (),
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    times_ms: tuple[int, int] | None = None,
+) -> None:
+    """Log in as few calls as MLflow allows; steps are spread over the time that they took."""
+    from mlflow.entities import Metric, Param, RunTag  # noqa: PLC0415 - after connect()
+
+    begin_ms, end_ms = times_ms or (_now_ms(), _now_ms())
+    last = max((step for *_, step in points), default=0) or 1
+    metrics = [Metric(name, value, begin_ms + (end_ms - begin_ms) * step // last, step) for name, value, step in points]
+    for chunk in _chunks(metrics, METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=chunk)
+    for chunk in _chunks([Param(name, value) for name, value in (params or {}).items()], OTHERS_AT_ONCE):
+        client.log_batch(run_id, params=chunk)
+    for chunk in _chunks([RunTag(name, value) for name, value in (tags or {}).items()], OTHERS_AT_ONCE):
+        client.log_batch(run_id, tags=chunk)
+
+
+@contextmanager
+def _once(client: "MlflowClient", run_id: str, tag: str, folder: Path) -> Iterator[bool]:
+    """False if just these files of `folder` were added to the run before; what was added is remembered at the end."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    content = hashlib.sha256("".join(f"{path.relative_to(folder)} {digest(path)}\n" for path in files).encode())
+    with store.alone():
+        fresh = client.get_run(run_id).data.tags.get(tag) != content.hexdigest()
+        yield fresh
+        if fresh:
+            client.set_tag(run_id, tag, content.hexdigest())
+
+
+def _search(client: "MlflowClient", wanted: str, order: str = "DESC", n: int = 1) -> "list[Run]":
+    """Runs of our experiment by start, the newest (DESC) or the oldest (ASC) first."""
+    experiment = experiment_of(client).experiment_id
+    return list(client.search_runs([experiment], wanted, max_results=n, order_by=[f"attributes.start_time {order}"]))
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    return (items[i : i + size] for i in range(0, len(items), size))

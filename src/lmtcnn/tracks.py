@@ -1,0 +1,145 @@
+"""The positions of one animal, frame by frame.
+
+A `Track` takes rows in any order and keeps one position a frame: the lowest (MASS_X, then MASS_Y) of several, so
+that the order of rows in a file cannot matter.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmtcnn.clock import Layout
+
+MIN_X_PX = 10.0
+"""The tracker's "detection at 0": MASS_X below this is not a position."""
+
+MAX_JUMP_PX = 85.5
+"""15 cm from one frame to the next: an identity switch or a flicker, not a mouse."""
+
+
+@dataclass
+class Track:
+    """Positions in pixels on the frames of a layout, nan where there is none, and what was set aside."""
+
+    layout: Layout
+    x_px: NDArray[np.float64] = field(init=False)
+    y_px: NDArray[np.float64] = field(init=False)
+    n_rows: int = 0
+    n_invalid: int = 0
+    n_at_zero: int = 0
+    n_untimed: int = 0
+    # Rows beyond the first in a frame: they are compared at the end, when it is known which position counts.
+    _second: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = field(
+        init=False, default_factory=list
+    )
+
+    def __post_init__(self) -> None:
+        """Begin without positions."""
+        self.x_px = np.full(self.layout.size, np.nan)
+        self.y_px = np.full(self.layout.size, np.nan)
+
+    def add(self, frames: NDArray[np.int64], x_px: NDArray[np.float64], y_px: NDArray[np.float64]) -> None:
+        """Take rows of this animal: frame numbers, MASS_X, MASS_Y."""
+        self.n_rows += len(frames)
+        finite = np.isfinite(x_px) & np.isfinite(y_px)
+        valid = finite & (x_px >= MIN_X_PX)
+        n_finite = int(np.count_nonzero(finite))
+        self.n_invalid += len(frames) - n_finite
+        self.n_at_zero += n_finite - int(np.count_nonzero(valid))
+        index = self.layout.locate(frames)
+        timed = index >= 0
+        keep = valid & timed
+        self.n_untimed += int(np.count_nonzero(valid & ~timed))
+        if not keep.all():
+            index, x_px, y_px = index[keep], x_px[keep], y_px[keep]
+        if not (np.diff(index) > 0).all():
+            index, x_px, y_px = self._lowest_of_each(index, x_px, y_px)
+        self._merge(index, x_px, y_px)
+
+    def _lowest_of_each(
+        self, index: NDArray[np.int64], x_px: NDArray[np.float64], y_px: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        order = np.lexsort((y_px, x_px, index))
+        index, x_px, y_px = index[order], x_px[order], y_px[order]
+        first = np.concatenate(([True], index[1:] != index[:-1]))
+        self._second.append((index[~first], x_px[~first], y_px[~first]))
+        return index[first], x_px[first], y_px[first]
+
+    def _merge(self, index: NDArray[np.int64], x_px: NDArray[np.float64], y_px: NDArray[np.float64]) -> None:
+        old_x, old_y = self.x_px[index], self.y_px[index]
+        taken = ~np.isnan(old_x)
+        if taken.any():
+            lower = ~taken | (x_px < old_x) | ((x_px == old_x) & (y_px < old_y))
+            higher = taken & lower
+            self._second.append((index[~lower], x_px[~lower], y_px[~lower]))
+            self._second.append((index[higher], old_x[higher], old_y[higher]))
+            index, x_px, y_px = index[lower], x_px[lower], y_px[lower]
+        self.x_px[index] = x_px
+        self.y_px[index] = y_px
+
+    @property
+    def n_identical(self) -> int:
+        """Second rows in a frame that say the same place as the one that counts."""
+        return sum(
+            int(np.count_nonzero((x_px == self.x_px[index]) & (y_px == self.y_px[index])))
+            for index, x_px, y_px in self._second
+        )
+
+    @property
+    def n_conflicting(self) -> int:
+        """Second rows in a frame that say another place."""
+        return sum(len(index) for index, *_ in self._second) - self.n_identical
+
+    @property
+    def detected(self) -> NDArray[np.bool_]:
+        """Where there is a position."""
+        return ~np.isnan(self.x_px)
+
+    def count_jumps(self) -> int:
+        """Steps of more than 15 cm from one frame to the next, inside segments."""
+        with np.errstate(invalid="ignore"):
+            far = np.hypot(np.diff(self.x_px), np.diff(self.y_px)) > MAX_JUMP_PX
+        far[self.layout.offsets[1:-1] - 1] = False
+        return int(np.count_nonzero(far))
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """Missing frames between two positions of a segment: indices before and after, and how far apart they are."""
+
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+    distance_px: NDArray[np.float64]
+
+    @property
+    def length(self) -> NDArray[np.int64]:
+        """Missing frames."""
+        return self.after - self.before - 1
+
+
+def find_gaps(track: Track) -> Gaps:
+    """The gaps of a track, none across segments, none at a segment's ends."""
+    present = track.detected
+    change = np.flatnonzero(present[1:] != present[:-1])
+    lost = change[present[change]]  # last index before a gap
+    found = change[~present[change]] + 1  # first index after a gap
+    if found.size and (not lost.size or found[0] < lost[0]):
+        found = found[1:]  # the track begins without a position
+    lost = lost[: found.size]
+    inside = track.layout.segment(lost) == track.layout.segment(found)
+    before, after = lost[inside], found[inside]
+    x, y = track.x_px, track.y_px
+    return Gaps(before, after, np.hypot(x[after] - x[before], y[after] - y[before]))
+
+
+def fill(track: Track, gaps: Gaps, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Fill the chosen gaps linearly, in place; return the indices filled."""
+    before, after = gaps.before[chosen], gaps.after[chosen]
+    length = after - before - 1
+    index = np.repeat(before + 1 - np.concatenate(([0], np.cumsum(length)[:-1])), length) + np.arange(length.sum())
+    fraction = (index - np.repeat(before, length)) / np.repeat(length + 1, length)
+    for values in (track.x_px, track.y_px):
+        start = np.repeat(values[before], length)
+        values[index] = start + (np.repeat(values[after], length) - start) * fraction
+    return index

@@ -1,0 +1,122 @@
+"""Scenes: small databases and cohorts with known answers."""
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lmtcnn.errors import LmtcnnError
+from lmtcnn.params import Params, dump, load, parse
+
+ROOT = Path(__file__).parent.parent
+
+# The tracker's own statements, of a current file and of an old one.
+ANIMAL = "CREATE TABLE ANIMAL (ID INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, RFID TEXT, GENOTYPE TEXT, NAME TEXT)"
+DETECTION = """CREATE TABLE DETECTION (ID INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, FRAMENUMBER INTEGER,
+    ANIMALID INTEGER, MASS_X REAL, MASS_Y REAL, MASS_Z REAL, FRONT_X REAL, FRONT_Y REAL, FRONT_Z REAL, BACK_X REAL,
+    BACK_Y REAL, BACK_Z REAL, REARING INTEGER, LOOK_UP INTEGER, LOOK_DOWN INTEGER, DATA TEXT NOT NULL,
+    FOREIGN KEY(ANIMALID) REFERENCES ANIMAL(ID), FOREIGN KEY(FRAMENUMBER) REFERENCES FRAME(FRAMENUMBER))"""
+FRAME = """CREATE TABLE FRAME (FRAMENUMBER INTEGER NOT NULL UNIQUE PRIMARY KEY, TIMESTAMP INTEGER,
+    NUMPARTICLE INTEGER, PAUSED INTEGER)"""
+COVERING = "CREATE INDEX detectionFastLoadXYIndex ON DETECTION(ANIMALID, FRAMENUMBER, MASS_X, MASS_Y)"
+
+T0_MS = 1_700_000_000_000
+
+
+@dataclass
+class Scene:
+    """A recording to be written: rows (frame, animal or None, x, y) in any order, and its FRAME table."""
+
+    rows: list[tuple[object, object, object, object]]
+    frames: list[tuple[object, object, int]] = field(default_factory=list)
+    animals: dict[int, str | None] = field(default_factory=lambda: {1: "001"})
+    covering_index: bool = True
+    n_frames: int = 0
+
+    def write(self, path: Path) -> Path:
+        """Write it as an LMT database."""
+        frames = self.frames or [(f, T0_MS + round((f - 1) * 1000 / 30), 0) for f in range(1, self.n_frames + 1)]
+        with sqlite3.connect(path) as connection:
+            for statement in (ANIMAL, DETECTION, FRAME, *([COVERING] if self.covering_index else [])):
+                connection.execute(statement)
+            connection.executemany("INSERT INTO ANIMAL (ID, RFID) VALUES (?, ?)", self.animals.items())
+            connection.executemany("INSERT INTO FRAME VALUES (?, ?, 1, ?)", frames)
+            connection.executemany(
+                "INSERT INTO DETECTION (FRAMENUMBER, ANIMALID, MASS_X, MASS_Y, DATA) VALUES (?, ?, ?, ?, '<x/>')",
+                self.rows,
+            )
+        connection.close()
+        return path
+
+
+def still(first: int, last: int, x: float = 200.0, y: float = 150.0, animal: int | None = 1) -> list[tuple]:
+    """Rows of an animal that does not move from frame `first` to frame `last`."""
+    return [(f, animal, x, y) for f in range(first, last + 1)]
+
+
+def run(first: int, last: int, x: float = 200.0, y: float = 150.0, animal: int | None = 1) -> list[tuple]:
+    """Rows of an animal that runs 2 px a frame (10.5 cm/s) to the right, from (x, y) at frame `first`."""
+    return [(f, animal, x + 2.0 * (f - first), y) for f in range(first, last + 1)]
+
+
+def told(kind: type[LmtcnnError], call: Callable[..., object], *args: object, **kwargs: object) -> tuple[str, ...]:
+    """The lines of the error of exactly this kind that a call raises."""
+    with pytest.raises(LmtcnnError) as error:
+        call(*args, **kwargs)
+    assert error.type is kind
+    return error.value.lines
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """The repository's params.yaml."""
+    return load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def change(params: Params) -> Callable[..., Params]:
+    """params.yaml with some values changed: change(**{"stops.fps": 25})."""
+
+    def changed(**values: object) -> Params:
+        raw = dump(params)
+        for dotted, value in values.items():
+            *sections, key = dotted.split(".")
+            place = raw
+            for section in sections:
+                place = place[section]
+            place[key] = value
+        return parse(raw, "test")
+
+    return changed
+
+
+def stacks_of(
+    classes: Sequence[str], cages: Sequence[str], shape: tuple[int, int, int], seed: int
+) -> NDArray[np.uint16]:
+    """Stacks that a network can tell apart: each class prefers a tile of its own, each cage adds a little."""
+    rng = np.random.default_rng(seed)
+    t, n, _ = shape
+    stacks = rng.poisson(0.3, (len(classes), *shape)).astype(np.uint16)
+    for i, (name, cage) in enumerate(zip(classes, cages, strict=True)):
+        place = sum(map(ord, name)) * 7 % (n * n)
+        stacks[i, :, place // n, place % n] += 3
+        stacks[i, :, len(cage) % n, sum(map(ord, cage)) % n] += 1
+    return stacks
+
+
+@pytest.fixture
+def write_manifest(tmp_path: Path) -> Callable[[Sequence[Mapping[str, str]]], Path]:
+    """Write rows as data/cohort.csv in the test's folder."""
+
+    def write(rows: Sequence[Mapping[str, str]]) -> Path:
+        path = tmp_path / "cohort.csv"
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        lines = [",".join(header), *(",".join(row.get(key, "") for key in header) for row in rows)]
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write

@@ -1,0 +1,249 @@
+"""Figures of merit with known answers, and what an incomplete or foreign training is told."""
+
+import json
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmtcnn.errors import DataError
+from lmtcnn.evaluate import average, confusion_counts, evaluate
+from lmtcnn.metrics import PAPER, Row, compare, paper_metrics, score, score_labels
+from studies import CAGES, small_params, sure, write_histograms, write_study, write_training
+
+CLASSES = list(PAPER.classes)
+OWN = {"wild": {"genotype": "wt"}, "mutant": {"genotype": "ko"}}
+
+
+@pytest.fixture(scope="module")
+def params():
+    return small_params()
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_the_papers_figures_follow_from_its_table():
+    paper = paper_metrics()
+    assert paper["accuracy"] == 74 / 96
+    assert paper["accuracy_sex_F"] == 44 / 48
+    assert paper["accuracy_sex_M"] == 30 / 48
+    assert [paper[f"recall_{name}"] for name in CLASSES] == [22 / 24, 8 / 24, 20 / 24, 24 / 24]
+    assert (paper["knn_accuracy"], paper["svm_accuracy"]) == (0.62, 0.72)
+    assert paper["balanced_accuracy"] == pytest.approx(74 / 96)
+
+
+def test_two_samples_have_the_losses_one_computes_by_hand():
+    """Classes out of alphabetical order: the columns stay theirs."""
+    p = np.array([[0.8, 0.2], [0.6, 0.4]])
+    found = score(["wild", "mutant"], p, ["wild", "mutant"], OWN)
+    assert found["log_loss"] == pytest.approx(-(math.log(0.8) + math.log(0.4)) / 2)
+    assert found["brier"] == pytest.approx((2 * 0.2**2 + 2 * 0.6**2) / 2)
+    assert found["ensemble_accuracy"] == 0.5
+    assert (found["recall_wild"], found["recall_mutant"]) == (1.0, 0.0)
+    assert (found["accuracy_genotype_wt"], found["accuracy_genotype_ko"]) == (1.0, 0.0)
+    assert found["mcc"] == 0.0
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 0) / 2)
+
+
+def test_perfect_certainty_is_perfect_in_every_figure():
+    found = score(CLASSES, np.eye(4), CLASSES, PAPER.classes)
+    assert found.pop("log_loss") == pytest.approx(0, abs=1e-12)
+    assert found.pop("brier") == 0
+    assert set(found.values()) == {1.0}
+
+
+def test_certainty_that_is_wrong_keeps_a_finite_log_loss():
+    found = score(["wild"], np.array([[0.0, 1.0]]), ["wild", "mutant"], OWN)
+    assert 30 < found["log_loss"] < 40
+    assert found["brier"] == 2
+
+
+def test_equal_probabilities_go_to_the_first_class():
+    assert score(["JM"], np.array([[0.1, 0.4, 0.4, 0.1]]), CLASSES, PAPER.classes)["ensemble_accuracy"] == 1
+    assert score(["AF"], np.array([[0.1, 0.4, 0.4, 0.1]]), CLASSES, PAPER.classes)["ensemble_accuracy"] == 0
+
+
+def test_what_has_no_samples_to_stand_on_is_left_out():
+    found = score_labels(["AM", "JM", "AM"], ["AM", "JF", "AM"], CLASSES, PAPER.classes)
+    assert set(found) == {
+        "ensemble_accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "mcc",
+        "recall_AM",
+        "recall_JM",
+        "accuracy_sex_M",
+        "accuracy_age_adult",
+        "accuracy_age_juvenile",
+    }
+    assert found["balanced_accuracy"] == 0.5
+    assert "mcc" not in score_labels(["AM", "AM"], ["AM", "JM"], CLASSES, PAPER.classes)
+
+
+@given(st.lists(st.tuples(st.sampled_from(CLASSES), st.sampled_from(CLASSES)), min_size=1, max_size=30))
+def test_balanced_accuracy_is_the_mean_recall_and_labels_split_the_accuracy(pairs):
+    actual, predicted = zip(*pairs, strict=True)
+    found = score_labels(actual, predicted, CLASSES, PAPER.classes)
+    recalls = [value for key, value in found.items() if key.startswith("recall_")]
+    assert found["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    for label in ("sex", "age"):
+        values = [PAPER.classes[name][label] for name in actual]
+        parts = sum(found[f"accuracy_{label}_{value}"] * values.count(value) for value in set(values))
+        assert parts / len(values) == pytest.approx(found["ensemble_accuracy"])
+
+
+def test_the_papers_column_is_filled_for_its_classes_only():
+    metrics = {"accuracy": 0.5, "ensemble_accuracy": 0.6, "brier": 0.3, "n_samples": 96, "simulated": True}
+    assert compare(metrics, PAPER.classes) == [
+        Row("accuracy", 0.5, 74 / 96),
+        Row("ensemble_accuracy", 0.6, None),
+        Row("brier", 0.3, None),
+    ]
+    renamed = {"AM": {"sex": "M", "age": "old"}, **{name: PAPER.classes[name] for name in CLASSES[1:]}}
+    assert compare(metrics, renamed)[0] == Row("accuracy", 0.5, None)
+    assert all(row.paper is None for row in compare({"accuracy": 0.5}, OWN))
+
+
+def test_confusion_has_true_classes_in_rows():
+    pairs = pl.DataFrame({"actual": ["AM", "AM", "JF"], "predicted": ["JM", "AM", "JF"]})
+    assert confusion_counts(pairs, CLASSES).tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+
+
+def test_accuracy_is_of_single_networks_and_the_confusion_of_their_average(tmp_path, params):
+    """Seed 0 is weakly right about every mouse, seed 1 takes all for JM, surely: alone they are right 1 and 1/4 of the
+    time, together 1/4."""
+
+    def opinion(sample, seed):
+        return sure(sample, seed) if seed == 0 else [0.01, 0.97, 0.01, 0.01]
+
+    write_study(tmp_path, params, opinion)
+    metrics = evaluate(tmp_path, params)
+    assert metrics["accuracy"] == (1 + 1 / 4) / 2
+    assert metrics["ensemble_accuracy"] == 1 / 4
+    confusion = pl.read_csv(tmp_path / "evaluate" / "confusion.csv")
+    assert confusion.columns == ["actual", "predicted"]
+    assert confusion["predicted"].unique().to_list() == ["JM"]
+    folds = pl.read_csv(tmp_path / "evaluate" / "folds.csv")
+    assert folds.to_dicts()[1] == {"fold": "c2", "n": 4, "accuracy": 0.75, "ensemble_accuracy": 0.5}
+
+
+def test_the_stage_writes_flat_metrics_and_a_row_for_each_sample(tmp_path, params):
+    index = write_study(tmp_path, params, simulated=True)
+    metrics = evaluate(tmp_path, params)
+    assert json.loads((tmp_path / "evaluate" / "metrics.json").read_text()) == metrics
+    assert metrics["ensemble_accuracy"] == metrics["mcc"] == 1
+    assert metrics["log_loss"] == pytest.approx(-math.log(0.7))
+    assert (metrics["simulated"], metrics["n_samples"]) == (True, 16)
+    assert {type(value) for value in metrics.values()} == {float, int, bool}
+    assert {"knn_accuracy", "svm_accuracy", "knn_recall_AF", "svm_recall_JM"} < set(metrics)
+    assert set(files(tmp_path / "evaluate")) == {
+        "metrics.json",
+        "confusion.csv",
+        "folds.csv",
+        "curves.csv",
+        "baselines.csv",
+        "confusion.png",
+        "curves.png",
+    }
+    labelled = pl.read_csv(tmp_path / "evaluate" / "baselines.csv")
+    assert labelled.select("recording", "animal_id", "class").equals(index.select("recording", "animal_id", "class"))
+    assert metrics["knn_accuracy"] == (labelled["class"] == labelled["knn"]).mean()
+
+
+def test_the_same_training_gives_the_same_bytes(tmp_path, params):
+    write_study(tmp_path, params)
+    evaluate(tmp_path, params)
+    first = files(tmp_path / "evaluate")
+    evaluate(tmp_path, params)
+    assert files(tmp_path / "evaluate") == first
+
+
+def test_the_order_of_the_rows_of_predictions_means_nothing(tmp_path):
+    """Five seeds, so that a sum taken in another order ends in another last digit."""
+    rng = np.random.default_rng(0)
+    params = small_params(train={"seeds": (0, 1, 2, 3, 4)})
+    index = write_study(tmp_path, params, lambda sample, seed: rng.dirichlet(np.ones(4)).tolist())
+    frame = pl.read_parquet(tmp_path / "train" / "predictions.parquet")
+    shuffled = frame.sample(fraction=1, shuffle=True, seed=3)
+    np.testing.assert_array_equal(average(shuffled, index, CLASSES), average(frame, index, CLASSES))
+
+
+def test_curves_are_means_over_networks_with_a_held_out_cage(tmp_path, params):
+    write_study(tmp_path, params)
+    evaluate(tmp_path, params)
+    last = pl.read_csv(tmp_path / "evaluate" / "curves.csv").row(-1, named=True)
+    assert (last["epoch"], last["train_loss"], last["test_loss"], last["test_accuracy"]) == (2, 0.5, 1.0, 0.5)
+    assert (last["test_loss_sd"], last["test_accuracy_sd"]) == (0, pytest.approx(np.std([0.25, 0.75] * 4, ddof=1)))
+
+
+def test_single_folds_make_the_full_result_once_all_are_there(tmp_path, params):
+    write_study(tmp_path / "full", params)
+    index = write_histograms(tmp_path / "parts" / "histograms", params)
+    for cage in CAGES:
+        write_training(tmp_path / "parts" / "train" / "folds" / cage, index, params, (cage,))
+    assert evaluate(tmp_path / "parts", params) == evaluate(tmp_path / "full", params)
+    assert files(tmp_path / "parts" / "evaluate") == files(tmp_path / "full" / "evaluate")
+
+
+def test_an_incomplete_set_is_refused_by_the_names_of_its_cages(tmp_path, params):
+    index = write_histograms(tmp_path / "histograms", params)
+    for cage in ("c1", "c3"):
+        write_training(tmp_path / "train" / "folds" / cage, index, params, (cage,))
+    with pytest.raises(DataError) as caught:
+        evaluate(tmp_path, params)
+    assert str(caught.value) == (
+        f"{tmp_path}/train: expected predictions of every sample by seeds 0, 1, found none for cages c2, c4; "
+        "run `lmtcnn train`, or `lmtcnn train --fold CAGE` for each of them"
+    )
+    assert not (tmp_path / "evaluate").exists()
+
+
+def test_one_seed_of_one_mouse_missing_is_an_incomplete_cage(tmp_path, params):
+    write_study(tmp_path, params)
+    path = tmp_path / "train" / "predictions.parquet"
+    pl.read_parquet(path)[:-1].write_parquet(path)
+    with pytest.raises(DataError, match="by seeds 0, 1, found none for cages c4; run"):
+        evaluate(tmp_path, params)
+
+
+def test_a_prediction_too_many_is_refused(tmp_path, params):
+    write_study(tmp_path, params)
+    path = tmp_path / "train" / "predictions.parquet"
+    frame = pl.read_parquet(path)
+    pl.concat([frame, frame[:1]]).write_parquet(path)
+    with pytest.raises(DataError) as caught:
+        evaluate(tmp_path, params)
+    assert str(caught.value) == (
+        f"{tmp_path}/train: expected 32 predictions, one for each sample and seed, found 33; run `lmtcnn train` again"
+    )
+
+
+def test_a_training_by_other_parameters_is_refused_and_they_are_named(tmp_path, params):
+    write_study(tmp_path, params)
+    other = small_params(train={"lr": 0.5}, histograms={"interval_s": 7.0})
+    with pytest.raises(DataError) as caught:
+        evaluate(tmp_path, other)
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path}/train: expected train.lr 0.5, found 0.03; run `lmtcnn train` again",
+        f"{tmp_path}/train: expected histograms.interval_s 7.0, found 20.0; run `lmtcnn train` again",
+    ]
+
+
+def test_where_a_training_ran_does_not_matter(tmp_path, params):
+    write_study(tmp_path, params)
+    assert evaluate(tmp_path, small_params(train={"device": "cpu"})) == evaluate(tmp_path, params)
+
+
+def test_no_training_at_all_says_what_to_run(tmp_path, params):
+    write_histograms(tmp_path / "histograms", params)
+    with pytest.raises(DataError) as caught:
+        evaluate(tmp_path, params)
+    assert str(caught.value) == (
+        f"{tmp_path}/train/predictions.parquet: expected the out-of-fold predictions, found no file; "
+        "run `lmtcnn train` first"
+    )

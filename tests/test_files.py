@@ -1,0 +1,143 @@
+"""Writes that are whole or not at all."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import told
+
+from lmtcnn.errors import DataError, OutputError
+from lmtcnn.files import atomic, digest, ensure_folder, locked, read_json, write_json, write_text
+
+
+@pytest.fixture
+def blocked(tmp_path: Path) -> Path:
+    """A path that cannot be a folder: a file lies there."""
+    path = tmp_path / "file"
+    path.write_text("in the way")
+    return path
+
+
+def test_a_file_is_replaced_by_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    for text in ("first", "zweiter: äöü"):
+        write_text(path, text)
+        assert path.read_text(encoding="utf-8") == text
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with atomic(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_a_file_gets_the_permissions_that_the_umask_says(tmp_path: Path) -> None:
+    old = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(blocked: Path) -> None:
+    do = "choose another or change its permissions"
+    path = blocked / "a.txt"
+    assert told(OutputError, write_text, path, "x") == (
+        f"{path}: expected a place that can be written, found File exists; {do}",
+    )
+    assert told(OutputError, ensure_folder, blocked) == (
+        f"{blocked}: expected a place that can be written, found File exists; {do}",
+    )
+
+
+def test_a_folder_cannot_be_written_over(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert told(OutputError, write_text, folder, "x") == (
+        f"{folder}: expected a place that can be written, found Is a directory; "
+        "choose another or change its permissions",
+    )
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_folder_is_made_with_its_parents_and_left_empty(tmp_path: Path) -> None:
+    folder = ensure_folder(tmp_path / "a" / "b")
+    assert folder == tmp_path / "a" / "b"
+    assert list(folder.iterdir()) == []
+
+
+def test_json_is_written_as_it_is_read(tmp_path: Path) -> None:
+    value = {"name": "Käfig 1", "numbers": [1, 0.1, None, True], "nested": {"z": 1, "a": 2}}
+    write_json(tmp_path / "a.json", value)
+    found = read_json(tmp_path / "a.json", "a file", "write it")
+    assert found == value
+    assert list(found["nested"]) == ["z", "a"]
+    assert "Käfig" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_nan_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, "no file"),
+        (b"", "Expecting value: line 1 column 1 (char 0)"),
+        (b'{"a": 1', "Expecting ',' delimiter: line 1 column 8 (char 7)"),
+        (b"[1]", "a JSON list"),
+        (b"\xff", "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"),
+    ],
+)
+def test_json_that_is_missing_or_damaged_is_told_in_one_line(tmp_path: Path, text: bytes | None, found: str) -> None:
+    path = tmp_path / "a.json"
+    if text is not None:
+        path.write_bytes(text)
+    assert told(DataError, read_json, path, "a summary", "train first") == (
+        f"{path}: expected a summary, found {found}; train first",
+    )
+
+
+def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert digest(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    assert digest(tmp_path / "a", "md5") == "900150983cd24fb0d6963f7d28e17f72"
+
+
+def test_a_lock_held_by_another_process_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    hold = f"import filelock\nwith filelock.FileLock({str(path)!r}):\n    print(flush=True)\n    input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        other.stdout.readline()
+
+        def enter() -> None:
+            with locked(path):
+                raise AssertionError
+
+        assert told(OutputError, enter) == (
+            f"{path}: expected nobody else at work here, found another lmtcnn; wait for it to end",
+        )
+        other.communicate("\n")
+    with locked(path):
+        pass

@@ -1,0 +1,191 @@
+"""The house keeps its own rules."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+SRC = ROOT / "src" / "lmtcnn"
+STAGES = ("simulate", "stops", "histograms", "train", "evaluate", "explain", "register", "report")
+
+# One-way imports: a module may import from its own floor and from those below.
+FLOORS = (
+    {"errors", "files", "params"},
+    {
+        "schemas",
+        "clock",
+        "tracks",
+        "lmt",
+        "cohort",
+        "stops",
+        "histograms",
+        "truth",
+        "behaviour",
+        "recorder",
+        "simulate",
+    },
+    {"folds", "model", "train", "baselines", "figures", "evaluate", "explain", "bundle"},
+    {"tracking", "register", "served", "predict", "report"},
+    {"cli"},
+)
+
+
+def modules() -> dict[str, ast.Module]:
+    return {p.stem: ast.parse(p.read_text()) for p in SRC.glob("*.py") if p.stem != "__init__"}
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Names of lmtcnn's own modules that a module imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "lmtcnn":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("lmtcnn."):
+            found.add(node.module.split(".")[1])
+    return found & {p.stem for p in SRC.glob("*.py")}
+
+
+def third_parties(tree: ast.AST) -> set[str]:
+    names = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+    names += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module]
+    return {name.split(".")[0] for name in names}
+
+
+def closure(name: str, trees: dict[str, ast.Module]) -> set[str]:
+    seen, todo = set(), [name]
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen.add(module)
+            todo += imports(trees[module])
+    return seen
+
+
+def pipeline() -> dict[str, dict]:
+    found: dict[str, dict] = {}
+    for path in (ROOT / "data" / "dvc.yaml", ROOT / "dvc.yaml"):
+        found |= YAML(typ="safe").load(path.read_text())["stages"]
+    return found
+
+
+def test_every_module_has_a_floor() -> None:
+    assert set(modules()) == set().union(*FLOORS)
+
+
+def test_imports_run_one_way() -> None:
+    floor = {name: level for level, names in enumerate(FLOORS) for name in names}
+    trees = modules()
+    upward = [(name, used) for name, tree in trees.items() for used in imports(tree) if floor[used] > floor[name]]
+    assert upward == []
+
+
+def test_no_two_modules_import_each_other() -> None:
+    trees = modules()
+    assert [
+        name for name in trees if name in set().union(set(), *(closure(u, trees) for u in imports(trees[name])))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("package", "rooms"),
+    [
+        ("sqlite3", {"lmt", "recorder"}),
+        ("adbc_driver_sqlite", {"lmt", "recorder"}),
+        ("mlflow", {"tracking", "register", "predict", "served"}),
+        ("matplotlib", {"figures"}),
+        ("sklearn", {"baselines", "evaluate"}),
+        ("typer", {"cli"}),
+        ("rich", {"cli"}),
+    ],
+)
+def test_a_package_is_known_only_where_it_belongs(package: str, rooms: set[str]) -> None:
+    assert {name for name, tree in modules().items() if package in third_parties(tree)} <= rooms
+
+
+def test_only_the_command_line_prints() -> None:
+    printing = {
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    assert printing == {"cli"}
+
+
+def test_stage_command_section_folder_module_and_test_bear_one_name() -> None:
+    stages = pipeline()
+    assert set(stages) == set(STAGES)
+    sections = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    commands = {node.name for node in modules()["cli"].body if isinstance(node, ast.FunctionDef)}
+    for name in STAGES:
+        assert stages[name]["cmd"] == f"lmtcnn {name}"
+        assert name in sections
+        assert name in commands
+        assert f"/data/{name}/" in ignored
+        assert (SRC / f"{name}.py").is_file()
+        assert (ROOT / "tests" / f"test_{name}.py").is_file()
+        outs = [*stages[name].get("outs", []), *(next(iter(m)) for m in stages[name].get("metrics", []))]
+        assert all(out == f"data/{name}" or out.startswith(f"data/{name}/") for out in outs)
+
+
+def test_every_module_has_a_test_file() -> None:
+    assert [name for name in modules() if not (ROOT / "tests" / f"test_{name}.py").is_file()] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_the_modules_that_it_imports(stage: str) -> None:
+    trees = modules()
+    expected = {f"src/lmtcnn/{name}.py" for name in closure(stage, trees)}
+    listed = {dep for dep in pipeline()[stage].get("deps", []) if dep.startswith("src/")}
+    assert listed == expected
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_describes_itself(stage: str) -> None:
+    assert pipeline()[stage]["desc"]
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    heavy = "torch polars mlflow sklearn matplotlib numpy pydantic pyarrow"
+    code = (
+        "import sys, lmtcnn.cli\n"
+        "sys.argv = ['lmtcnn', '--help']\n"
+        "try: lmtcnn.cli.main()\n"
+        "except SystemExit: pass\n"
+        f"print(sorted(set('{heavy}'.split()) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "predict" in done.stdout
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        subprocess.run([Path(sys.executable).with_name("lmtcnn"), "--help"], capture_output=True, check=True)
+        times.append(time.perf_counter() - begin)
+    bare = min(_bare_start() for _ in range(3))
+    assert min(times) < max(0.3, 6 * bare)  # 0.3 s, or on a machine so busy that bare Python is slow, in proportion
+
+
+def _bare_start() -> float:
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    return time.perf_counter() - begin
+
+
+def test_constraints_pin_every_dependency_exactly() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(line.count("==") == 1 for line in lines)
+    assert "torch==2.13.0" in lines
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
+    names = {line.split("==")[0].lower().replace("_", "-") for line in lines}
+    bare = {name.split(">")[0].split("[")[0].lower() for name in wanted} - {"lmtcnn"}
+    assert bare - names == set()

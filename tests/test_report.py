@@ -1,0 +1,157 @@
+"""The page: whole in one file, true to the metrics, and plain about simulated mice."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from lmtcnn.errors import DataError
+from lmtcnn.evaluate import evaluate
+from lmtcnn.explain import explain
+from lmtcnn.files import read_json, write_json
+from lmtcnn.report import map_figures, metric_rows, parameter_rows, recall_rows, report
+from studies import small_params, write_study
+
+SIMULATED = "SIMULATED MICE: this says nothing about real mice"
+
+
+@pytest.fixture(scope="module")
+def params():
+    return small_params()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, params):
+    """A finished study of mice that are not simulated."""
+    data = tmp_path_factory.mktemp("study")
+    write_study(data, params)
+    evaluate(data, params)
+    explain(data, params)
+    return data
+
+
+class Reader(HTMLParser):
+    """Tags, what they ask for, and the text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in {"src", "href", "srcset", "data", "action"}]
+
+    def handle_data(self, data):
+        self.text = f"{self.text} {' '.join(data.split())}".strip()
+
+
+def simulated(study, params):
+    """The page of the same study, were its mice simulated."""
+    path = study / "evaluate" / "metrics.json"
+    metrics = read_json(path, "metrics", "")
+    write_json(path, {**metrics, "simulated": True})
+    page = report(study, params).read_text()
+    write_json(path, metrics)
+    return page
+
+
+def test_the_page_is_whole_in_one_file_and_asks_nothing_of_anyone(study, params):
+    page = report(study, params).read_text()
+    found = Reader(page)
+    assert len(found.sources) == 6
+    assert all(source.startswith("data:image/png;base64,iVBOR") for source in found.sources)
+    assert not {"script", "link", "iframe", "object", "form"} & set(found.tags)
+    assert not re.search(r"url\(|@import|https?://|\son\w+=", page)
+
+
+def test_the_page_gives_the_counts_of_the_study(study, params):
+    text = Reader(report(study, params).read_text()).text
+    for words in ("16 samples", "8 animals", "4 cages", "8 recordings", "Its accuracy is 100.0% ."):
+        assert words in text
+    assert "AF sex F, age adult 4 2 62" in text
+
+
+def test_simulated_mice_are_announced_above_all_else(study, params):
+    page = simulated(study, params)
+    text = Reader(page[page.index("<body>") :]).text
+    assert text.startswith(SIMULATED)
+    assert text.count(SIMULATED) == 3
+    assert "so the two columns cannot be compared" in text
+    assert "simulated" not in Reader(report(study, params).read_text()).text.lower()
+
+
+def test_the_papers_column_stands_beside_its_classes_only(study, params):
+    metrics = read_json(study / "evaluate" / "metrics.json", "metrics", "")
+    first = metric_rows(metrics, params)[0]
+    assert (first["name"], first["ours"], first["paper"]) == ("accuracy", "100.0%", "77.1%")
+    by_name = {row["name"]: row for row in metric_rows(metrics, params)}
+    assert by_name["accuracy where sex is F"]["paper"] == "91.7%"
+    assert by_name["log loss"]["ours"] == "0.357"
+    assert [row["paper"] for row in recall_rows(metrics, params)] == ["91.7%", "33.3%", "83.3%", "100.0%"]
+    assert "paper" in Reader(report(study, params).read_text()).text
+    renamed = {f"{name}2": labels for name, labels in params.classes.items()}
+    other = params.model_copy(update={"classes": renamed})
+    assert {row["paper"] for row in metric_rows(metrics, other)} == {""}
+
+
+def test_a_metric_that_is_undefined_leaves_no_row(study, params):
+    metrics = read_json(study / "evaluate" / "metrics.json", "metrics", "")
+    fewer = {key: value for key, value in metrics.items() if key not in {"mcc", "recall_JM", "knn_recall_AM"}}
+    assert "Matthews' correlation" not in {row["name"] for row in metric_rows(fewer, params)}
+    rows = recall_rows(fewer, params)
+    assert [row["name"] for row in rows] == ["AM", "AF", "JF"]
+    assert rows[0]["knn"] == ""
+
+
+def test_the_channels_that_differ_most_come_first(study):
+    summary = read_json(study / "explain" / "activation_maps.json", "maps", "")
+    shown = map_figures(study / "explain", summary)
+    best = summary["channels"][summary["order"][0]]
+    channel = f"Kernel {best['kernel']}x{best['kernel']}, channel {best['channel']:02}"
+    share = f"{best['difference']:.1%} of the variance between samples lies between classes"
+    assert shown[0].words == f"{channel}: {share}"
+
+
+def test_parameters_of_the_simulator_are_shown_for_its_cohorts_only(params):
+    assert dict(parameter_rows(params, simulated=False)).keys() == {
+        "cohort",
+        "stops",
+        "histograms",
+        "train",
+        "evaluate",
+        "explain",
+        "register",
+        "report",
+    }
+    shown = dict(parameter_rows(params, simulated=True))
+    assert ("effect", "1.0") in shown["simulate"]
+    assert ("kernels", "1, 3") in shown["train"]
+    assert ("arena.cm_per_px", "10/57") in shown["stops"]
+
+
+def test_words_of_a_user_are_words_and_not_markup(study):
+    page = report(study, small_params(report={"title": "Mice <script>alert(1)</script> & men"})).read_text()
+    assert "<script" not in page
+    assert "Mice &lt;script&gt;alert(1)&lt;/script&gt; &amp; men" in page
+
+
+def test_the_same_study_gives_the_same_bytes(study, params):
+    assert report(study, params).read_bytes() == report(study, params).read_bytes()
+
+
+def test_every_missing_file_is_told_with_the_command_that_makes_it(tmp_path, params):
+    with pytest.raises(DataError) as caught:
+        report(tmp_path, params)
+    files = {
+        "histograms": ["index.parquet"],
+        "evaluate": ["metrics.json", "folds.csv", "confusion.png", "curves.png"],
+        "explain": ["activation_maps.json"],
+    }
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path}/{stage}/{name}: expected a file, found none; run `lmtcnn {stage}` first"
+        for stage, names in files.items()
+        for name in names
+    ]
