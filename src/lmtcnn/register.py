@@ -243,7 +243,7 @@ def _create(
     tags = {
         **hashes,
         tracking.KEY: run.data.tags[tracking.KEY],
-        tracking.SIMULATED: str(made.meta["simulated"]).lower(),
+        tracking.IS_SIMULATED: str(made.meta["simulated"]).lower(),
         "lmtcnn.version": __version__,
         "lmtcnn.estimate": made.meta["estimate"],
         **{name: f"{value:.6g}" for name, value in metrics.items() if name.startswith("cv/")},
