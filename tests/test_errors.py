@@ -29,7 +29,7 @@ def test_a_batch_tells_the_lines_of_all_its_errors_in_order() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_error_crosses_processes_whole(kind: type[LmtcnnError]) -> None:
-    again = pickle.loads(pickle.dumps(kind(["first", "second"])))
+    again = pickle.loads(pickle.dumps(kind(["first", "second"])))  # noqa: S301 - bytes of our own
     assert (type(again), again.lines, str(again)) == (kind, ("first", "second"), "first\nsecond")
 
 

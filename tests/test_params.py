@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, told
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from conftest import ROOT, told
 from lmtcnn.errors import ParamsError
 from lmtcnn.params import Arena, HistogramsParams, Params, dump, flat, load, parse, parse_section
 

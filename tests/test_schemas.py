@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import told
 
+from conftest import told
 from lmtcnn.errors import DataError
 from lmtcnn.schemas import COVERAGE, GAP_LEVELS, HISTORY, QUALITY, STOPS, Table, index_table, predictions_table
 

@@ -170,9 +170,9 @@ class _Effects:
         by_cage = simulate.cage_effect * sum(rng.standard_normal((n, 3)) for rng in cages) / np.sqrt(2)
         by_mouse = simulate.animal_effect * sum(rng.standard_normal((n, 3)) for rng in mice) / np.sqrt(2)
         cage_logit = 0.3 * simulate.cage_effect * sum(float(rng.standard_normal()) for rng in cages)
-        # One quarter of the way from JF to AM for each of the four mice: no cage is all alike by chance.
+        # A quarter of the way from JF to AM for each of the four mice: no cage is all alike by chance.
         quarters = stream(simulate.seed, cage, _BOTH_AGES, _WHOLE_CAGE, _SHARES).permutation(truth.MICE)
-        share = (int(quarters[animal - 1]) + float(mice[0].random())) / truth.MICE
+        way = (int(quarters[animal - 1]) + float(mice[0].random())) / truth.MICE
         own = 0.6 * sum(float(rng.standard_normal()) for rng in mice)
         own_by_hour = own + 0.5 * mice[1].standard_normal(simulate.hours)
         return _Effects(
@@ -180,7 +180,7 @@ class _Effects:
             cage_logit=cage_logit,
             animal_logit=simulate.animal_effect * own_by_hour,
             shift_cm=2.0 * by_cage[:, 1:] + 1.0 * by_mouse[:, 1:],
-            share=share,
+            share=truth.MIXTURE_SHARES[0] + way * (truth.MIXTURE_SHARES[1] - truth.MIXTURE_SHARES[0]),
             jitter_px=float(mice[1].uniform(*JITTER_PX)),
             identified=float(mice[1].uniform(*IDENTIFIED)),
         )

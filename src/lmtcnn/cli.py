@@ -76,7 +76,7 @@ def simulate(
     from lmtcnn import simulate as module
 
     params = _load(params_file).with_simulate(seed=seed, cages=cages)
-    with _stage("simulate"), _progress("simulate") as progress:
+    with _alone(out), _progress("simulate") as progress:
         if full_length:
             module.simulate_full_length(full_length, params, progress)
         elif stops_only:
@@ -141,7 +141,7 @@ def stops(
 
     params = _load(params_file)
     recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
-    with _stage("stops"), _progress("stops") as progress:
+    with _alone(out), _progress("stops") as progress:
         quality = module.stops(recordings, out, params, workers, progress)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
 
@@ -156,7 +156,7 @@ def histograms(params_file: ParamsFile = PARAMS) -> None:
     from lmtcnn import histograms as module
 
     params = _load(params_file)
-    with _stage("histograms"):
+    with _alone(DATA / "histograms"):
         index = module.histograms(cohort.load(params), DATA / "stops", DATA / "histograms", params)
     settings = params.histograms
     _say(f"{index.height} stacks of {settings.intervals} x {settings.tiles} x {settings.tiles}: {DATA / 'histograms'}")
@@ -176,7 +176,7 @@ def train(
 
     params = _load(params_file)
     started_s = time.time()
-    with _stage("train"):
+    with _alone(DATA / "train"):
         with _progress("train") as progress:
             summary = module.train(DATA, params, fold, progress)
         if not fold:
@@ -196,7 +196,7 @@ def evaluate(params_file: ParamsFile = PARAMS) -> None:
     from lmtcnn import tracking
 
     params = _load(params_file)
-    with _stage("evaluate"):
+    with _alone(DATA / "evaluate"):
         metrics = module.evaluate(DATA, params)
         with tracking.repairable():
             tracking.log_evaluate(DATA, params)
@@ -213,7 +213,7 @@ def explain(params_file: ParamsFile = PARAMS) -> None:
     from lmtcnn import tracking
 
     params = _load(params_file)
-    with _stage("explain"):
+    with _alone(DATA / "explain"):
         module.explain(DATA, params)
         with tracking.repairable():
             tracking.log_explain(DATA, params)
@@ -234,7 +234,7 @@ def register(
     if promote:
         print(module.promote(promote))
         return
-    with _stage("register"):
+    with _alone(DATA / "register"):
         registration = module.register(DATA, _load(params_file))
     _say(registration.line)
 
@@ -247,7 +247,7 @@ def report(params_file: ParamsFile = PARAMS) -> None:
     """
     from lmtcnn import report as module
 
-    with _stage("report"):
+    with _alone(DATA / "report"):
         page = module.report(DATA, _load(params_file))
     _say(str(page))
 
@@ -269,7 +269,7 @@ def track(
     if compare:
         print(tracking.compare_url(tracking.latest_parents(compare)))
         return
-    with _stage("track"):
+    with _alone(DATA / "register"):
         for line in registry.track(DATA, _load(params_file)):
             _say(line)
 
@@ -331,13 +331,11 @@ def _load(path: Path) -> "Params":
     return params.load(path)
 
 
-@contextlib.contextmanager
-def _stage(name: str) -> Iterator[None]:
-    """Hold the lock on a stage's folder, so that an orphan of a killed pipeline is no second writer."""
+def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Hold the lock on a folder, so that an orphan of a killed pipeline is no second writer."""
     from lmtcnn.files import locked
 
-    with locked(DATA / f".{name}.lock"):
-        yield
+    return locked(folder)
 
 
 @contextlib.contextmanager

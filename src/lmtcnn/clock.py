@@ -119,10 +119,10 @@ def lay_out(clock: Clock, path: Path) -> Layout:
     first = np.flatnonzero(np.concatenate(([True], cut)) & ~clock.paused)
     last = np.flatnonzero(np.concatenate((cut, [True])) & ~clock.paused)
     starts, ends = clock.frames[first], clock.frames[last]
-    lengths = ends - starts + 1
+    steps = ends - starts
     rows = int(np.count_nonzero(~clock.paused))
-    if lengths.sum(dtype=np.float64) > 20 * rows + 100_000:  # in floats: damaged frame numbers must not wrap around
-        worst = int(np.argmax(lengths))
+    if steps.sum(dtype=np.float64) > 20 * rows + 100_000:  # in floats: damaged frame numbers must not wrap around
+        worst = int(np.argmax(steps))
         raise DatabaseError(
             problem(
                 f"{path}: FRAME",
@@ -131,7 +131,7 @@ def lay_out(clock: Clock, path: Path) -> Layout:
                 "the table is damaged: leave the file out",
             )
         )
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    offsets = np.concatenate(([0], np.cumsum(steps + 1)))
     return Layout(starts, ends, offsets)
 
 

@@ -269,9 +269,6 @@ def _recording(
             faults.append(problem(where, f"one value in {column}", found, "say the same in every row"))
     row = rows[0]
     files = tuple(databases / part.strip() for part in (row.get("files") or f"{name}.sqlite").split(";"))
-    for path in files:
-        if not path.is_file():
-            faults.append(problem(where, f"the database {path}", "no file", "check cohort.databases and files"))
     settings: dict[str, Any] = dump(params.stops.arena)
     timezone = row.get("timezone") or None
     try:

@@ -1,6 +1,7 @@
 """Writes that are whole or not at all, and the checks on a place before long work is spent on it."""
 
 import contextlib
+import getpass
 import hashlib
 import json
 import os
@@ -47,15 +48,17 @@ def ensure_folder(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock for as long as a stage writes; raises OutputError at once where another process holds it."""
-    ensure_folder(path.parent)
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock while it is written; raises OutputError at once where another process holds it.
+
+    The lock lies with the system's temporary files, so that none is left in the folder, where DVC would count it.
+    """
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     try:
-        with FileLock(path, timeout=0):
+        with FileLock(Path(tempfile.gettempdir()) / f"lmtcnn-{getpass.getuser()}-{name}.lock", timeout=0):
             yield
     except Timeout:
-        do = "wait for it to end"
-        raise OutputError(problem(path, "nobody else at work here", "another lmtcnn", do)) from None
+        raise OutputError(problem(folder, "nobody else at work here", "another lmtcnn", "wait for it to end")) from None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -98,7 +98,6 @@ class Compressed(Section):
     """What the compressed demo overrides; read through the anchors in params.yaml, never from here."""
 
     seconds_per_hour: Positive
-    epochs: int = Field(ge=1)
     lr: Positive
 
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,8 @@ def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
         if method in BASELINES:
             named[safe(f"baseline/{method if rest == 'accuracy' else name}")] = value
         else:
-            named[safe(f"cv/{name.removeprefix('accuracy_')}")] = value
+            of_label = method == "accuracy" and "_" in rest  # accuracy_sex_F, not accuracy or accuracy_low
+            named[safe(f"cv/{rest if of_label else name}")] = value
     return named
 
 
@@ -170,6 +171,13 @@ def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None 
             + ".\n"
         )
     return "\n".join(lines)
+
+
+def matrix_text(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
+    """A confusion matrix as a Markdown table: true classes in rows, predicted ones in columns."""
+    lines = [f"| true | {' | '.join(f'predicted {name}' for name in classes)} |", "|---" * (len(classes) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(map(str, row))} |" for name, row in zip(classes, counts, strict=True)]
+    return "\n".join(lines) + "\n"
 
 
 def _listed(names: Iterable[str]) -> str:

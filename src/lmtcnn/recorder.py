@@ -1,7 +1,7 @@
 """One simulated recording as a Live Mouse Tracker database.
 
-Schema and indexes are the tracker's (docs of LMT: tables and columns in its order); rows of DETECTION are written track
-by track inside save blocks, as the tracker does. SQLite makes the file and its small tables; DETECTION, FRAME and their
+Tables, columns and indexes are the tracker's (fdechaumont/LiveMouseTracker), and so is the order of rows in DETECTION:
+track by track inside save blocks. SQLite makes the file and its small tables; DETECTION, FRAME and their
 indexes are laid out as pages (btree.py), chunk by chunk, so memory does not grow with the length of the recording.
 """
 
@@ -33,7 +33,7 @@ DATA = b'<?xml version="1.0"?><ROOT><boolMask>00</boolMask></ROOT>   '  # 60 byt
 
 TABLES = (
     "CREATE TABLE ANIMAL (ID INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, RFID TEXT, GENOTYPE TEXT, NAME TEXT,"
-    " SEX TEXT, AGE TEXT)",
+    " AGE TEXT, SEX TEXT, STRAIN TEXT)",  # lmt-analysis knows 3, 4, 5, 7, 8 and 9 columns
     "CREATE TABLE DETECTION (ID INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, FRAMENUMBER INTEGER, ANIMALID INTEGER,"
     " MASS_X REAL, MASS_Y REAL, MASS_Z REAL, FRONT_X REAL, FRONT_Y REAL, FRONT_Z REAL,"
     " BACK_X REAL, BACK_Y REAL, BACK_Z REAL, REARING INTEGER, LOOK_UP INTEGER, LOOK_DOWN INTEGER, DATA TEXT NOT NULL,"
@@ -114,8 +114,8 @@ def _create(
     for statement in (*TABLES, *INDEXES, *([FAST_INDEX] if fast_index else [])):
         database.execute(statement)
     for mouse, plan in zip(mice, plans, strict=True):
-        who = (mouse.animal, mouse.rfid, "simulated", f"{recording.cage}_{mouse.animal}", recording.sex, recording.age)
-        database.execute("INSERT INTO ANIMAL VALUES (?, ?, ?, ?, ?, ?)", who)
+        who = (mouse.animal, mouse.rfid, "simulated", f"{recording.cage}_{mouse.animal}", recording.age, recording.sex)
+        database.execute("INSERT INTO ANIMAL VALUES (?, ?, ?, ?, ?, ?, 'simulated')", who)
         x_px, y_px = (round(float(value)) for value in to_px(plan.place_cm[0]))
         seen = (mouse.rfid, recording.start_ms, x_px, y_px)
         database.execute("INSERT INTO RFIDEVENT (RFID, TIME, X, Y) VALUES (?, ?, ?, ?)", seen)

@@ -155,11 +155,12 @@ def lookup(model: str, wanted: str) -> Version | None:
     client = tracking.connect()
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - after connect()
 
-    by_number = wanted.isdecimal()
     try:
-        found = (
-            client.get_model_version(model, wanted) if by_number else client.get_model_version_by_alias(model, wanted)
-        )
+        with tracking.answering():
+            if wanted.isdecimal():
+                found = client.get_model_version(model, wanted)
+            else:
+                found = client.get_model_version_by_alias(model, wanted)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None

@@ -213,7 +213,7 @@ def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.Da
 
 
 def _coverage(recording: Recording, params: Params) -> pl.DataFrame:
-    """Every frame of every interval that the recording reaches, detected and unpaused."""
+    """Every frame of every interval from the recording's start (`align: start`), detected and unpaused."""
     seconds = np.arange(behaviour.n_frames(params.simulate)) / FPS
     counts = np.bincount(np.floor(seconds / params.histograms.interval_s).astype(np.int64))
     n = len(counts)

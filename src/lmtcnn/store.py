@@ -78,6 +78,7 @@ def quiet() -> None:
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # its retries; the outcome is told once
 
 
 def check_writable() -> None:

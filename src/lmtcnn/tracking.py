@@ -64,7 +64,8 @@ def configure() -> "MlflowClient":
     without its artifacts.
     """
     store.check_writable()
-    with store.alone():
+    store.quiet()
+    with store.alone(), answering():
         client = connect()
         location = experiment_of(client).artifact_location
         if store.location() not in (None, location):
@@ -87,6 +88,22 @@ def connect() -> "MlflowClient":
             raise
         do = f"keep a copy of it and run `mlflow db upgrade {uri}`"
         raise OutputError(problem(uri, "a store of this MLflow", "one of another version", do)) from error
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """OutputError, in one line, where a server does not answer."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - after store.quiet()
+
+    try:
+        yield
+    except MlflowException as error:
+        uri, told = store.tracking_uri(), str(error).splitlines()[0]
+        if not (uri.startswith("http") and told.startswith("API request to")):
+            raise
+        found = "no answer" if "Max retries exceeded" in told else told
+        do = "start it, or unset MLFLOW_TRACKING_URI"
+        raise OutputError(problem(uri, "an MLflow server", found, do)) from error
 
 
 def experiment_of(client: "MlflowClient") -> "Experiment":
@@ -188,8 +205,13 @@ def log_cohort(
         _add(client, run_id, points)
         client.log_table(run_id, predictions.to_dict(as_series=False), "predictions.json")
         confusion = predictions.select(pl.col("class").alias("actual"), "predicted")
-        text = f"{predictions.height} samples of a cohort that is new to the networks."
-        _log_matrix(client, run_id, confusion, classes, (name, _marked(text, tags)))
+        mark = f"{SIMULATED}. " if tags.get(IS_SIMULATED) == "true" else ""
+        note = f"{mark}{predictions.height} samples of a cohort that is new to the networks."
+        figure = figures.confusion_matrix(evaluate.confusion_counts(confusion, classes), classes, name, note)
+        with tempfile.TemporaryDirectory() as folder:
+            figures.save(figure, Path(folder) / "confusion.png")
+            confusion.write_csv(Path(folder) / "confusion.csv")
+            client.log_artifacts(run_id, folder)
     return run_id
 
 
@@ -240,7 +262,7 @@ def repairable() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, LmtcnnError):
             reason = "; ".join(error.lines)
-        elif type(error).__module__.partition(".")[0] in ("mlflow", "sqlalchemy"):
+        elif isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("mlflow", "sqlalchemy"):
             reason = str(error).splitlines()[0]
         else:
             raise
@@ -301,19 +323,10 @@ def _log_fold(
     with _opened(client, cage, tags, *times_ms) as child_id:
         _add(client, child_id, points, times_ms=times_ms)
         confusion = samples.select(pl.col("class").alias("actual"), pl.col("ensemble").alias("predicted"))
-        text = f"{samples.height} samples of a cage that the networks have not seen."
-        _log_matrix(client, child_id, confusion, classes, (cage, _marked(text, tags)))
-
-
-def _log_matrix(
-    client: "MlflowClient", run_id: str, confusion: pl.DataFrame, classes: Sequence[str], words: tuple[str, str]
-) -> None:
-    """The matrix as a picture and as a table; `words` are its title and the note below it."""
-    figure = figures.confusion_matrix(evaluate.confusion_counts(confusion, classes), classes, *words)
-    with tempfile.TemporaryDirectory() as folder:
-        figures.save(figure, Path(folder) / "confusion.png", dpi=80)
-        confusion.write_csv(Path(folder) / "confusion.csv")
-        client.log_artifacts(run_id, folder)
+        client.log_text(child_id, confusion.write_csv(), "confusion.csv")
+        text = provenance.matrix_text(evaluate.confusion_counts(confusion, classes).tolist(), classes)
+        mark = f"**{SIMULATED}.**\n\n" if tags[IS_SIMULATED] == "true" else ""
+        client.log_text(child_id, mark + text, "confusion.md")
 
 
 def _log_inputs(
@@ -362,10 +375,6 @@ def _interval_ms(data: Path, started_s: float | None) -> tuple[int, int]:
         return round(started_s * 1000), _now_ms()
     written_ms = [round(path.stat().st_mtime * 1000) for path in (data / "train").rglob("train.json")]
     return min(written_ms, default=_now_ms()), max(written_ms, default=_now_ms())
-
-
-def _marked(text: str, tags: Mapping[str, str]) -> str:
-    return f"{SIMULATED}. {text}" if tags.get(IS_SIMULATED) == "true" else text
 
 
 def _share(hits: pl.Series) -> float:

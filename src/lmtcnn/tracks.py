@@ -124,7 +124,7 @@ def find_gaps(track: Track) -> Gaps:
     change = np.flatnonzero(present[1:] != present[:-1])
     lost = change[present[change]]  # last index before a gap
     found = change[~present[change]] + 1  # first index after a gap
-    if found.size and (not lost.size or found[0] < lost[0]):
+    if found.size and (not lost.size or found[0] <= lost[0]):
         found = found[1:]  # the track begins without a position
     lost = lost[: found.size]
     inside = track.layout.segment(lost) == track.layout.segment(found)

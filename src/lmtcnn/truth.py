@@ -35,10 +35,11 @@ CLASSES = {("M", "adult"): "AM", ("M", "juvenile"): "JM", ("F", "adult"): "AF", 
 KINDS: tuple[Literal["active", "rest"], ...] = ("active", "rest")
 MIXTURE = ("AM", "JF")
 """What a juvenile male lies between: its own share of the first and the rest of the second."""
-
+MIXTURE_SHARES = (0.2, 1.0)
+"""Where that share lies: from a mouse much like a juvenile female to one that is an adult male."""
 
 UNIT = 0.5
-"""One unit of effect on a logarithm: about the root mean square of PREFERENCES where they are not 0."""
+"""cage_effect or animal_effect 1: this standard deviation of the natural logarithm of a zone's weight."""
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,16 @@ def truth(params: Params) -> dict[str, Any]:
         "effect": simulate.effect,
         "cage_effect": simulate.cage_effect,
         "animal_effect": simulate.animal_effect,
-        "effect_unit_log": UNIT,
+        "cage_and_animal_effect_sd_log": UNIT,
         "floor_cm": _rounded(FLOOR_CM),
         "origin": "upper left corner of the floor, x to the right, y down",
         "zones": {zone.name: zone.json() for zone in ZONES},
         "classes": {name: class_truth(name, simulate) for name in CLASSES.values()},
-        "mixture": {"JM": list(MIXTURE), "share": "of the first, uniform on 0 to 1, drawn for every animal"},
+        "mixture": {
+            "JM": list(MIXTURE),
+            "shares": list(MIXTURE_SHARES),
+            "share": "of the first, drawn for every animal",
+        },
         "preference_gain_by_clock_hour": list(GAIN),
         "hours_that_matter": list(HOURS_THAT_MATTER),
         "lights_off": "20:00",

@@ -1,0 +1,454 @@
+"""Who is who: the manifest, and the manifest against the databases."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import Scene, still, told
+from lmtcnn import cohort
+from lmtcnn.cohort import Cohort, Recording, read, unlisted
+from lmtcnn.errors import BatchError, CohortError, DatabaseError, OutputError
+from lmtcnn.lmt import open_database
+from lmtcnn.params import Params
+
+HEADER = "recording,rfid,cage,sex,age"
+PAIR = f"{HEADER}\nr1,001,c1,M,adult\nr1,002,c1,F,adult\n"
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Where the manifest lies; beside it a folder with the files of recordings r1, r2 and r3."""
+    for name in ("r1", "r2", "r3"):
+        (tmp_path / "raw").mkdir(exist_ok=True)
+        (tmp_path / "raw" / f"{name}.sqlite").touch()
+    return tmp_path / "cohort.csv"
+
+
+@pytest.fixture
+def reading(manifest: Path, params: Params) -> Callable[..., Cohort]:
+    """Read a manifest of this text, or these bytes."""
+
+    def read_text(text: str | bytes, using: Params = params) -> Cohort:
+        manifest.write_bytes(text.encode() if isinstance(text, str) else text)
+        return read(manifest, manifest.parent / "raw", using)
+
+    return read_text
+
+
+@pytest.fixture
+def problems(reading, manifest: Path) -> Callable[[str], tuple[str, ...]]:
+    """What is said of a manifest of this text, without the manifest's path."""
+
+    def of(text: str) -> tuple[str, ...]:
+        lines = told(CohortError, reading, text)
+        assert all(line.startswith(f"{manifest}: ") for line in lines)
+        return tuple(line.removeprefix(f"{manifest}: ") for line in lines)
+
+    return of
+
+
+def database(path: Path, animals: dict[int, object], columns: dict[str, list] | None = None) -> Path:
+    """A database with these animals, and more columns of ANIMAL."""
+    Scene(still(1, 9), n_frames=9, animals=animals).write(path)
+    with sqlite3.connect(path) as connection:
+        for name, values in (columns or {}).items():
+            connection.execute(f"ALTER TABLE ANIMAL ADD COLUMN {name}")
+            connection.executemany(f"UPDATE ANIMAL SET {name} = ? WHERE ID = ?", zip(values, animals, strict=True))
+    connection.close()
+    return path
+
+
+# ---- What is read ----------------------------------------------------------------------------------------------------
+
+
+def test_a_manifest_gives_recordings_and_samples_with_their_classes(reading, manifest: Path, params: Params) -> None:
+    found = reading(f"{HEADER}\nr2,003,c2,F,juvenile\nr1,002,c1,M,adult\nr1,001,c1,M,adult\n")
+    assert [(s.recording, s.rfid, s.cage, s.class_name) for s in found.samples] == [
+        ("r1", "001", "c1", "AM"),
+        ("r1", "002", "c1", "AM"),
+        ("r2", "003", "c2", "JF"),
+    ]
+    assert [dict(s.labels) for s in found.samples[::2]] == [
+        {"sex": "M", "age": "adult"},
+        {"sex": "F", "age": "juvenile"},
+    ]
+    assert [(r.name, r.files, r.arena, r.timezone) for r in found.recordings] == [
+        (name, (manifest.parent / "raw" / f"{name}.sqlite",), params.stops.arena, None) for name in ("r1", "r2")
+    ]
+    assert [set(r.samples) for r in found.recordings] == [{"001", "002"}, {"003"}]
+    assert found.cages == ("c1", "c2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PAIR,
+        PAIR.replace(",", ";"),
+        PAIR.replace(",", "\t"),
+        "\ufeff" + PAIR,
+        PAIR.replace("\n", "\r\n"),
+        PAIR.replace("\n", "\r"),
+        PAIR.replace("r1", '"r1"').replace("adult", '"adult"'),
+        PAIR.replace(",", " , "),
+        PAIR.removesuffix("\n"),
+        PAIR + "\n,,,,\n\n",
+        PAIR.replace("\nr1", ",weight,notes\nr1", 1),
+        "age,sex,cage,rfid,recording\nadult,M,c1,001,r1\nadult,F,c1,002,r1\n",
+    ],
+    ids=["comma", "semicolon", "tab", "bom", "crlf", "cr", "quotes", "spaces", "no end", "empty rows", "more", "order"],
+)
+def test_a_table_may_be_written_in_many_ways(reading, text: str) -> None:
+    assert reading(text) == reading(PAIR)
+
+
+def test_a_quoted_cell_may_hold_the_delimiter(reading) -> None:
+    found = reading(f'{HEADER}\nr1,001,"room 1, left",M,adult\n')
+    assert found.samples[0].cage == "room 1, left"
+
+
+def test_the_files_of_a_recording_stand_with_semicolons_between(reading, manifest: Path) -> None:
+    (recording,) = reading(f"{HEADER},files\nlong,001,c1,M,adult,r2.sqlite; r1.sqlite\n").recordings
+    assert recording.files == (manifest.parent / "raw" / "r2.sqlite", manifest.parent / "raw" / "r1.sqlite")
+
+
+@pytest.mark.parametrize("mark", ["1", "yes", "x", "TRUE"])
+def test_an_excluded_row_is_left_out_with_whatever_is_wrong_in_it(reading, mark: str) -> None:
+    found = reading(f"{HEADER},exclude\nr1,001,c1,M,adult,\nr9,9E+14,,?,,{mark}\n")
+    assert [s.rfid for s in found.samples] == ["001"]
+    assert [r.name for r in found.recordings] == ["r1"]
+
+
+@pytest.mark.parametrize("mark", ["", "0", "no", "False", "n"])
+def test_a_row_that_is_not_excluded_counts(reading, mark: str) -> None:
+    assert len(reading(f"{HEADER},exclude\nr1,001,c1,M,adult,{mark}\n").samples) == 1
+
+
+def test_the_floor_and_time_zone_of_a_recording_come_from_its_columns(reading, params: Params) -> None:
+    columns = "arena_x_px,arena_width_px,arena_cm_per_px,arena_flip,timezone"
+    found = reading(f"{HEADER},{columns}\nr1,1,c,M,adult,100,300.5,20/57,xy,Europe/Paris\nr2,2,c,M,adult,,,,,\n")
+    arena = found.recordings[0].arena
+    assert (arena.x_px, arena.y_px, arena.width_px, arena.flip) == (100, 63, 300.5, "xy")
+    assert arena.cm_per_px == 2 * params.stops.arena.cm_per_px
+    assert found.recordings[0].timezone == "Europe/Paris"
+    assert (found.recordings[1].arena, found.recordings[1].timezone) == (params.stops.arena, None)
+
+
+def test_classes_may_be_of_any_label_columns(reading, change) -> None:
+    using = change(classes={"wild": {"strain": "wt"}, "mutant": {"strain": "ko"}})
+    found = reading("recording,rfid,cage,strain\nr1,001,c1,ko\n", using)
+    assert (found.samples[0].class_name, dict(found.samples[0].labels)) == ("mutant", {"strain": "ko"})
+
+
+def test_params_say_where_the_cohort_is(reading, manifest: Path, change) -> None:
+    expected = reading(PAIR)
+    using = change(**{"cohort.manifest": str(manifest), "cohort.databases": str(manifest.parent / "raw")})
+    assert cohort.load(using) == expected
+
+
+# ---- What is refused -------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_manifest_is_told(tmp_path: Path, params: Params) -> None:
+    path = tmp_path / "cohort.csv"
+    assert told(CohortError, read, path, tmp_path, params) == (
+        f"{path}: expected a manifest, found no file; "
+        "name one in cohort.manifest, or write one with `lmtcnn cohort init`",
+    )
+
+
+def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
+    text = PAIR.replace("c1", "Käfig").encode("latin-1")
+    assert told(CohortError, reading, text) == (
+        f"{manifest}: expected a table in UTF-8, found 'utf-8' codec can't decode byte 0xe4 in position 36: "
+        "invalid continuation byte; save it as CSV UTF-8",
+    )
+
+
+DATABASES = "check cohort.databases and files"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "expected a header, found an empty file; fill the manifest"),
+        ("\n", "expected the columns recording, rfid, cage, sex, age, found an empty line; add them to the header"),
+        (
+            "Recording,rfid,cage,sex\nr1,001,c1,M\n",
+            "expected the columns recording, age, found Recording, rfid, cage, sex; add them to the header",
+        ),
+        (HEADER, "expected a row for each sample, found none; fill the manifest"),
+        (f'{HEADER}\nr1,"001,c1,M,adult\n', "expected a table, found unexpected end of data; check its quotes"),
+        (f"{HEADER}\nr1,,c1,M,adult\n", "row 2: expected a value in rfid, found none; fill it in"),
+        (f"{HEADER}\n,001,c1,M,adult\n", "row 2: expected a value in recording, found none; fill it in"),
+        (f"{HEADER}\nr1,001,,M,adult\n", "row 2: expected a value in cage, found none; fill it in"),
+        (
+            f"{HEADER}\nr1,001,c1,M,adult\nr1,9.00E+14,c1,M,adult\n",
+            "row 3: expected an RFID as text, found 9.00E+14, a spreadsheet's number; "
+            "format the column as text and enter it again",
+        ),
+        (
+            f'{HEADER}\nr1,"9,1e14",c1,M,adult\n',
+            "row 2: expected an RFID as text, found 9,1e14, a spreadsheet's number; "
+            "format the column as text and enter it again",
+        ),
+        (
+            f"{HEADER}\nr1,001,c1,m,adult\n",
+            "row 2: expected a class of params.yaml, found sex m, age adult; "
+            "correct the labels, or `classes` in params.yaml",
+        ),
+        (
+            f"{HEADER}\nr1,001,c1,M\n",
+            "row 2: expected a class of params.yaml, found sex M, age (empty); "
+            "correct the labels, or `classes` in params.yaml",
+        ),
+        (
+            f"{HEADER}\nr1,001,c1,M,adult\nr1,001,c1,M,adult\n",
+            "r1: expected RFID 001 once, found 2 rows; remove the others",
+        ),
+        (
+            f"{HEADER}\nr1,001,c1,M,adult\nr2,001,c2,M,adult\n",
+            "RFID 001: expected one cage, found c1, c2; "
+            "an animal in two cages would be trained on and tested: give them one cage name",
+        ),
+        (
+            f"{HEADER},arena_x_px\nr1,001,c1,M,adult,100\nr1,002,c1,M,adult,\n",
+            "r1: expected one value in arena_x_px, found (empty), 100; say the same in every row",
+        ),
+        (
+            f"{HEADER}\nr1,001,c1,M,adult\nr1,002,c2,M,adult\n",
+            "r1: expected one value in cage, found c1, c2; say the same in every row",
+        ),
+        (
+            f"{HEADER},arena_width_px\nr1,001,c1,M,adult,wide\n",
+            "r1: width_px: expected a valid number, found 'wide'; correct the value",
+        ),
+        (
+            f"{HEADER},arena_flip\nr1,001,c1,M,adult,z\n",
+            "r1: flip: expected 'none', 'x', 'y' or 'xy', found 'z'; correct the value",
+        ),
+        (
+            f"{HEADER},timezone\nr1,001,c1,M,adult,Mars\n",
+            "r1: timezone: expected a time zone such as Europe/Paris, found 'Mars'; correct the value",
+        ),
+    ],
+)
+def test_what_a_manifest_lacks_is_told(problems, text: str, line: str) -> None:
+    assert problems(text) == (line,)
+
+
+@pytest.mark.parametrize("name", ["../r1", "a/b", "a\\b", ".", ".."])
+def test_a_recording_s_name_is_no_path(problems, name: str) -> None:
+    assert problems(f"{HEADER}\n{name},001,c1,M,adult\n")[0] == (
+        f"row 2: expected a recording's name without a path, found {name}; rename the recording"
+    )
+
+
+def test_a_database_that_is_not_there_is_told(problems, manifest: Path) -> None:
+    raw = manifest.parent / "raw"
+    assert problems(f"{HEADER},files\nr9,001,c1,M,adult,\nr8,002,c1,M,adult,r1.sqlite;x.sqlite\n") == (
+        f"r8: expected the database {raw / 'x.sqlite'}, found no file; {DATABASES}",
+        f"r9: expected the database {raw / 'r9.sqlite'}, found no file; {DATABASES}",
+    )
+
+
+def test_labels_that_fit_two_classes_are_told(reading, manifest: Path, change) -> None:
+    using = change(classes={"male": {"sex": "M"}, "adult": {"age": "adult"}})
+    assert told(CohortError, reading, f"{HEADER}\nr1,001,c1,M,adult\n", using) == (
+        f"{manifest}: row 2: expected one class, found sex M, age adult, which is male and adult; "
+        "correct the labels, or `classes` in params.yaml",
+    )
+
+
+def test_all_problems_of_a_manifest_are_told_at_once(problems, manifest: Path) -> None:
+    text = f"{HEADER}\nr1,1e14,,M,adult\nr1,002,c1,?,adult\nr9,003,c1,F,adult\nr2,003,c2,F,adult\n"
+    assert problems(text) == (
+        "row 2: expected a value in cage, found none; fill it in",
+        "row 2: expected an RFID as text, found 1e14, a spreadsheet's number; "
+        "format the column as text and enter it again",
+        "row 3: expected a class of params.yaml, found sex ?, age adult; "
+        "correct the labels, or `classes` in params.yaml",
+        "RFID 003: expected one cage, found c1, c2; "
+        "an animal in two cages would be trained on and tested: give them one cage name",
+        "r1: expected one value in cage, found (empty), c1; say the same in every row",
+        f"r9: expected the database {manifest.parent / 'raw' / 'r9.sqlite'}, found no file; {DATABASES}",
+    )
+
+
+# ---- The manifest against a database ---------------------------------------------------------------------------------
+
+
+def matched(reading, tmp_path: Path, rfids: list[str], animals: dict[int, object]) -> dict[int, str | None]:
+    rows = "".join(f"r1,{rfid},c1,M,adult\n" for rfid in rfids)
+    (recording,) = reading(f"{HEADER}\n{rows}").recordings
+    return recording.match(open_database(database(tmp_path / "db.sqlite", animals)))
+
+
+def test_rfids_are_matched_exactly(reading, tmp_path: Path, caplog) -> None:
+    assert matched(reading, tmp_path, ["002", "0001"], {3: "0001", 5: "002"}) == {3: "0001", 5: "002"}
+    assert caplog.messages == []
+
+
+def test_leading_zeros_that_were_lost_are_matched_with_a_warning(reading, tmp_path: Path, caplog) -> None:
+    assert matched(reading, tmp_path, ["1", "0002"], {1: "0001", 2: "02"}) == {1: "1", 2: "0002"}
+    assert caplog.messages == [
+        "db.sqlite: RFID 0001 taken for 1 of the manifest",
+        "db.sqlite: RFID 02 taken for 0002 of the manifest",
+    ]
+
+
+def test_an_exact_rfid_is_not_taken_for_another_without_zeros(reading, tmp_path: Path) -> None:
+    assert matched(reading, tmp_path, ["1", "01"], {1: "001", 2: "01"}) == {1: "1", 2: "01"}
+
+
+def test_leading_zeros_are_not_guessed_where_two_animals_would_do(reading, tmp_path: Path) -> None:
+    assert told(CohortError, matched, reading, tmp_path, ["1"], {1: "01", 2: "001"}) == (
+        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected RFID 1 of the manifest, found 01, 001; correct the manifest",
+    )
+
+
+def test_every_rfid_that_is_not_in_the_database_is_told(reading, tmp_path: Path) -> None:
+    where = f"{tmp_path / 'db.sqlite'}: ANIMAL"
+    assert told(CohortError, matched, reading, tmp_path, ["1", "7", "8"], {1: "1", 2: None}) == (
+        f"{where}: expected RFID 7 of the manifest, found 1, (none); correct the manifest",
+        f"{where}: expected RFID 8 of the manifest, found 1, (none); correct the manifest",
+    )
+
+
+def test_animals_that_the_manifest_does_not_know_are_left_out_with_a_warning(reading, tmp_path: Path, caplog) -> None:
+    assert matched(reading, tmp_path, ["2"], {1: "1", 2: "2", 3: None}) == {2: "2"}
+    assert caplog.messages == ["db.sqlite: left out, not in the manifest: 1, animal 3"]
+
+
+def test_an_rfid_that_is_twice_in_the_database_is_told(reading, tmp_path: Path) -> None:
+    assert told(CohortError, matched, reading, tmp_path, ["1", "2"], {1: "1", 2: "2", 3: "1"}) == (
+        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected each RFID once, found 1 twice; correct a copy of the file",
+    )
+
+
+def test_a_doubled_rfid_that_the_manifest_does_not_ask_for_is_no_obstacle(reading, tmp_path: Path) -> None:
+    assert matched(reading, tmp_path, ["2"], {1: "1", 2: "2", 3: "1"}) == {2: "2"}
+
+
+def test_without_a_manifest_every_animal_counts(tmp_path: Path, params: Params) -> None:
+    found = open_database(database(tmp_path / "db.sqlite", {1: "1", 4: None}))
+    assert Recording("r", (found.path,), params.stops.arena).match(found) == {1: "1", 4: None}
+
+
+def test_without_a_manifest_a_doubled_rfid_is_told(tmp_path: Path, params: Params) -> None:
+    found = open_database(database(tmp_path / "db.sqlite", {1: "1", 4: "1"}))
+    assert told(CohortError, Recording("r", (found.path,), params.stops.arena).match, found) == (
+        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected each RFID once, found 1 twice; correct a copy of the file",
+    )
+
+
+# ---- Files without a manifest ----------------------------------------------------------------------------------------
+
+
+def test_a_file_without_a_manifest_is_named_by_its_stem(manifest: Path, params: Params) -> None:
+    raw = manifest.parent / "raw"
+    found = unlisted([raw], params)
+    assert [(r.name, r.files) for r in found] == [(n, (raw / f"{n}.sqlite",)) for n in ("r1", "r2", "r3")]
+    assert [r.samples for r in found] == [None] * 3
+    assert {r.arena for r in found} == {params.stops.arena}
+
+
+def test_two_files_of_one_stem_are_told(manifest: Path, params: Params) -> None:
+    raw = manifest.parent / "raw"
+    (raw / "sub").mkdir()
+    (raw / "sub" / "r1.db").touch()
+    assert told(CohortError, unlisted, [raw], params) == (
+        f"r1: expected one database of this name, found {raw / 'r1.sqlite'}, {raw / 'sub' / 'r1.db'}; rename",
+    )
+
+
+# ---- cohort check, cohort init ---------------------------------------------------------------------------------------
+
+
+def test_check_tells_all_that_is_wrong_with_the_databases(tmp_path: Path, write_manifest, change) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    database(raw / "r1.sqlite", {1: "1"})
+    database(raw / "r2.sqlite", {1: "9"})
+    (raw / "r3.sqlite").write_bytes(b"")
+    sample = {"cage": "c1", "sex": "M", "age": "adult"}
+    path = write_manifest([{"recording": f"r{i}", "rfid": "1", **sample} for i in (1, 2, 3)])
+    using = change(**{"cohort.manifest": str(path), "cohort.databases": str(raw)})
+    assert told(BatchError, cohort.check, using) == (
+        f"{raw / 'r2.sqlite'}: ANIMAL: expected RFID 1 of the manifest, found 9; correct the manifest",
+        f"{raw / 'r3.sqlite'}: expected an LMT database, found an empty file (0 bytes); copy it again",
+    )
+    database(raw / "r2.sqlite.new", {1: "1"}).replace(raw / "r2.sqlite")
+    database(raw / "r3.sqlite.new", {1: "1"}).replace(raw / "r3.sqlite")
+    assert len(cohort.check(using).samples) == 3
+
+
+def test_init_writes_a_row_for_each_animal_with_the_labels_that_the_database_knows(
+    tmp_path: Path, params: Params
+) -> None:
+    raw = tmp_path / "raw"
+    (raw / "sub").mkdir(parents=True)
+    database(raw / "r1.sqlite", {1: "0001", 2: None}, {"SEX": ["M", None], "Age": ["adult", 8]})
+    database(raw / "sub" / "r 2.db", {1: "3"})
+    rows = cohort.init(raw, tmp_path / "new" / "cohort.csv", params)
+    assert (tmp_path / "new" / "cohort.csv").read_text().splitlines() == [
+        "recording,rfid,cage,sex,age,files",
+        "r1,0001,,M,adult,",
+        "r1,,,,8,",
+        "r 2,3,,,,sub/r 2.db",
+    ]
+    assert [row["rfid"] for row in rows] == ["0001", "", "3"]
+
+
+def test_what_init_writes_is_read_once_it_is_filled_in(tmp_path: Path, params: Params) -> None:
+    raw = tmp_path / "raw"
+    (raw / "sub").mkdir(parents=True)
+    for path in (raw / "r1.sqlite", raw / "sub" / "r2.sqlite"):
+        database(path, {1: path.stem}, {"SEX": ["M"], "AGE": ["adult"]})
+    path = tmp_path / "cohort.csv"
+    cohort.init(raw, path, params)
+    path.write_text(path.read_text().replace(",,M", ",c1,M"))
+    found = read(path, raw, params)
+    assert [(s.recording, s.rfid, s.cage, s.class_name) for s in found.samples] == [
+        ("r1", "r1", "c1", "AM"),
+        ("r2", "r2", "c1", "AM"),
+    ]
+    assert [r.files for r in found.recordings] == [(raw / "r1.sqlite",), (raw / "sub" / "r2.sqlite",)]
+
+
+def test_init_of_a_single_file_names_it(tmp_path: Path, params: Params) -> None:
+    path = database(tmp_path / "r1.db", {1: "1"})
+    assert [row["files"] for row in cohort.init(path, tmp_path / "cohort.csv", params)] == ["r1.db"]
+
+
+def test_init_never_replaces_a_manifest(tmp_path: Path, params: Params) -> None:
+    path = tmp_path / "cohort.csv"
+    path.write_text("mine")
+    database(tmp_path / "r1.sqlite", {1: "1"})
+    assert told(OutputError, cohort.init, tmp_path, path, params) == (
+        f"{path}: expected no file yet, found one; edit it, or move it away",
+    )
+    assert path.read_text() == "mine"
+
+
+def test_init_names_a_bad_database_and_writes_the_others(tmp_path: Path, params: Params) -> None:
+    database(tmp_path / "r1.sqlite", {1: "1"})
+    (tmp_path / "r0.sqlite").write_bytes(b"")
+    assert told(BatchError, cohort.init, tmp_path, tmp_path / "cohort.csv", params) == (
+        f"{tmp_path / 'r0.sqlite'}: expected an LMT database, found an empty file (0 bytes); copy it again",
+    )
+    assert (tmp_path / "cohort.csv").read_text() == "recording,rfid,cage,sex,age,files\nr1,1,,,,\n"
+
+
+def test_init_writes_nothing_where_there_is_nothing_to_write(tmp_path: Path, params: Params) -> None:
+    missing = tmp_path / "no"
+    assert told(BatchError, cohort.init, missing, tmp_path / "cohort.csv", params) == (
+        f"{missing}: expected an LMT database, found no file; check the path",
+    )
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert told(DatabaseError, cohort.init, empty, tmp_path / "cohort.csv", params) == (
+        f"{empty}: expected databases (.sqlite, .sqlite3, .db), found none; check the folder",
+    )
+    assert list(tmp_path.iterdir()) == [empty]

@@ -1,0 +1,341 @@
+"""Stops become stacks, and no stop is lost."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import told
+from lmtcnn.cohort import Cohort, Recording, Sample
+from lmtcnn.errors import DataError
+from lmtcnn.files import read_json, write_json
+from lmtcnn.histograms import check_length, floor_of, histograms, load, stack_of
+from lmtcnn.params import Params, dump
+from lmtcnn.schemas import QUALITY, STOPS
+from lmtcnn.stops import provenance
+
+FLOOR = (50.0, 40.0)
+ORIGIN_MS = 1_714_550_400_000  # 2024-05-01 08:00 UTC
+
+
+def stops_of(*rows: tuple[float, float, float], duration_s: float = 2.0) -> pl.DataFrame:
+    """Stops at (start_s, x_cm, y_cm)."""
+    start, x, y = zip(*rows, strict=True) if rows else ((), (), ())
+    return pl.DataFrame(
+        {"start_s": start, "duration_s": [duration_s] * len(rows), "x_cm": x, "y_cm": y},
+        schema=dict.fromkeys(["start_s", "duration_s", "x_cm", "y_cm"], pl.Float64),
+    )
+
+
+@pytest.fixture(scope="session")
+def small(change) -> Callable[..., Params]:
+    """Three intervals of 10 s, 5 x 5 tiles: tiles of 10 x 8 cm on the test's floor."""
+
+    def of(**values: object) -> Params:
+        wanted = {"intervals": 3, "interval_s": 10, "tiles": 5, **values}
+        return change(**{f"histograms.{key}": value for key, value in wanted.items()})
+
+    return of
+
+
+def placed(counts: np.ndarray) -> dict[tuple[int, ...], float]:
+    """(interval, row, column) -> what is counted there."""
+    return {tuple(place): float(counts[tuple(place)]) for place in np.argwhere(counts).tolist()}
+
+
+# ---- One stack -------------------------------------------------------------------------------------------------------
+
+STOPS_ANYWHERE = st.lists(st.tuples(st.floats(0, 60), st.floats(-20, 70), st.floats(-20, 60)), max_size=30)
+
+
+@given(rows=STOPS_ANYWHERE, outside=st.sampled_from(["clip", "drop"]))
+def test_every_stop_is_counted_once_or_named_late_or_dropped(small, rows: list, outside: str) -> None:
+    stack = stack_of(stops_of(*rows), FLOOR, small(outside=outside).histograms)
+    assert stack.n_stops == len(rows)
+    assert stack.counts.sum() == stack.n_stops - stack.n_late - (stack.n_outside if outside == "drop" else 0)
+
+
+@given(rows=STOPS_ANYWHERE)
+def test_a_stop_is_in_the_tile_and_interval_of_the_formula(small, rows: list) -> None:
+    expected = np.zeros((3, 5, 5))
+    for start_s, x_cm, y_cm in rows:
+        t = int(np.floor(start_s / 10))
+        if t < 3:
+            row, column = (min(max(int(np.floor(v * 5 / size)), 0), 4) for v, size in ((y_cm, 40.0), (x_cm, 50.0)))
+            expected[t, row, column] += 1
+    assert np.array_equal(stack_of(stops_of(*rows), FLOOR, small().histograms).counts, expected)
+
+
+@pytest.mark.parametrize(
+    ("x_cm", "y_cm", "tile"),
+    [
+        (0.0, 0.0, (0, 0)),
+        (9.999, 7.999, (0, 0)),
+        (10.0, 0.0, (0, 1)),
+        (0.0, 8.0, (1, 0)),
+        (49.999, 39.999, (4, 4)),
+        (50.0, 40.0, (4, 4)),
+    ],
+)
+def test_a_tile_holds_its_upper_left_edges_and_the_last_one_the_floor_s(small, x_cm: float, y_cm: float, tile) -> None:
+    stack = stack_of(stops_of((0.0, x_cm, y_cm)), FLOOR, small().histograms)
+    assert placed(stack.counts) == {(0, *tile): 1.0}
+    assert stack.n_outside == 0
+
+
+@pytest.mark.parametrize(
+    ("x_cm", "y_cm", "tile"),
+    [(-0.001, 20.0, (2, 0)), (50.001, 20.0, (2, 4)), (25.0, -9.0, (0, 2)), (25.0, 41.0, (4, 2)), (99.0, 99.0, (4, 4))],
+)
+def test_a_stop_off_the_floor_goes_to_the_nearest_tile_or_is_dropped(small, x_cm: float, y_cm: float, tile) -> None:
+    clipped, dropped = (
+        stack_of(stops_of((0.0, x_cm, y_cm)), FLOOR, small(outside=how).histograms) for how in ("clip", "drop")
+    )
+    assert placed(clipped.counts) == {(0, *tile): 1.0}
+    assert placed(dropped.counts) == {}
+    assert clipped.n_outside == dropped.n_outside == 1
+
+
+@given(
+    rows=st.lists(st.tuples(st.floats(0, 29), st.integers(0, 39), st.integers(0, 31)), min_size=1, max_size=20),
+    right=st.integers(0, 1),
+    down=st.integers(0, 1),
+)
+def test_moving_the_mouse_by_a_tile_moves_the_map_by_a_tile(small, rows: list, right: int, down: int) -> None:
+    params = small().histograms
+    still = stack_of(stops_of(*rows), FLOOR, params).counts
+    moved = stack_of(stops_of(*((t, x + 10 * right, y + 8 * down) for t, x, y in rows)), FLOOR, params).counts
+    assert np.array_equal(moved, np.roll(still, (down, right), axis=(1, 2)))
+
+
+@pytest.mark.parametrize(("start_s", "interval"), [(0.0, 0), (9.999, 0), (10.0, 1), (29.999, 2)])
+def test_an_interval_begins_with_its_first_moment(small, start_s: float, interval: int) -> None:
+    stack = stack_of(stops_of((start_s, 1.0, 1.0)), FLOOR, small().histograms)
+    assert placed(stack.counts) == {(interval, 0, 0): 1.0}
+
+
+def test_a_stop_beyond_the_last_interval_is_late_and_never_outside(small) -> None:
+    stack = stack_of(stops_of((30.0, 1.0, 1.0), (99.0, -1.0, 1.0)), FLOOR, small().histograms)
+    assert (stack.n_stops, stack.n_late, stack.n_outside, stack.counts.sum()) == (2, 2, 0, 0)
+
+
+def test_an_offset_puts_stops_into_later_intervals(small) -> None:
+    stack = stack_of(stops_of((0.0, 1.0, 1.0), (6.0, 1.0, 1.0), (26.0, 1.0, 1.0)), FLOOR, small().histograms, 5.0)
+    assert placed(stack.counts) == {(0, 0, 0): 1.0, (1, 0, 0): 1.0}
+    assert stack.n_late == 1
+
+
+def test_a_stop_that_the_clock_puts_just_before_the_start_is_in_interval_0(small) -> None:
+    stack = stack_of(stops_of((-0.05, 1.0, 1.0)), FLOOR, small().histograms)
+    assert placed(stack.counts) == {(0, 0, 0): 1.0}
+
+
+@given(rows=STOPS_ANYWHERE, duration_s=st.floats(1, 1e4))
+def test_weighed_by_duration_a_stack_holds_seconds(small, rows: list, duration_s: float) -> None:
+    counted, weighed = (
+        stack_of(stops_of(*rows, duration_s=duration_s), FLOOR, small(weight=weight).histograms)
+        for weight in ("count", "duration")
+    )
+    assert np.allclose(weighed.counts, counted.counts * duration_s, rtol=1e-12)
+    assert replace(weighed, counts=None) == replace(counted, counts=None)
+
+
+def test_a_sample_without_a_stop_has_an_empty_stack(small) -> None:
+    stack = stack_of(stops_of(), FLOOR, small().histograms)
+    assert stack.counts.shape == (3, 5, 5)
+    assert (stack.counts.sum(), stack.n_stops, stack.n_late) == (0, 0, 0)
+
+
+def test_the_floor_is_that_of_the_contract(params: Params) -> None:
+    assert floor_of(params.stops.arena) == (284 * 10 / 57, 290 * 10 / 57)
+
+
+def test_half_of_the_stops_may_be_late_and_no_more(params: Params) -> None:
+    assert check_length("r1", 10, 5, params.histograms) is None
+    assert check_length("r1", 0, 0, params.histograms) is None
+    assert check_length("r1", 10, 6, params.histograms) == (
+        "r1: expected stops within 72 intervals of 20 s, found 6 of 10 beyond; check histograms.interval_s"
+    )
+
+
+# ---- The stage -------------------------------------------------------------------------------------------------------
+
+
+class Study:
+    """A folder of stop tables of recordings r1, r2, each with two animals, and the cohort that goes with it."""
+
+    def __init__(self, folder: Path, params: Params, simulated: bool = False) -> None:
+        self.data, self.params = folder, params
+        self.stops_folder, self.folder = folder / "stops", folder / "histograms"
+        labels = {"sex": "M", "age": "adult"}
+        self.recordings = []
+        for name in ("r1", "r2"):
+            samples = {
+                rfid: Sample(name, rfid, name.replace("r", "c"), labels, "AM") for rfid in (f"{name}b", f"{name}a")
+            }
+            self.recordings.append(Recording(name, (Path(f"{name}.sqlite"),), params.stops.arena, None, samples))
+        self.write(lambda name, animal: [(0.0, 1.0, 1.0)], simulated)
+
+    @property
+    def cohort(self) -> Cohort:
+        samples = [s for r in self.recordings for s in r.samples.values()]
+        return Cohort(tuple(self.recordings), tuple(sorted(samples, key=lambda s: (s.recording, s.rfid))))
+
+    def write(self, rows_of: Callable[[str, int], list], simulated: bool = False) -> None:
+        """Stops as the function of recording and animal says; animal 1 bears the later RFID."""
+        quality = []
+        for r in self.recordings:
+            parts = []
+            for animal, rfid in ((1, f"{r.name}b"), (2, f"{r.name}a")):
+                own = stops_of(*rows_of(r.name, animal)).with_columns(
+                    recording=pl.lit(r.name), animal_id=pl.lit(animal), rfid=pl.lit(rfid), start_frame=1, end_frame=60
+                )
+                parts.append(own.select(list(STOPS.columns)).cast(dict(STOPS.columns)))
+                row = dict.fromkeys(QUALITY.columns, 0) | {"recording": r.name, "animal_id": animal, "rfid": rfid}
+                quality.append(row | {"simulated": simulated, "start_ms": ORIGIN_MS})
+            STOPS.write(pl.concat(parts), self.stops_folder / f"{r.name}.parquet")
+        QUALITY.write(pl.DataFrame(quality, schema=dict(QUALITY.columns)), self.stops_folder / "quality.parquet")
+        write_json(self.stops_folder / "stops.json", provenance(self.params, self.recordings))
+
+    def run(self, params: Params | None = None) -> pl.DataFrame:
+        return histograms(self.cohort, self.stops_folder, self.folder, params or self.params)
+
+
+@pytest.fixture
+def study(tmp_path: Path, small) -> Study:
+    return Study(tmp_path, small())
+
+
+def test_samples_come_in_order_of_recording_and_animal(study: Study) -> None:
+    study.recordings.reverse()
+    study.write(lambda name, animal: [(0.0, 1.0, 1.0)] * (animal + 10 * (name == "r2")))
+    study.recordings.sort(key=lambda r: r.name)
+    index = study.run()
+    stacks, read = load(study.folder, study.params)
+    assert index.select("recording", "animal_id", "rfid", "cage", "sex", "age", "class").rows() == [
+        ("r1", 1, "r1b", "c1", "M", "adult", "AM"),
+        ("r1", 2, "r1a", "c1", "M", "adult", "AM"),
+        ("r2", 1, "r2b", "c2", "M", "adult", "AM"),
+        ("r2", 2, "r2a", "c2", "M", "adult", "AM"),
+    ]
+    assert read.equals(index)
+    assert stacks[:, 0, 0, 0].tolist() == index["n_stops"].to_list() == [1, 2, 11, 12]
+
+
+@pytest.mark.parametrize(("weight", "dtype", "value"), [("count", np.uint16, 1), ("duration", np.float32, 2.0)])
+def test_counts_are_whole_numbers_and_durations_are_not(tmp_path: Path, small, weight: str, dtype, value) -> None:
+    study = Study(tmp_path, small(weight=weight))
+    study.run()
+    stacks, _ = load(study.folder, study.params)
+    assert (stacks.dtype, stacks.shape, stacks[0, 0, 0, 0]) == (dtype, (4, 3, 5, 5), value)
+
+
+def test_the_index_counts_what_is_late_and_what_is_outside(study: Study) -> None:
+    study.write(lambda name, animal: [(0.0, 1.0, 1.0), (1.0, -1.0, 1.0), (35.0, 1.0, 1.0)] if animal == 1 else [])
+    index = study.run()
+    assert index.select("n_stops", "n_outside", "n_late").rows() == [(3, 1, 1), (0, 0, 0)] * 2
+
+
+def test_an_aligned_stack_begins_at_a_time_of_the_wall_clock(tmp_path: Path, small) -> None:
+    """Both start at 08:00 UTC; where r2 was recorded the clock shows 09:00."""
+    study = Study(tmp_path, small(align="07:00", interval_s=3600, timezone="UTC"))
+    study.recordings[1] = replace(study.recordings[1], timezone="Etc/GMT-1")
+    study.run()
+    stacks, _ = load(study.folder, study.params)
+    assert [tuple(place) for place in np.argwhere(stacks)[:, :2].tolist()] == [(0, 1), (1, 1), (2, 2), (3, 2)]
+
+
+def test_the_same_stops_give_the_same_bytes(study: Study) -> None:
+    def content() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in study.folder.iterdir()}
+
+    study.run()
+    first = content()
+    study.run()
+    assert content() == first
+    assert set(first) == {"stacks.npy", "index.parquet", "histograms.json"}
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_the_folder_says_what_it_was_made_by(tmp_path: Path, small, simulated: bool) -> None:
+    study = Study(tmp_path, small(), simulated)
+    study.run()
+    assert read_json(study.folder / "histograms.json", "", "") == {
+        "simulated": simulated,
+        "floor_cm": [284 * 10 / 57, 290 * 10 / 57],
+        "stops": dump(study.params.stops),
+        "histograms": dump(study.params.histograms),
+    }
+
+
+def test_an_animal_that_left_the_manifest_leaves_the_stacks(study: Study) -> None:
+    del study.recordings[0].samples["r1b"]
+    assert study.run()["rfid"].to_list() == ["r1a", "r2b", "r2a"]
+
+
+def test_more_stops_in_a_tile_than_a_number_can_hold_are_refused(study: Study) -> None:
+    study.write(lambda name, animal: [(0.0, 1.0, 1.0)] * (65_536 if (name, animal) == ("r2", 1) else 65_535))
+    assert told(DataError, study.run) == (
+        "r2, r2b: expected at most 65535 stops in a tile and interval, found 65536; shorten histograms.interval_s",
+    )
+    assert list(study.folder.iterdir()) == []
+
+
+def test_recordings_with_more_than_half_of_their_stops_late_are_all_named(study: Study) -> None:
+    study.write(lambda name, animal: [(0.0, 1.0, 1.0), (31.0, 1.0, 1.0), (32.0, 1.0, 1.0)])
+    found = "expected stops within 3 intervals of 10 s, found 4 of 6 beyond; check histograms.interval_s"
+    assert told(DataError, study.run) == (f"r1: {found}", f"r2: {found}")
+    assert list(study.folder.iterdir()) == []
+
+
+def test_stops_made_by_other_parameters_are_refused_with_what_differs(study: Study, change) -> None:
+    using = change(**{"stops.max_gap_frames": 15, "stops.fps": 25})
+    assert told(DataError, study.run, using) == (
+        f"{study.stops_folder}: expected stops by params.yaml's fps, max_gap_frames, "
+        "found fps 30.0, max_gap_frames 90; run `lmtcnn stops` again",
+    )
+
+
+def test_samples_without_stops_are_all_named(study: Study) -> None:
+    study.recordings[0].samples["new"] = replace(study.recordings[0].samples["r1a"], rfid="new")
+    other = {"r3a": Sample("r3", "r3a", "c3", {"sex": "M", "age": "adult"}, "AM")}
+    study.recordings.append(Recording("r3", (Path("r3.sqlite"),), study.params.stops.arena, None, other))
+    assert told(DataError, study.run) == (
+        f"{study.stops_folder}: expected stops of r1, new, found none; run `lmtcnn stops` again",
+        f"{study.stops_folder}: expected stops of r3, r3a, found none; run `lmtcnn stops` again",
+    )
+
+
+def test_a_stop_table_that_is_missing_is_named(study: Study) -> None:
+    path = study.stops_folder / "r2.parquet"
+    path.unlink()
+    assert told(DataError, study.run) == (f"{path}: expected a stop table, found no file; run `lmtcnn stops` first",)
+
+
+def test_a_folder_of_stops_that_was_not_finished_is_refused(study: Study) -> None:
+    path = study.stops_folder / "stops.json"
+    path.unlink()
+    assert told(DataError, study.run) == (
+        f"{path}: expected what the stop tables were made by, found no file; run `lmtcnn stops` again",
+    )
+
+
+def test_stacks_that_are_missing_damaged_or_of_another_shape_are_told(study: Study, small) -> None:
+    study.run()
+    path = study.folder / "stacks.npy"
+    assert told(DataError, load, study.folder, small(tiles=6)) == (
+        f"{path}: expected the shape (4, 3, 6, 6), found (4, 3, 5, 5); run `lmtcnn histograms` again",
+    )
+    path.write_bytes(b"no array")
+    (line,) = told(DataError, load, study.folder, study.params)
+    assert line.startswith(f"{path}: expected the stacks, found ")
+    assert line.endswith("; run `lmtcnn histograms` again")
+    path.unlink()
+    assert told(DataError, load, study.folder, study.params) == (
+        f"{path}: expected the stacks, found no file; run `lmtcnn histograms` first",
+    )
