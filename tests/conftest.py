@@ -143,6 +143,18 @@ def write_histograms(data: Path, params: Params, cages: Sequence[str] = ("c1", "
     write_json(data / "histograms" / "histograms.json", {**made, "histograms": dump(params.histograms)})
 
 
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Params) -> Path:
+    """The data folder of a study of three cages, trained whole; not to be changed."""
+    from lmtcnn import train
+
+    data = tmp_path_factory.mktemp("study") / "data"
+    write_histograms(data, tiny)
+    train.train(data, tiny)
+    write_json(data / "evaluate" / "metrics.json", {"accuracy": 0.5, "balanced_accuracy": 0.6})
+    return data
+
+
 @pytest.fixture
 def write_manifest(tmp_path: Path) -> Callable[[Sequence[Mapping[str, str]]], Path]:
     """Write rows as data/cohort.csv in the test's folder."""

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ PARAMS = study.small_params()
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the small study's files in data/ and an empty store."""
-    folder = study.project(tmp_path / "a project é#1", monkeypatch)
+    folder = study.project(tmp_path / "a project é#1 %25", monkeypatch)
     study.copy(study.prepared())
     return folder
 
@@ -178,13 +180,35 @@ def test_the_registered_bundle_is_found(registered: Path, model: str | None) -> 
     assert bundle.read(found.folder).meta == bundle.read(Path("data/register")).meta
 
 
+def cannot_tell(*_: object) -> None:
+    raise registry.CannotTell
+
+
 def test_the_quick_look_sees_what_the_client_sees(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for wanted in ("champion", "1", "2", "challenger"):
-        quick = registry.quick_look("lmtcnn", wanted)
-        with monkeypatch.context() as patched:
-            patched.setattr(registry, "quick_look", lambda model, wanted: None)
-            assert quick == register.lookup("lmtcnn", wanted)
-    assert registry.quick_look("lmtcnn", "champion") is not None
+    quick = {wanted: registry.quick_look("lmtcnn", wanted) for wanted in ("champion", "1", "2", "challenger")}
+    assert quick["champion"] == quick["1"] is not None
+    assert registry.quick_versions("lmtcnn") == ["1"]
+    monkeypatch.setattr(registry, "quick_look", cannot_tell)
+    monkeypatch.setattr(registry, "quick_versions", cannot_tell)
+    assert {wanted: register.lookup("lmtcnn", wanted) for wanted in quick} == quick
+    assert register.versions() == ["1"]
+
+
+def test_the_quick_look_leaves_other_stores_and_other_tables_to_the_client(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nowhere / "mlflow.db").write_bytes(b"SQLite format 3\0" + bytes(84))
+    with pytest.raises(registry.CannotTell):
+        registry.quick_look("lmtcnn", "champion")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(registry.CannotTell):
+        registry.quick_versions("lmtcnn")
+
+
+def test_a_prediction_finds_its_bundle_without_importing_mlflow(registered: Path) -> None:
+    program = "import sys; from lmtcnn import register; print(register.resolve(None).uri, 'mlflow' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told == "models:/lmtcnn/1 False\n"
 
 
 def test_a_deleted_version_is_not_found(project: Path) -> None:

@@ -25,7 +25,7 @@ STARTED_S = 1_700_000_000.0
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with the small study's files in data/ and an empty store."""
-    folder = study.project(tmp_path / "a project é#1", monkeypatch)
+    folder = study.project(tmp_path / "a project é#1 %25", monkeypatch)
     study.copy(study.prepared())
     return folder
 
@@ -327,3 +327,16 @@ def test_nothing_is_printed(project: Path, capfd: pytest.CaptureFixture[str], ca
     tracking.track(Path("data"), PARAMS)
     assert capfd.readouterr() == ("", "")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_a_server_that_wants_a_login_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    said = "API request to endpoint /api/2.0/mlflow/experiments/get-by-name failed with error code 401 != 200."
+    with pytest.raises(OutputError) as error, tracking.answering():
+        raise MlflowException(said)  # as MLflow 3.17's client says it
+    assert str(error.value) == (
+        "http://127.0.0.1:9: expected an MLflow server, found that it wants a login; "
+        "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    )

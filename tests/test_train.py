@@ -25,12 +25,8 @@ CLASSES = ["AM", "JM", "AF", "JF"]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, tiny: Params) -> Path:
-    """A study of three cages, trained whole; not to be changed."""
-    folder = tmp_path_factory.mktemp("study") / "data"
-    write_histograms(folder, tiny)
-    train.train(folder, tiny)
-    return folder
+def data(trained: Path) -> Path:
+    return trained
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +47,8 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def start(study: Study, params: Params) -> Plain:
     """The plain network with the starting weights of seed 0."""
-    model, _ = fitted(study, (ALL,), params, epochs=1, lr=1e-300)
+    made = {name: getattr(params.train, name) for name in ("kernels", "channels", "pool")}
+    model = StereotypeCNN(1, study.x.shape[1], study.x.shape[2], len(study.classes), **made)
     initialise(model, 0)
     return Plain(model, 0)
 

@@ -11,6 +11,7 @@ cat > "$MLFLOW_AUTH_CONFIG_PATH" <<CONFIG
 default_permission = READ
 database_uri = ${DATABASE_URI:?}_auth
 admin_username = admin
+auth_cache_ttl_seconds = 60
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 CONFIG
 exec mlflow server --host "${HOST:-0.0.0.0}" --port "${PORT:-5000}" --workers "${WORKERS:-2}" --app-name basic-auth \

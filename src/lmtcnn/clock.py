@@ -162,6 +162,16 @@ def seconds(
     return np.asarray(np.interp(frames - first, clock.frames - first, since_ms) / 1000.0)
 
 
+def layout_seconds(
+    clock: Clock, layout: Layout, origin: Origin, shift: int, params: StopsParams
+) -> NDArray[np.float64]:
+    """Time of every frame of a layout, as `seconds` gives it; without a search where each of them has a FRAME row."""
+    rows = np.flatnonzero(~clock.paused)
+    if len(rows) != layout.size or params.clock == "frame":
+        return seconds(clock, layout.frame(np.arange(layout.size)), origin, shift, params)
+    return np.asarray((clock.timestamps_ms[rows] - origin.timestamp_ms) / 1000.0)
+
+
 def align_offset_s(start_ms: int, params: HistogramsParams, timezone: str | None = None) -> float:
     """Seconds by which interval 0 begins before the recording.
 

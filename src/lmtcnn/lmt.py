@@ -43,13 +43,20 @@ _BATCH_ROWS = 65_536
 BUSY_S = 5.0
 """How long a program that is writing is waited for; the tracker writes a block in less."""
 
-# A value of another type than its column says (damaged or hand-made files) becomes one that counts as invalid.
-_NO_FRAME = "-9223372036854775808"
-_FRAME = f"CASE typeof(FRAMENUMBER) WHEN 'integer' THEN FRAMENUMBER ELSE {_NO_FRAME} END"
-_X, _Y = (
-    f"CASE typeof({c}) WHEN 'real' THEN {c} WHEN 'integer' THEN {c} + 0.0 ELSE 9e999 END" for c in ("MASS_X", "MASS_Y")
-)
-_OF_ANIMAL = "FROM DETECTION WHERE ANIMALID = ?"
+_NOTHING = -(2**63)
+_NUMBER = f"CASE typeof({{0}}) WHEN 'integer' THEN {{0}} ELSE {_NOTHING} END AS {{0}}"
+_PLACE = "CASE typeof({0}) WHEN 'real' THEN {0} WHEN 'integer' THEN {0} + 0.0 ELSE 9e999 END AS {0}"
+"""Read a column whatever is in it: text in a column of numbers becomes one that counts as none.
+
+SQLite lets any value stand in any column. Such queries take twice as long, so they are asked only once a plain one has
+met a value of another type (damaged or hand-made files).
+"""
+
+Columns = tuple[NDArray[Any], ...]
+
+
+class _OtherTypeError(Exception):
+    """A plain query met a value that its column's type does not allow."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,9 @@ def open_database(path: Path) -> Database:
         if not animals:
             raise DatabaseError(problem(f"{path}: ANIMAL", "a row for each mouse", "no animal", "leave the file out"))
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-        plan = connection.execute(f"EXPLAIN QUERY PLAN SELECT FRAMENUMBER, MASS_X, MASS_Y {_OF_ANIMAL}", (1,))
+        plan = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT FRAMENUMBER, MASS_X, MASS_Y FROM DETECTION WHERE ANIMALID = 1"
+        )
         covering = any("USING COVERING INDEX" in row[-1] and "(ANIMALID=?" in row[-1].upper() for row in plan)
     return Database(path, uri, application_id == SIMULATED_ID, covering, animals)
 
@@ -116,40 +125,62 @@ def read_clock(database: Database) -> Clock:
 
     Raises DatabaseError where it is empty or a row has no number or time, or a negative one.
     """
-    time = f"CASE typeof(TIMESTAMP) WHEN 'integer' THEN TIMESTAMP ELSE {_NO_FRAME} END"
-    query = f"SELECT {_FRAME}, {time}, ifnull(PAUSED, 0) != 0 FROM FRAME ORDER BY FRAMENUMBER"
-    parts = list(_batches(database, query, ()))
-    columns = [np.concatenate([part[i] for part in parts]) if parts else np.empty(0, np.int64) for i in range(3)]
-    frames, timestamps, paused = columns
     where = f"{database.path}: FRAME"
-    if not frames.size:
-        raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
-    bad = int(np.count_nonzero((frames < 0) | (timestamps < 0)))
+
+    def read(number: str, time: str) -> Clock:
+        query = f"SELECT {number}, {time}, ifnull(PAUSED, 0) != 0 FROM FRAME ORDER BY FRAMENUMBER"
+        parts = list(_batches(database, query, ()))
+        if not parts:
+            raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
+        frames, timestamps, paused = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return Clock(frames, timestamps, paused.astype(np.bool_))
+
+    try:
+        clock = read("FRAMENUMBER", "TIMESTAMP")
+    except _OtherTypeError:
+        clock = read(_NUMBER.format("FRAMENUMBER"), _NUMBER.format("TIMESTAMP"))
+    bad = int(np.count_nonzero((clock.frames < 0) | (clock.timestamps_ms < 0)))
     if bad:
         raise DatabaseError(
             problem(where, "whole numbers in FRAMENUMBER and TIMESTAMP", f"{bad} rows without", "leave the file out")
         )
-    return Clock(frames, timestamps, paused.astype(np.bool_))
+    return clock
 
 
 def read_track(database: Database, animal_id: int, layout: Layout) -> Track:
     """Positions of one animal through the covering index; memory is that of one animal's positions."""
-    track = Track(layout)
-    for frames, x_px, y_px in _batches(database, f"SELECT {_FRAME}, {_X}, {_Y} {_OF_ANIMAL}", (animal_id,)):
-        track.add(frames, x_px, y_px)
-    return track
+
+    def read(number: str, x_px: str, y_px: str) -> Track:
+        track = Track(layout)
+        query = f"SELECT {number}, {x_px}, {y_px} FROM DETECTION WHERE ANIMALID = ?"
+        for columns in _batches(database, query, (animal_id,)):
+            track.add(*columns)
+        return track
+
+    try:
+        return read("FRAMENUMBER", "MASS_X", "MASS_Y")
+    except _OtherTypeError:
+        return read(_NUMBER.format("FRAMENUMBER"), _PLACE.format("MASS_X"), _PLACE.format("MASS_Y"))
 
 
 def read_tracks(database: Database, animal_ids: Iterable[int], layout: Layout) -> dict[int, Track]:
     """Positions of several animals in one pass over the table; memory is that of all their positions."""
-    tracks = {animal_id: Track(layout) for animal_id in animal_ids}
-    identity = "CASE typeof(ANIMALID) WHEN 'integer' THEN ANIMALID ELSE -1 END"
-    for ids, frames, x_px, y_px in _batches(database, f"SELECT {identity}, {_FRAME}, {_X}, {_Y} FROM DETECTION", ()):
-        for animal_id in np.unique(ids).tolist():
-            if animal_id in tracks:
+    wanted = tuple(animal_ids)
+
+    def read(number: str, x_px: str, y_px: str) -> dict[int, Track]:
+        tracks = {animal_id: Track(layout) for animal_id in wanted}
+        query = f"SELECT {_NUMBER.format('ANIMALID')}, {number}, {x_px}, {y_px} FROM DETECTION"
+        for ids, *columns in _batches(database, query, ()):
+            for animal_id in wanted:
                 rows = ids == animal_id
-                tracks[animal_id].add(frames[rows], x_px[rows], y_px[rows])
-    return tracks
+                if rows.any():
+                    tracks[animal_id].add(*(values[rows] for values in columns))
+        return tracks
+
+    try:
+        return read("FRAMENUMBER", "MASS_X", "MASS_Y")
+    except _OtherTypeError:
+        return read(_NUMBER.format("FRAMENUMBER"), _PLACE.format("MASS_X"), _PLACE.format("MASS_Y"))
 
 
 def count_anonymous(database: Database) -> int:
@@ -232,8 +263,11 @@ def _animals(connection: sqlite3.Connection) -> Iterator[Animal]:
         yield Animal(columns["ID"], rfid or None, columns)
 
 
-def _batches(database: Database, query: str, values: tuple[int, ...]) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Columns of a query's result as NumPy arrays, batch by batch."""
+def _batches(database: Database, query: str, values: tuple[int, ...]) -> Iterator[Columns]:
+    """Columns of a query's result as NumPy arrays, batch by batch: whole numbers first, then MASS_X and MASS_Y.
+
+    Raises _OtherTypeError where a value is of another type; a NULL position is nan.
+    """
     with (
         _errors(database.path),
         contextlib.closing(adbc.connect(database.uri)) as connection,
@@ -244,7 +278,13 @@ def _batches(database: Database, query: str, values: tuple[int, ...]) -> Iterato
         cursor.fetchall()
         cursor.execute(query, values or None)
         for batch in cursor.fetch_record_batch():
-            yield tuple(column.to_numpy(zero_copy_only=False) for column in batch.columns)
+            columns = tuple(column.to_numpy(zero_copy_only=False) for column in batch.columns)
+            kinds = [
+                (name.startswith("MASS_"), c.dtype.kind) for name, c in zip(batch.schema.names, columns, strict=True)
+            ]
+            if any(kind not in ("f" if place else "i") and len(columns[0]) for place, kind in kinds):
+                raise _OtherTypeError
+            yield columns
 
 
 @contextlib.contextmanager
@@ -252,8 +292,10 @@ def _errors(path: Path) -> Iterator[None]:
     """SQLite's and Arrow's words for a damaged or busy file, as one line of ours."""
     try:
         yield
-    except (sqlite3.Error, adbc.Error, pa.ArrowException, UnicodeDecodeError) as error:
-        said = str(error).strip().partition("\n")[0]
+    except (sqlite3.Error, adbc.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        said = str(error).strip().partition("\n")[0]  # OSError: Arrow's word for what breaks a stream
+        if "Type mismatch" in said:
+            raise _OtherTypeError from error
         if isinstance(error, UnicodeDecodeError):  # SQLite's words, with a damaged name in them
             said = error.object.decode(errors="replace").partition("\n")[0]
         elif isinstance(error, adbc.Error):  # INVALID_ARGUMENT: [SQLite] Failed to prepare query: ...

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,8 +149,8 @@ def resolve(model: str | None, data: Path = Path("data")) -> Resolved:
 
 def lookup(model: str, wanted: str) -> Version | None:
     """A version by its number or alias; None where model, version or alias are missing, which MLflow tells apart."""
-    if known := registry.quick_look(model, wanted):
-        return known
+    with suppress(registry.CannotTell):
+        return registry.quick_look(model, wanted)
     from lmtcnn import tracking  # noqa: PLC0415
 
     client = tracking.connect()
@@ -173,6 +174,8 @@ def versions() -> list[str]:
     """Numbers of all registered versions, ascending."""
     if not store.exists():
         return []
+    with suppress(registry.CannotTell):
+        return registry.quick_versions(MODEL)
     from lmtcnn import tracking  # noqa: PLC0415
 
     found = tracking.connect().search_model_versions(f"name = '{MODEL}'")

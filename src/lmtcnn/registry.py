@@ -5,6 +5,8 @@ The embedded registry is asked by a quick look into its tables; what that cannot
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +22,7 @@ from lmtcnn.store import CHAMPION, MODEL
 FILES = (WEIGHTS, META)
 SHA256 = "lmtcnn.sha256."
 AGAIN = "register the model again"
+DELETED = "Deleted_Internal"  # the stage of a deleted version, whose row MLflow keeps
 
 
 @dataclass(frozen=True)
@@ -48,20 +51,23 @@ def parse(uri: str) -> tuple[str, str]:
     raise ModelError(problem("--model", expected, uri, "correct it"))
 
 
+class CannotTell(Exception):  # noqa: N818 - an answer of this module to register.py, no error
+    """The embedded registry cannot be read here: ask MLflow's client."""
+
+
 def quick_look(model: str, wanted: str) -> Version | None:
-    """A version by number or alias in the embedded store, read-only; None where that gives no answer."""
-    database = store.embedded()
-    if database is None or not store.exists():
-        return None
-    engine = sa.create_engine(f"sqlite:///file:{quote(str(database))}?mode=ro&uri=true")
-    try:
-        with engine.connect() as connection:
-            number = wanted if wanted.isdecimal() else _number(connection, model, wanted)
-            return _version(connection, model, number) if number else None
-    except sa.exc.SQLAlchemyError:
-        return None  # other tables than expected: MLflow's client will know
-    finally:
-        engine.dispose()
+    """A version by number or alias in the embedded store, None where there is none; CannotTell in another store."""
+    with _reading() as connection:
+        number = wanted if wanted.isdecimal() else _number(connection, model, wanted)
+        return _version(connection, model, number) if number else None
+
+
+def quick_versions(model: str) -> list[str]:
+    """Numbers of all versions in the embedded store, ascending; CannotTell in another store."""
+    with _reading() as connection:
+        there = _table("model_versions", "name", "version", "current_stage").c
+        wanted = sa.select(there.version).where(there.name == model, there.current_stage != DELETED)
+        return [str(number) for number in sorted(connection.scalars(wanted))]
 
 
 def verified(version: Version) -> Path:
@@ -101,6 +107,23 @@ def cache_of(version: Version) -> Path:
     return cache / "lmtcnn" / "-".join(sha256_of(version, name)[:16] for name in FILES)
 
 
+@contextmanager
+def _reading() -> Iterator[sa.Connection]:
+    """The embedded store, read-only and without a lock; CannotTell where it is another or its tables are."""
+    database = store.embedded()
+    if database is None or not store.exists():
+        raise CannotTell
+    read_only = {"mode": "ro", "uri": "true"}
+    engine = sa.create_engine(sa.URL.create("sqlite", database=f"file:{quote(str(database))}", query=read_only))
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        raise CannotTell from error
+    finally:
+        engine.dispose()
+
+
 def _number(connection: sa.Connection, model: str, alias: str) -> str | None:
     aliases = _table("registered_model_aliases", "name", "alias", "version").c
     number = connection.scalar(sa.select(aliases.version).where(aliases.name == model, aliases.alias == alias))
@@ -111,7 +134,7 @@ def _version(connection: sa.Connection, model: str, number: str) -> Version | No
     there = _table("model_versions", "name", "version", "storage_location", "current_stage").c
     tags = _table("model_version_tags", "name", "version", "key", "value").c
     wanted = sa.select(there.storage_location).where(there.name == model, there.version == int(number))
-    place = connection.scalar(wanted.where(there.current_stage != "Deleted_Internal"))
+    place = connection.scalar(wanted.where(there.current_stage != DELETED))
     if place is None:
         return None
     of_version = (tags.name == model, tags.version == int(number))

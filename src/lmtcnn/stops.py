@@ -28,12 +28,9 @@ from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, p
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.params import Definitions, StopsParams, dump
 from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
-from lmtcnn.tracks import Track, fill, find_gaps
+from lmtcnn.tracks import BLOCK_FRAMES, Track, fill, find_gaps
 
 log = logging.getLogger("lmtcnn")
-
-_BLOCK = 1 << 18
-"""Frames at a time in passes over a track, so that temporaries stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +88,8 @@ class _Still:
         for begin, end in zip(track.layout.offsets[:-1], track.layout.offsets[1:], strict=True):
             self.defined[begin + half : max(begin + half, end - half)] = True
         self.flags = np.zeros(size, np.bool_)
-        for begin in range(half, size - half, _BLOCK):
-            end = min(begin + _BLOCK, size - half)
+        for begin in range(half, size - half, BLOCK_FRAMES):
+            end = min(begin + BLOCK_FRAMES, size - half)
             self.flags[begin:end] = self._slow(
                 slice(begin + half, end + half), slice(begin - half, end - half), slice(begin, end)
             )
@@ -234,7 +231,7 @@ def _extract_part(
     threads: int,
 ) -> Extraction:
     params = params.model_copy(update={"arena": recording.arena})
-    times_s = clocks.seconds(part.clock, part.layout.frame(np.arange(part.layout.size)), origin, part.shift, params)
+    times_s = clocks.layout_seconds(part.clock, part.layout, origin, part.shift, params)
     held, edges = clocks.interval_edges(part.layout, times_s, *intervals)
     common = {**_recording_counts(part, origin), "span_s": float(times_s[-1])}
     del times_s

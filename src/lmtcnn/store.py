@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
@@ -63,7 +63,11 @@ def embedded() -> Path | None:
 
 def tracking_uri() -> str:
     """MLFLOW_TRACKING_URI, else the embedded store."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / DATABASE}"
+    database = embedded()
+    if database is None:
+        return os.environ["MLFLOW_TRACKING_URI"]
+    plain = f"sqlite:///{database}"
+    return plain if sa.make_url(plain).database == str(database) else f"sqlite:///{quote(str(database))}"
 
 
 def exists() -> bool:
@@ -86,7 +90,7 @@ def check_writable() -> None:
     uri = tracking_uri()
     if not uri.startswith("sqlite:///"):
         return
-    database = Path(uri.removeprefix("sqlite:///"))
+    database = Path(sa.make_url(uri).database or "")
     ensure_folder(database.parent)
     if not database.exists():
         return
@@ -147,7 +151,7 @@ def relocate(old: str) -> None:
     if before and before.is_dir() and not (database.parent / ARTIFACTS).is_dir():
         do = f"move {before} there, or move {DATABASE} back"
         raise OutputError(problem(database, f"its artifacts in {ARTIFACTS} beside it", "none", do))
-    engine = sa.create_engine(f"sqlite:///{database}")
+    engine = sa.create_engine(tracking_uri())
     with engine.begin() as connection:
         for table, name in LOCATIONS.items():
             column: sa.ColumnClause[str] = sa.column(name, sa.String)

@@ -103,6 +103,8 @@ def answering() -> Iterator[None]:
             raise
         found = "no answer" if "Max retries exceeded" in told else told
         do = "start it, or unset MLFLOW_TRACKING_URI"
+        if "error code 401" in told:
+            found, do = "that it wants a login", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         raise OutputError(problem(uri, "an MLflow server", found, do)) from error
 
 

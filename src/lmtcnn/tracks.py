@@ -18,6 +18,10 @@ MAX_JUMP_PX = 85.5
 """15 cm from one frame to the next: an identity switch or a flicker, not a mouse."""
 
 
+BLOCK_FRAMES = 1 << 16
+"""Frames at a time in passes over a track, so that temporaries stay in the processor's cache."""
+
+
 @dataclass
 class Track:
     """Positions in pixels on the frames of a layout, nan where there is none, and what was set aside."""
@@ -98,8 +102,10 @@ class Track:
 
     def count_jumps(self) -> int:
         """Steps of more than 15 cm from one frame to the next, inside segments."""
-        with np.errstate(invalid="ignore"):
-            far = np.hypot(np.diff(self.x_px), np.diff(self.y_px)) > MAX_JUMP_PX
+        x, y, far = self.x_px, self.y_px, np.zeros(max(0, self.layout.size - 1), np.bool_)
+        for begin in range(0, far.size, BLOCK_FRAMES):
+            dx, dy = np.diff(x[begin : begin + BLOCK_FRAMES + 1]), np.diff(y[begin : begin + BLOCK_FRAMES + 1])
+            far[begin : begin + BLOCK_FRAMES] = dx * dx + dy * dy > MAX_JUMP_PX**2
         far[self.layout.offsets[1:-1] - 1] = False
         return int(np.count_nonzero(far))
 
