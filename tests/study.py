@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from conftest import ROOT, stacks_of
-from lmtcnn import evaluate, tracking, train
+from lmtcnn import evaluate, register, tracking, train
 from lmtcnn.files import write_json
 from lmtcnn.params import Params, dump, load, parse
 from lmtcnn.schemas import index_table
@@ -89,6 +89,25 @@ def project(folder: Path, monkeypatch: pytest.MonkeyPatch, *, store: bool = True
     if store:
         shutil.copyfile(empty_store(), folder / "mlflow.db")
     return folder
+
+
+@functools.cache
+def registered() -> Path:
+    """A project whose model was registered, as version 1 and champion; only to be read."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = project(Path(_KEPT.name) / "registered", monkeypatch)
+        copy(prepared())
+        register.register(Path("data"), small_params())
+    return folder
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch, copy_to: Path | None = None) -> Path:
+    """A project (or a copy of it, to be changed) as the current folder."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    place = Path(shutil.copytree(folder, copy_to)) if copy_to else folder
+    monkeypatch.chdir(place)
+    return place
 
 
 def copy(data: Path, to: Path = Path("data")) -> Path:

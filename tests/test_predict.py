@@ -161,12 +161,6 @@ def test_a_length_of_hours_is_told_in_hours(bundle: Bundle, recording) -> None:
     )
 
 
-def late(recording) -> Recording:
-    """One stop in the model's 20 s and two after them."""
-    rows = still(1, 300) + run(301, 330) + still(331, 690, x=100) + run(691, 720) + still(721, 900, x=200)
-    return recording("late", n_frames=900, rows=[*rows[:300], *run(301, 690, x=120), *rows[690:]])
-
-
 @pytest.fixture
 def late_recording(recording) -> Recording:
     """One stop in the model's 20 s and two after them."""

@@ -30,23 +30,16 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return study.project(tmp_path, monkeypatch, store=False)
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose model was registered once."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        folder = study.project(tmp_path_factory.mktemp("registered"), monkeypatch)
-        study.copy(study.prepared())
-        register.register(Path("data"), PARAMS)
-    return folder
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose model was registered once, as the current folder; only to be read."""
+    return study.enter(study.registered(), monkeypatch)
 
 
 @pytest.fixture
-def registered(kept: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """That project as the current folder; only to be read."""
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(kept)
-    return kept
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that project as the current folder, to be changed."""
+    return study.enter(study.registered(), monkeypatch, tmp_path / "a copy é#1 %25")
 
 
 def version(number: str = "1") -> Any:
@@ -56,12 +49,6 @@ def version(number: str = "1") -> Any:
 def rule(text: str) -> Any:
     Path("rule.py").write_text(text)
     return study.small_params(register__promotion="rule.py")
-
-
-def test_the_first_model_is_champion_and_a_line_says_why(project: Path) -> None:
-    registration = register.register(Path("data"), PARAMS)
-    assert registration.line == "lmtcnn version 1 is champion: there was no champion"
-    assert version().aliases == ["champion"]
 
 
 def test_a_version_says_what_it_is(registered: Path) -> None:
@@ -104,8 +91,7 @@ def test_a_model_that_is_no_better_is_challenger_and_a_line_says_how_to_promote_
     assert version("1").aliases == []
 
 
-def test_real_mice_replace_simulated_ones(project: Path) -> None:
-    register.register(Path("data"), PARAMS)
+def test_real_mice_replace_simulated_ones(copied: Path) -> None:
     study.rewrite(Path("data/train/train.json"), simulated=False)
     assert register.register(Path("data"), PARAMS).line == (
         "lmtcnn version 2 is champion: the champion learned from simulated mice, this one from real ones"
@@ -122,8 +108,11 @@ def test_a_version_without_decision_is_decided_when_it_is_registered_again(proje
     assert register.versions() == ["1"]
 
 
-def test_track_rebuilds_runs_and_registry(project: Path) -> None:
+def test_track_rebuilds_runs_and_registry_without_a_word_of_mlflow(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     lines = register.track(Path("data"), PARAMS)
+    assert capfd.readouterr() == ("", "")
     assert lines == [
         f"run {tracking.parent(Path('data'), PARAMS)}",
         "lmtcnn version 1 is champion: there was no champion",
@@ -180,42 +169,10 @@ def test_the_registered_bundle_is_found(registered: Path, model: str | None) -> 
     assert bundle.read(found.folder).meta == bundle.read(Path("data/register")).meta
 
 
-def cannot_tell(*_: object) -> None:
-    raise registry.CannotTell
-
-
-def test_the_quick_look_sees_what_the_client_sees(registered: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = {wanted: registry.quick_look("lmtcnn", wanted) for wanted in ("champion", "1", "2", "challenger")}
-    assert quick["champion"] == quick["1"] is not None
-    assert registry.quick_versions("lmtcnn") == ["1"]
-    monkeypatch.setattr(registry, "quick_look", cannot_tell)
-    monkeypatch.setattr(registry, "quick_versions", cannot_tell)
-    assert {wanted: register.lookup("lmtcnn", wanted) for wanted in quick} == quick
-    assert register.versions() == ["1"]
-
-
-def test_the_quick_look_leaves_other_stores_and_other_tables_to_the_client(
-    nowhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (nowhere / "mlflow.db").write_bytes(b"SQLite format 3\0" + bytes(84))
-    with pytest.raises(registry.CannotTell):
-        registry.quick_look("lmtcnn", "champion")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(registry.CannotTell):
-        registry.quick_versions("lmtcnn")
-
-
 def test_a_prediction_finds_its_bundle_without_importing_mlflow(registered: Path) -> None:
     program = "import sys; from lmtcnn import register; print(register.resolve(None).uri, 'mlflow' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert told == "models:/lmtcnn/1 False\n"
-
-
-def test_a_deleted_version_is_not_found(project: Path) -> None:
-    register.register(Path("data"), PARAMS)
-    tracking.connect().delete_model_version("lmtcnn", "1")
-    assert registry.quick_look("lmtcnn", "1") is None
-    assert registry.quick_look("lmtcnn", "champion") is None
 
 
 def test_a_folder_is_taken_as_it_is(nowhere: Path) -> None:
@@ -250,8 +207,7 @@ def test_no_champion_is_told_the_same_way_without_model_and_without_store(
     assert (folder / "mlflow.db").exists() == store
 
 
-def test_a_registry_without_the_alias_names_its_versions(project: Path) -> None:
-    register.register(Path("data"), PARAMS)
+def test_a_registry_without_the_alias_names_its_versions(copied: Path) -> None:
     tracking.connect().delete_registered_model_alias("lmtcnn", "champion")
     with pytest.raises(ModelError) as error:
         register.fetch(None)
@@ -278,58 +234,6 @@ def test_a_model_that_is_not_registered_is_told(
         f"model {name}: expected {expected} in the registry, found {found}; "
         "run `lmtcnn register` first, or name a bundle's folder with --model"
     )
-
-
-def test_an_address_that_is_none_is_told(nowhere: Path) -> None:
-    with pytest.raises(ModelError) as error:
-        register.fetch("models:/lmtcnn")
-    assert str(error.value) == (
-        "--model: expected models:/lmtcnn@champion, models:/lmtcnn/VERSION or a bundle's folder, "
-        "found models:/lmtcnn; correct it"
-    )
-
-
-def test_files_that_are_not_what_was_registered_are_refused(project: Path) -> None:
-    register.register(Path("data"), PARAMS)
-    folder = register.fetch(None)
-    known = version().tags["lmtcnn.sha256.weights.safetensors"][:12]
-    with (folder / "weights.safetensors").open("ab") as stream:
-        stream.write(b"!")
-    changed = registry.digest(folder / "weights.safetensors")[:12]
-    (folder / "model.json").unlink()
-    with pytest.raises(ModelError) as error:
-        register.fetch(None)
-    json_known = version().tags["lmtcnn.sha256.model.json"][:12]
-    assert error.value.lines == (
-        f"models:/lmtcnn/1: {folder}/weights.safetensors: expected sha256 {known}, found sha256 {changed}; "
-        "register the model again",
-        f"models:/lmtcnn/1: {folder}/model.json: expected sha256 {json_known}, found no file; register the model again",
-    )
-
-
-def test_a_version_of_somebody_else_is_refused(project: Path) -> None:
-    register.register(Path("data"), PARAMS)
-    tracking.connect().delete_model_version_tag("lmtcnn", "1", "lmtcnn.sha256.weights.safetensors")
-    with pytest.raises(ModelError) as error:
-        register.fetch(None)
-    assert str(error.value) == (
-        "models:/lmtcnn/1: expected a version that lmtcnn registered (tag lmtcnn.sha256.weights.safetensors), "
-        "found no such tag; register the model again"
-    )
-
-
-def test_a_moved_registry_still_serves(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    register.register(Path("data"), PARAMS)
-    moved = project.rename(project.parent / "moved")
-    monkeypatch.chdir(moved)
-    tracking.configure()
-    assert register.fetch(None).is_relative_to(moved / "mlruns")
-
-
-def test_nothing_is_printed(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    register.register(Path("data"), PARAMS)
-    register.fetch(None)
-    assert capfd.readouterr() == ("", "")
 
 
 def test_files_from_a_server_are_kept_by_content_and_fetched_again_where_damaged(

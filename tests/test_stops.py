@@ -2,15 +2,16 @@
 
 import sqlite3
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from conftest import T0_MS, Scene, run, still
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import T0_MS, Scene, run, still
 from lmtcnn.cohort import Recording
 from lmtcnn.errors import BatchError, DatabaseError
 from lmtcnn.params import Params
@@ -40,7 +41,7 @@ def reference(rows: list[tuple], n_frames: int, params: Params) -> list[tuple[in
         if x >= 10 and (f not in p or (x, y) < p[f]):
             p[f] = (x, y)
     known = sorted(p)
-    for a, b in zip(known, known[1:], strict=False):
+    for a, b in pairwise(known):
         near = np.hypot(p[b][0] - p[a][0], p[b][1] - p[a][1]) * 10 / 57 <= s.max_gap_cm
         if 0 < b - a - 1 <= s.max_gap_frames and near:
             for f in range(a + 1, b):

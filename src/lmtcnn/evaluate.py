@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn import metrics as sk
 
 from lmtcnn import SIMULATED, baselines, figures, histograms
 from lmtcnn.errors import DataError, problem
 from lmtcnn.files import atomic, ensure_folder, read_json, write_json
-from lmtcnn.metrics import codes_of, recalls, score
+from lmtcnn.metrics import codes_of, confusion_of, recalls, score
 from lmtcnn.model import prepare
 from lmtcnn.params import Params
 from lmtcnn.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
@@ -107,8 +106,8 @@ def mean_curves(history: pl.DataFrame) -> pl.DataFrame:
 
 def confusion_counts(confusion: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     """Table 1 of confusion.csv, (classes, classes): rows true, columns predicted."""
-    codes = [codes_of(confusion[column].to_list(), classes) for column in CONFUSION_COLUMNS]
-    return np.asarray(sk.confusion_matrix(*codes, labels=range(len(classes))), dtype=np.int64)
+    actual, predicted = (confusion[column].to_list() for column in CONFUSION_COLUMNS)
+    return confusion_of(actual, predicted, classes)
 
 
 def _baseline_metrics(

@@ -116,6 +116,12 @@ def paper_metrics() -> dict[str, float]:
     return {**table, "knn_accuracy": PAPER.knn_accuracy, "svm_accuracy": PAPER.svm_accuracy}
 
 
+def confusion_of(actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Table 1: counts (classes, classes), rows true, columns predicted."""
+    codes = (codes_of(names, classes) for names in (actual, predicted))
+    return np.asarray(sk.confusion_matrix(*codes, labels=range(len(classes))), dtype=np.int64)
+
+
 def codes_of(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
     """Place of each name in `classes`: scikit-learn sorts names by the alphabet, and columns would not fit."""
     place = {name: i for i, name in enumerate(classes)}

@@ -165,20 +165,17 @@ class Score:
 
 def score(predictions: Sequence[Prediction], known: cohort.Cohort, bundle: Bundle) -> Score:
     """Score predictions by the labels of a manifest; the metrics are those of `lmtcnn evaluate`'s ensemble."""
-    from sklearn.metrics import confusion_matrix
-
-    from lmtcnn.metrics import codes_of  # loaded here: plain predictions need no scikit-learn
-    from lmtcnn.metrics import score as figures_of_merit
+    from lmtcnn import metrics  # loaded here: plain predictions need no scikit-learn
 
     classes = bundle.classes
     labels = {(sample.recording, sample.rfid): sample.class_name for sample in known.samples}
     actual = [labels[p.recording, p.rfid or ""] for p in predictions]
     probabilities = np.array([[p.probabilities[name] for name in classes] for p in predictions])
     predicted = [p.predicted for p in predictions]
-    counts = confusion_matrix(codes_of(actual, classes), codes_of(predicted, classes), labels=range(len(classes)))
+    counts = metrics.confusion_of(actual, predicted, classes)
     table = as_frame(predictions, classes).with_columns(pl.Series("class", actual, dtype=pl.String))
     simulated = any(note in p.warnings for p in predictions for note in (SIMULATED_MODEL, SIMULATED_RECORDING))
-    return Score(figures_of_merit(actual, probabilities, classes, bundle.meta["classes"]), counts, table, simulated)
+    return Score(metrics.score(actual, probabilities, classes, bundle.meta["classes"]), counts, table, simulated)
 
 
 def as_records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:

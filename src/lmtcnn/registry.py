@@ -139,7 +139,7 @@ def _version(connection: sa.Connection, model: str, number: str) -> Version | No
         return None
     of_version = (tags.name == model, tags.version == int(number))
     rows = connection.execute(sa.select(tags.key, tags.value).where(*of_version))
-    return Version(model, number, str(place), {str(key): str(value) for key, value in rows})
+    return Version(model, number, store.at_home(str(place)), {str(key): str(value) for key, value in rows})
 
 
 def _table(name: str, *columns: str) -> sa.TableClause:

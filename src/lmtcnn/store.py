@@ -140,6 +140,14 @@ def local_path(uri: str) -> Path | None:
     return None if parts.scheme else Path(uri)
 
 
+def at_home(uri: str) -> str:
+    """Where artifacts of the embedded store lie now, if it was moved or copied since `uri` was stored."""
+    own, (_, found, tail) = location(), uri.rpartition(f"/{ARTIFACTS}/")
+    moved = f"{own}/{tail}" if own and found else uri
+    path = local_path(moved)
+    return moved if path and path.exists() else uri
+
+
 def relocate(old: str) -> None:
     """Let every artifact location of the embedded store that lies under `old` lie beside its database instead.
 
