@@ -15,7 +15,7 @@ demo: .venv/ready  ## the whole pipeline on a simulated cohort, a prediction, tw
 	dvc repro
 	lmtcnn simulate --seed 3 --cages 1 --out .demo/cohort
 	lmtcnn predict .demo/cohort
-	dvc exp run --temp -S train.lr=0.01
+	dvc exp run --temp -S histograms.tiles=15
 	lmtcnn track --compare 2
 
 test: .venv/ready  ## all checks and tests

@@ -145,7 +145,7 @@ def test_a_training_by_other_parameters_is_refused_and_they_are_named(tmp_path, 
     with pytest.raises(DataError) as caught:
         evaluate(tmp_path, other)
     assert str(caught.value).splitlines() == [
-        f"{tmp_path}/train: expected train.lr 0.5, found 0.03; run `lmtcnn train` again",
+        f"{tmp_path}/train: expected train.lr 0.5, found 0.1; run `lmtcnn train` again",
         f"{tmp_path}/train: expected histograms.interval_s 7.0, found 20.0; run `lmtcnn train` again",
     ]
 

@@ -1,0 +1,193 @@
+"""The command line: one line a problem, exit code 2, no traceback, the rest of the batch done."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from conftest import ROOT, Scene, still
+from lmtcnn import cli
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable]:
+    """Run a command in an empty project; gives (exit code, stdout, lines of stderr)."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    handlers, before = logging.getLogger("lmtcnn").handlers[:], signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str) -> tuple[int, str, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["lmtcnn", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err.splitlines()
+
+    yield run
+    logging.getLogger("lmtcnn").handlers[:] = handlers
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_missing_parameter_file_is_one_line(run) -> None:
+    assert run("stops", "--params", "other.yaml") == (
+        2,
+        "",
+        [
+            "error: other.yaml: expected a parameter file, found none; "
+            "run in the project's folder, or name one with --params"
+        ],
+    )
+
+
+def test_every_wrong_parameter_is_a_line_of_its_own(run, tmp_path: Path) -> None:
+    text = (tmp_path / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("fps: 30 ", "fsp: 30 ").replace("tiles: 30 ", "tiles: many "))
+    code, out, lines = run("stops")
+    assert (code, out) == (2, "")
+    assert lines == [
+        "error: params.yaml: stops.fps: expected a value, found none; add the key",
+        "error: params.yaml: stops.fsp: expected a known key, found an unknown one; remove it or correct its spelling",
+        "error: params.yaml: histograms.tiles: expected a valid integer, found 'many'; correct the value",
+    ]
+
+
+def test_a_bad_database_among_good_ones_is_told_and_the_others_are_done(run, tmp_path: Path) -> None:
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "good.sqlite")
+    (tmp_path / "bad.sqlite").write_bytes(b"")
+    (tmp_path / "text.sqlite").write_text("not a database")
+    code, out, lines = run("stops", "bad.sqlite", "good.sqlite", "text.sqlite", "none.sqlite", "--out", "found")
+    assert (code, out) == (2, "")
+    assert lines == [
+        "error: bad.sqlite: expected an LMT database, found an empty file (0 bytes); copy it again",
+        "error: text.sqlite: expected an SQLite database, found another kind of file; check the path",
+        "error: none.sqlite: expected an LMT database, found no file; check the path",
+    ]
+    assert pl.read_parquet(tmp_path / "found" / "good.parquet").height == 1
+
+
+def test_stops_of_a_path_need_no_project_but_parameters(run, tmp_path: Path) -> None:
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "one.sqlite")
+    assert run("stops", "one.sqlite", "--out", "found") == (0, "", ["1 stops of 1 samples in 1 recordings: found"])
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_output_that_cannot_be_written_is_one_line(run, tmp_path: Path) -> None:
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "one.sqlite")
+    (tmp_path / "file").write_text("")
+    assert run("stops", "one.sqlite", "--out", "file/found") == (
+        2,
+        "",
+        [
+            "error: file/found: expected a place that can be written, found Not a directory; "
+            "choose another or change its permissions"
+        ],
+    )
+
+
+def test_without_a_champion_predict_says_what_to_do(run, tmp_path: Path) -> None:
+    code, out, lines = run("predict", "one.sqlite")
+    assert (code, out) == (2, "")
+    assert lines[-1] == (
+        "error: model lmtcnn: expected the alias champion in the registry, or a bundle in data/register, "
+        "found no champion; run `lmtcnn register` first, or name a model with --model"
+    )
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_an_unknown_ending_of_out_is_told_before_any_work(run) -> None:
+    assert run("predict", "one.sqlite", "--out", "table.xlsx") == (
+        2,
+        "",
+        ["error: table.xlsx: expected a name that ends in .csv, .parquet, .json, found .xlsx; rename it"],
+    )
+
+
+def test_a_stage_before_its_time_says_what_to_run_first(run) -> None:
+    assert run("train")[2] == ["error: data/histograms/histograms.json: expected the histograms, found no file; "
+                               "run `lmtcnn histograms` first"]  # fmt: skip
+
+
+def test_cohort_init_says_what_comes_next(run, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "raw" / "one.sqlite")
+    code, out, _ = run("cohort", "init", "raw")
+    assert code == 0
+    assert out.splitlines()[0] == "data/cohort.csv: 1 animals. Next:"
+    assert "cohort.databases: raw, cohort.manifest: data/cohort.csv" in out
+    assert (tmp_path / "data" / "cohort.csv").read_text() == "recording,rfid,cage,sex,age,files\none,001,,,,\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["simulate", "stops", "histograms", "train", "evaluate", "explain", "register", "report", "track", "predict"],
+)
+def test_every_commands_help_has_an_example(run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"Example: lmtcnn {command}" in " ".join(out.split())
+
+
+def test_progress_is_silent_where_stderr_is_no_terminal(run, tmp_path: Path) -> None:
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "one.sqlite")
+    assert len(run("stops", "one.sqlite", "--out", "found")[2]) == 1
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, run) -> None:
+    def broken(path: Path) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("lmtcnn.params.load", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("stops")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's")
+def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
+    """A parent starts a stage and is killed; the stage must be gone soon after."""
+    stage = (
+        "import os, time\nfrom lmtcnn import cli\ncli._die_with_dvc()\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
+    )
+    parent = f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {stage!r}])\nchild.wait()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env={**os.environ, "DVC_STAGE": "s"}
+    )
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    for _ in range(100):
+        if not _running(child):
+            return
+        signal.sigtimedwait([], 0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the stage outlived its DVC")
+
+
+def _running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_json_is_one_document_on_stdout(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmtcnn import predict
+
+    monkeypatch.setattr(predict, "predict", lambda *a, **k: ([], []))
+    monkeypatch.setattr("lmtcnn.register.resolve", lambda model: type("R", (), {"folder": tmp_path, "uri": "x"})())
+    monkeypatch.setattr("lmtcnn.bundle.read", lambda folder: type("B", (), {"definitions": None, "classes": ("A",)})())
+    monkeypatch.setattr("lmtcnn.cohort.unlisted", lambda paths, definitions: [])
+    code, out, _ = run("predict", "x.sqlite", "--json")
+    assert (code, json.loads(out)) == (0, [])
