@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .ONESHELL:
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: demo test proof bench ui clean
+.PHONY: demo test bench ui clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv
@@ -15,7 +15,7 @@ demo: .venv/ready  ## the whole pipeline on a simulated cohort, a prediction, tw
 	dvc repro
 	lmtcnn simulate --seed 3 --cages 1 --out .demo/cohort
 	lmtcnn predict .demo/cohort
-	dvc exp run --temp -S histograms.tiles=15
+	dvc exp run --temp -S histograms.tiles=10
 	lmtcnn track --compare 2
 
 test: .venv/ready  ## all checks and tests
@@ -23,6 +23,11 @@ test: .venv/ready  ## all checks and tests
 	ruff format --check .
 	mypy
 	pytest -n 2
+
+bench: .venv/ready  ## reading against SQLite (a 72 h recording of 8.5 GB), training against plain PyTorch
+	test -f .demo/long.sqlite || lmtcnn simulate --full-length .demo/long.sqlite
+	python benchmarks/reading.py .demo/long.sqlite
+	python benchmarks/training.py
 
 ui: .venv/ready  ## MLflow's pages of the runs, on this machine only
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \

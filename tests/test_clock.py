@@ -179,6 +179,25 @@ def test_time_by_frames_counts_from_the_origin_in_shifted_frames(change) -> None
     assert times_s.tolist() == [1.0, 2.0]
 
 
+@settings(deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.sampled_from([1, 1, 1, 2]), st.sampled_from([33, 34, 2000, -20])), max_size=20),
+    paused=st.sets(st.integers(0, 20)),
+    fps_clock=st.booleans(),
+)
+def test_times_of_a_layout_are_those_of_its_frames(change, steps: list, paused: set, fps_clock: bool) -> None:
+    frames = np.cumsum([7, *(step for step, _ in steps)])
+    clock = Clock(
+        frames, T0_MS + np.cumsum([0, *(ms for _, ms in steps)]), np.isin(np.arange(len(frames)), list(paused))
+    )
+    if clock.paused.all():
+        return
+    params = change(**{"stops.clock": "frame" if fps_clock else "timestamp"}).stops
+    layout, origin = lay_out(clock, PATH), Origin(3, T0_MS - 500)
+    one_by_one = clocks.seconds(clock, layout.frame(np.arange(layout.size)), origin, 5, params)
+    assert np.array_equal(clocks.layout_seconds(clock, layout, origin, 5, params), one_by_one)
+
+
 def test_time_runs_from_the_first_unpaused_row() -> None:
     assert clock_of(range(1, 6), paused=[1, 2, 5]).first_unpaused == 2
 

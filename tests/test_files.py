@@ -128,21 +128,28 @@ def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert digest(tmp_path / "a", "md5") == "900150983cd24fb0d6963f7d28e17f72"
 
 
-def test_a_lock_held_by_another_process_is_told_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    hold = f"import filelock\nwith filelock.FileLock({str(path)!r}):\n    print(flush=True)\n    input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
+def test_a_folder_locked_by_another_process_is_told_at_once(tmp_path: Path) -> None:
+    program = f"""from pathlib import Path
+from lmtcnn.files import locked
+with locked(Path({str(tmp_path)!r})):
+    print(flush=True)
+    input()"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+
+    def enter() -> None:
+        with locked(tmp_path):
+            raise AssertionError
+
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as other:
         other.stdout.readline()
-
-        def enter() -> None:
-            with locked(path):
-                raise AssertionError
-
         assert told(OutputError, enter) == (
-            f"{path}: expected nobody else at work here, found another lmtcnn; wait for it to end",
+            f"{tmp_path}: expected nobody else at work here, found another lmtcnn; wait for it to end",
         )
         other.communicate("\n")
-    with locked(path):
+    with locked(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_two_folders_are_locked_apart(tmp_path: Path) -> None:
+    with locked(tmp_path / "a"), locked(tmp_path / "b"):
         pass

@@ -82,6 +82,15 @@ def test_kernels_from_7_on_take_all_branches_through_the_fourier_domain(monkeypa
     assert seen == largest
 
 
+def test_a_network_that_predicted_first_can_still_learn() -> None:
+    module._transforms.cache_clear()
+    model = random_model(1, **SHAPES["odd tiles"])
+    x = counts_for(model)
+    softmax_members(model, x)
+    model(x).sum().backward()
+    assert model.get_parameter("branch9.weight").grad.abs().sum() > 0
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     tiles=st.integers(1, 12),

@@ -61,6 +61,19 @@ def test_a_version_says_what_it_is(registered: Path) -> None:
     assert version().run_id == tracking.parent(Path("data"), PARAMS)
 
 
+def test_an_experiment_in_a_temporary_copy_registers_in_its_projects_store(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dvc exp run --temp` works in a folder of its own and says in DVC_ROOT where the project is."""
+    copy = tmp_path / "temporary copy"
+    shutil.copytree(project / "data", copy / "data")
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    assert register.register(Path("data"), PARAMS).alias == "champion"
+    assert not (copy / "mlflow.db").exists()
+    assert register.resolve(None).uri == "models:/lmtcnn/1"
+
+
 def test_one_model_is_logged_and_it_is_the_bundle_unpickled(registered: Path) -> None:
     client = tracking.connect()
     run = client.get_run(tracking.parent(Path("data"), PARAMS))

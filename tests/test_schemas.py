@@ -70,7 +70,7 @@ def test_a_damaged_table_is_told_in_one_line(tmp_path: Path, damage) -> None:
 
 def test_a_name_with_a_star_is_one_file(tmp_path: Path) -> None:
     TINY.write(FRAME, tmp_path / "a*.parquet")
-    TINY.write(FRAME.clear(), tmp_path / "ab.parquet")
+    TINY.write(FRAME, tmp_path / "ab.parquet")
     assert TINY.read(tmp_path / "a*.parquet").height == 2
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import T0_MS, Scene, run, still
+from conftest import T0_MS, Scene, run, still, told
 from lmtcnn.cohort import Recording
-from lmtcnn.errors import BatchError, DatabaseError
+from lmtcnn.errors import BatchError, CohortError, DatabaseError
 from lmtcnn.params import Params
 from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
 from lmtcnn.stops import Extraction, extract, stops
@@ -290,6 +290,17 @@ def test_one_bad_file_does_not_keep_the_others_from_being_written(tmp_path: Path
     assert STOPS.read(out / "good.parquet").height == 1
     assert QUALITY.read(out / "quality.parquet")["recording"].to_list() == ["good"]
     assert COVERAGE.read(out / "coverage.parquet")["recording"].unique().to_list() == ["good"]
+
+
+def test_a_recording_named_like_a_table_of_the_stage_is_refused(tmp_path: Path, params: Params) -> None:
+    names = ["coverage", "r1", "quality"]
+    paths = [Scene(still(1, 300), n_frames=300).write(tmp_path / f"{name}.sqlite") for name in names]
+    recordings = [Recording(path.stem, (path,), params.stops.arena) for path in paths]
+    expected = "expected another recording's name, found that of a table of this stage; rename the recording"
+    assert told(CohortError, stops, recordings, tmp_path / "stops", params, workers=1) == (
+        f"coverage: {expected}",
+        f"quality: {expected}",
+    )
 
 
 def test_a_recording_that_left_the_study_leaves_the_folder(tmp_path: Path, params: Params) -> None:

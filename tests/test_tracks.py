@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmtcnn import tracks
 from lmtcnn.clock import Layout
 from lmtcnn.tracks import Track, fill, find_gaps
 
@@ -117,6 +118,15 @@ def test_a_jump_is_a_step_of_more_than_15_cm_between_neighbouring_frames_of_a_se
     track.x_px[:] = [100, 185.5, 271.1, NAN, 100, 100, 300, 300]
     track.y_px[:] = 100
     assert track.count_jumps() == 1
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 8, 100])
+def test_jumps_are_the_same_whatever_the_blocks_they_are_counted_in(monkeypatch, block: int) -> None:
+    monkeypatch.setattr(tracks, "BLOCK_FRAMES", block)
+    track = Track(layout_of(8))
+    track.x_px[:] = [100, 300, 300, 100, 100, 300, NAN, 100]
+    track.y_px[:] = 100
+    assert track.count_jumps() == 3
 
 
 def test_a_gap_is_filled_on_the_line_between_its_ends() -> None:

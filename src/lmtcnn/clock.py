@@ -121,7 +121,7 @@ def lay_out(clock: Clock, path: Path) -> Layout:
     starts, ends = clock.frames[first], clock.frames[last]
     steps = ends - starts
     rows = int(np.count_nonzero(~clock.paused))
-    if steps.sum(dtype=np.float64) > 20 * rows + 100_000:  # in floats: damaged frame numbers must not wrap around
+    if steps.sum() > 20 * rows + 100_000:
         worst = int(np.argmax(steps))
         raise DatabaseError(
             problem(

@@ -1,7 +1,6 @@
 """Writes that are whole or not at all, and the checks on a place before long work is spent on it."""
 
 import contextlib
-import getpass
 import hashlib
 import json
 import os
@@ -55,7 +54,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     try:
-        with FileLock(Path(tempfile.gettempdir()) / f"lmtcnn-{getpass.getuser()}-{name}.lock", timeout=0):
+        with FileLock(Path(tempfile.gettempdir()) / f"lmtcnn-{os.getuid()}-{name}.lock", timeout=0):
             yield
     except Timeout:
         raise OutputError(problem(folder, "nobody else at work here", "another lmtcnn", "wait for it to end")) from None

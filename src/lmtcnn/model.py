@@ -182,7 +182,8 @@ class _Transforms:
 
 @lru_cache(maxsize=8)
 def _transforms(tiles: int, kernel: int, period: int, dtype: torch.dtype) -> _Transforms:
-    return _Transforms(tiles, kernel, period, dtype)
+    with torch.inference_mode(False):  # kept for later calls: what a prediction makes must serve a training too
+        return _Transforms(tiles, kernel, period, dtype)
 
 
 def _as_real(matrix: Tensor) -> Tensor:

@@ -253,9 +253,10 @@ def _create(
         **{name: f"{value:.6g}" for name, value in metrics.items() if name.startswith("cv/")},
     }
     model_id = _log_model(client, run, folder, made.classes, tags)
-    return client.create_model_version(
-        MODEL, f"models:/{model_id}", run_id, tags=tags, description=_describe(made), model_id=model_id
-    )
+    source = f"models:/{model_id}"
+    if store.embedded():  # MLflow would look for the model in the current folder's store, not in this client's
+        source = client.get_logged_model(model_id).artifact_location
+    return client.create_model_version(MODEL, source, run_id, tags=tags, description=_describe(made), model_id=model_id)
 
 
 def _log_model(client: "MlflowClient", run: Any, folder: Path, classes: Sequence[str], tags: Mapping[str, str]) -> str:

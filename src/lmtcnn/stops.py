@@ -32,6 +32,9 @@ from lmtcnn.tracks import BLOCK_FRAMES, Track, fill, find_gaps
 
 log = logging.getLogger("lmtcnn")
 
+TABLES = ("quality", "coverage")
+"""Tables of all recordings, which lie beside those of each."""
+
 
 @dataclass(frozen=True)
 class Bouts:
@@ -363,6 +366,9 @@ def stops(
     recording that fails does not keep the others from being written; BatchError then tells all failures.
     """
     recordings = list(recordings)
+    if taken := [recording.name for recording in recordings if recording.name in TABLES]:
+        found = "that of a table of this stage"
+        raise CohortError([problem(name, "another recording's name", found, "rename the recording") for name in taken])
     ensure_folder(folder)
     (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
     _prune(folder, recordings)
@@ -401,7 +407,7 @@ def _one(recording: Recording, folder: Path, params: Definitions, threads: int) 
 
 def _prune(folder: Path, recordings: Sequence[Recording]) -> None:
     """Remove the tables of recordings that are no longer in the study."""
-    known = {f"{recording.name}.parquet" for recording in recordings} | {"quality.parquet", "coverage.parquet"}
+    known = {f"{name}.parquet" for name in (*TABLES, *(recording.name for recording in recordings))}
     for path in folder.glob("*.parquet"):
         if path.name not in known:
             path.unlink()
