@@ -239,6 +239,17 @@ def test_a_recording_s_name_is_no_path(problems, name: str) -> None:
     )
 
 
+def test_a_cage_s_name_is_no_path(problems) -> None:
+    assert problems(f"{HEADER}\nr1,001,../c1,M,adult\n")[0] == (
+        "row 2: expected a cage's name without a path, found ../c1; rename the cage"
+    )
+
+
+def test_rfids_of_two_cages_that_differ_in_leading_zeros_only_are_warned_of(reading, caplog) -> None:
+    reading(f"{HEADER}\nr1,001,c1,M,adult\nr2,1,c2,M,adult\n")
+    assert caplog.messages == ["cohort.csv: RFIDs 001, 1 in several cages differ in leading zeros only: one animal?"]
+
+
 def test_labels_that_fit_two_classes_are_told(reading, manifest: Path, change) -> None:
     using = change(classes={"male": {"sex": "M"}, "adult": {"age": "adult"}})
     assert told(CohortError, reading, f"{HEADER}\nr1,001,c1,M,adult\n", using) == (

@@ -225,6 +225,13 @@ def test_what_is_unlike_the_training_cohort_is_said_in_words(bundle: Bundle, rec
     ] * 2
 
 
+def test_another_arena_is_named(bundle: Bundle, recording) -> None:
+    found = recording()
+    smaller = replace(found, arena=found.arena.model_copy(update={"width_px": 228.0}))
+    line = "another arena: its floor is 40.0 x 50.9 cm, the training cohort's 49.8 x 50.9 cm"
+    assert all(line in p.warnings for p in predict([smaller], bundle)[0])
+
+
 def test_a_floor_elsewhere_in_the_image_is_noticed(bundle: Bundle, recording) -> None:
     found = recording()
     elsewhere = replace(found, arena=found.arena.model_copy(update={"x_px": 210.0}))

@@ -435,3 +435,12 @@ def test_weights_of_another_shape_are_told(weights) -> None:
         f"{path}: expected weights of this architecture, found "
         "Error(s) in loading state_dict for StereotypeCNN:; train again",
     )
+
+
+def test_a_training_that_diverges_is_told_and_leaves_no_result(tmp_path: Path, tiny: Params) -> None:
+    write_histograms(tmp_path, tiny)
+    wild = tiny.model_copy(update={"train": tiny.train.model_copy(update={"lr": 1e30})})
+    (line,) = told(ParamsError, train.train, tmp_path, wild)
+    assert line.startswith("train.lr: expected a rate at which the loss stays finite, found an infinite one in epoch ")
+    assert line.endswith("seed 0; lower it")
+    assert not (tmp_path / "train" / "train.json").exists()

@@ -220,8 +220,9 @@ def _excluded(row: Mapping[str, str]) -> bool:
 
 def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[list[str], Sample | None]:
     faults = [problem(where, f"a value in {name}", "none", "fill it in") for name in REQUIRED if not row[name]]
-    if row["recording"] and not (_NAME.fullmatch(row["recording"]) and row["recording"].strip(".")):
-        faults.append(problem(where, "a recording's name without a path", row["recording"], "rename the recording"))
+    for kind in ("recording", "cage"):  # both become names of files
+        if row[kind] and not (_NAME.fullmatch(row[kind]) and row[kind].strip(".")):
+            faults.append(problem(where, f"a {kind}'s name without a path", row[kind], f"rename the {kind}"))
     if _SCIENTIFIC.fullmatch(row["rfid"]):
         do = "format the column as text and enter it again"
         faults.append(problem(where, "an RFID as text", f"{row['rfid']}, a spreadsheet's number", do))
@@ -244,8 +245,14 @@ def _doubled(manifest: Path, samples: Sequence[Sample]) -> Iterator[str]:
         if n > 1:
             yield problem(f"{manifest}: {recording}", f"RFID {rfid} once", f"{n} rows", "remove the others")
     cages: dict[str, set[str]] = defaultdict(set)
+    alike: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         cages[sample.rfid].add(sample.cage)
+        alike[sample.rfid.lstrip("0")].add(sample.rfid)
+    for rfids in alike.values():
+        if len(rfids) > 1 and len(set().union(*(cages[rfid] for rfid in rfids))) > 1:
+            names = ", ".join(sorted(rfids))
+            log.warning("%s: RFIDs %s in several cages differ in leading zeros only: one animal?", manifest.name, names)
     for rfid, found in cages.items():
         if len(found) > 1:
             both = ", ".join(sorted(found))

@@ -116,6 +116,10 @@ def stack_recording(recording: Recording, bundle: Bundle, force: bool, threads: 
         common.append(SIMULATED_MODEL)
     if extraction.quality["simulated"].any():
         common.append(SIMULATED_RECORDING)
+    floor, trained = histograms.floor_of(recording.arena), tuple(bundle.meta["floor_cm"])
+    if not np.allclose(floor, trained, rtol=0.01):
+        sizes = [f"{width:.1f} x {height:.1f} cm" for width, height in (floor, trained)]
+        common.append(f"another arena: its floor is {sizes[0]}, the training cohort's {sizes[1]}")
     statistics = bundle.meta["cohort_statistics"]
     return [
         Stacked(

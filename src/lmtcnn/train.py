@@ -80,6 +80,9 @@ def fit(study: Study, folds: Sequence[str], seed: int, params: TrainParams, prog
             optimiser.step()
             tally.add(losses.detach(), logits.detach().argmax(dim=2) == y, batch)
         history[:, epoch] = tally.means()
+        if not np.isfinite(history[:, epoch, 0]).all():
+            found = f"an infinite one in epoch {epoch + 1}, seed {seed}"
+            raise ParamsError(problem("train.lr", "a rate at which the loss stays finite", found, "lower it"))
         progress()
     return Fitted(model.cpu(), history)
 
