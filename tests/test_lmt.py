@@ -481,3 +481,13 @@ def test_a_read_only_folder_is_enough_and_nothing_is_written_in_it(scene: Scene,
         assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
     finally:
         folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 5])
+def test_the_clock_is_the_same_in_one_stretch_and_in_several(tmp_path: Path, threads: int) -> None:
+    frames = [(f, T0_MS + 33 * f, int(f % 1000 == 0)) for f in range(1, 140_000, 2)]
+    found = open_database(Scene(still(1, 3), frames).write(tmp_path / "a.sqlite"))
+    clock = read_clock(found, threads)
+    assert clock.frames.tolist() == [row[0] for row in frames]
+    assert clock.timestamps_ms.tolist() == [row[1] for row in frames]
+    assert clock.paused.tolist() == [bool(row[2]) for row in frames]

@@ -11,7 +11,9 @@ import contextlib
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +122,21 @@ def open_database(path: Path) -> Database:
     return Database(path, uri, application_id == SIMULATED_ID, covering, animals)
 
 
-def read_clock(database: Database) -> Clock:
-    """The FRAME table, in order of FRAMENUMBER.
+def read_clock(database: Database, threads: int = 1) -> Clock:
+    """The FRAME table, in order of FRAMENUMBER, a stretch of it in each thread.
 
     Raises DatabaseError where it is empty or a row has no number or time, or a negative one.
     """
     where = f"{database.path}: FRAME"
+    stretches = _stretches(database, threads)
 
     def read(number: str, time: str) -> Clock:
-        query = f"SELECT {number}, {time}, ifnull(PAUSED, 0) != 0 FROM FRAME ORDER BY FRAMENUMBER"
-        parts = list(_batches(database, query, ()))
+        def stretch(condition: str, bounds: tuple[int, ...]) -> list[Columns]:
+            columns = f"{number}, {time}, ifnull(PAUSED, 0) != 0"
+            return list(_batches(database, f"SELECT {columns} FROM FRAME {condition} ORDER BY FRAMENUMBER", bounds))
+
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(chain.from_iterable(pool.map(stretch, *zip(*stretches, strict=True))))
         if not parts:
             raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
         frames, timestamps, paused = (np.concatenate(columns) for columns in zip(*parts, strict=True))
@@ -145,6 +152,20 @@ def read_clock(database: Database) -> Clock:
             problem(where, "whole numbers in FRAMENUMBER and TIMESTAMP", f"{bad} rows without", "leave the file out")
         )
     return clock
+
+
+def _stretches(database: Database, n: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Conditions, with their values, that cut FRAME into `n` stretches; one without any where its numbers are odd."""
+    ends = (
+        "SELECT min(FRAMENUMBER), max(FRAMENUMBER), (SELECT count(*) FROM FRAME WHERE FRAMENUMBER IS NULL) FROM FRAME"
+    )
+    with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
+        first, last, without = connection.execute(ends).fetchone()
+    if n < 2 or without or not (isinstance(first, int) and isinstance(last, int)) or last - first < _BATCH_ROWS:
+        return [("", ())]
+    cuts = [first + (last - first) * i // n for i in range(1, n)]
+    middle = [("WHERE FRAMENUMBER >= ? AND FRAMENUMBER < ?", (a, b)) for a, b in pairwise(cuts)]
+    return [("WHERE FRAMENUMBER < ?", (cuts[0],)), *middle, ("WHERE FRAMENUMBER >= ?", (cuts[-1],))]
 
 
 def read_track(database: Database, animal_id: int, layout: Layout) -> Track:

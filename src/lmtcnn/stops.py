@@ -153,7 +153,7 @@ def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extr
     `threads` animals are read at once; memory is that of as many animals' positions with the covering index, of
     all without. Raises DatabaseError or CohortError.
     """
-    parts = _look_at(recording, params.stops)
+    parts = _look_at(recording, params.stops, threads)
     first = parts[0].clock
     row = first.first_unpaused
     origin = Origin(int(first.frames[row]) + parts[0].shift, int(first.timestamps_ms[row]))
@@ -178,12 +178,12 @@ def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extr
     )
 
 
-def _look_at(recording: Recording, params: StopsParams) -> list[_Part]:
+def _look_at(recording: Recording, params: StopsParams, threads: int) -> list[_Part]:
     """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused."""
     opened = []
     for path in recording.files:
         database = lmt.open_database(path)
-        clock = lmt.read_clock(database)
+        clock = lmt.read_clock(database, threads)
         back = clocks.check(clock, path, params)
         layout = clocks.lay_out(clock, path)
         clocks.warn_of_rate(clocks.measured_fps(clock, layout), path, params)
