@@ -191,3 +191,29 @@ def test_json_is_one_document_on_stdout(run, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("lmtcnn.cohort.unlisted", lambda paths, definitions: [])
     code, out, _ = run("predict", "x.sqlite", "--json")
     assert (code, json.loads(out)) == (0, [])
+
+
+def test_simulate_replaces_no_recording_and_no_manifest_that_was_not_simulated(run, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    own = Scene(still(1, 300), n_frames=300).write(tmp_path / "raw" / "cage01_adult.sqlite")
+    (tmp_path / "raw" / "cohort.csv").write_text("mine")
+    before = own.read_bytes()
+    assert run("simulate", "--cages", "1", "--out", "raw") == (
+        2,
+        "",
+        [
+            "error: raw/cage01_adult.sqlite: expected no file, or a simulated database, found another recording; "
+            "choose an empty folder with --out",
+            "error: raw/cohort.csv: expected no file, or a simulated cohort's manifest, found another manifest; "
+            "choose an empty folder with --out",
+        ],
+    )
+    assert own.read_bytes() == before
+    assert (tmp_path / "raw" / "cohort.csv").read_text() == "mine"
+
+
+def test_track_without_a_study_is_one_line(run) -> None:
+    assert run("track")[::2] == (
+        2,
+        ["error: data/histograms/stacks.npy: expected the histograms of a study, found no file; run `dvc repro` first"],
+    )

@@ -330,3 +330,12 @@ def test_reading_leaves_nothing_beside_a_database_and_changes_no_byte(tmp_path: 
     quality = stops(recordings, tmp_path / "stops", params, workers=2)
     assert quality["n_stops"].to_list() == [1, 1, 1]
     assert {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
+
+
+def test_tables_that_are_not_of_this_folder_s_recordings_are_left_alone(tmp_path: Path, params: Params) -> None:
+    path = Scene(still(1, 300), n_frames=300).write(tmp_path / "a.sqlite")
+    foreign = tmp_path / "stops" / "another_study.parquet"
+    foreign.parent.mkdir()
+    foreign.write_bytes(b"kept")
+    stops([Recording("a", (path,), params.stops.arena)], tmp_path / "stops", params, workers=1)
+    assert foreign.read_bytes() == b"kept"

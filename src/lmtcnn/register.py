@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmtcnn import SIMULATED, __version__, bundle, registry, store
 from lmtcnn.bundle import META, WEIGHTS, Bundle
-from lmtcnn.errors import ModelError, ParamsError, problem
+from lmtcnn.errors import DataError, ModelError, ParamsError, problem
 from lmtcnn.files import digest, ensure_folder
 from lmtcnn.params import Params
 from lmtcnn.registry import SHA256, Version
@@ -93,6 +93,9 @@ def track(data: Path, params: Params) -> list[str]:
     """Rebuild runs and registry from the files; returns the parent run and, where a model was trained, its line."""
     from lmtcnn import tracking  # noqa: PLC0415
 
+    stacks = data / "histograms" / "stacks.npy"
+    if not stacks.is_file():
+        raise DataError(problem(stacks, "the histograms of a study", "no file", "run `dvc repro` first"))
     run_id = tracking.track(data, params)
     lines = [f"run {run_id}"]
     if (data / "train" / "weights.safetensors").is_file() and (data / "evaluate" / "metrics.json").is_file():

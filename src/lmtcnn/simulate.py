@@ -7,7 +7,7 @@ seed gives the same bytes, whatever the number of workers: each recording draws 
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import polars as pl
 from lmtcnn import behaviour, recorder
 from lmtcnn import truth as planted
 from lmtcnn.behaviour import Mouse, Plan, Recording
+from lmtcnn.errors import OutputError, problem
 from lmtcnn.files import atomic, ensure_folder, write_json, write_text
 from lmtcnn.params import Params, SimulateParams, dump
 from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
@@ -40,6 +41,7 @@ def simulate(
     """
     recordings = behaviour.recordings(params.simulate)
     paths = [ensure_folder(folder) / f"{recording.name}.sqlite" for recording in recordings]
+    _spare_real_recordings(folder, paths)
     for path in folder.glob("*.sqlite"):
         if path not in paths and _is_simulated(path):
             path.unlink()
@@ -118,6 +120,18 @@ def _write(path: Path, simulate: SimulateParams, recording: Recording, fast_inde
         recorder.write(temporary, simulate, recording, fast_index)
 
 
+def _spare_real_recordings(folder: Path, paths: Sequence[Path]) -> None:
+    """Raise OutputError where a database or a manifest that was not simulated would be replaced."""
+    do = "choose an empty folder with --out"
+    taken = [path for path in paths if path.exists() and not _is_simulated(path)]
+    lines = [problem(path, "no file, or a simulated database", "another recording", do) for path in taken]
+    manifest = folder / "cohort.csv"
+    if manifest.exists() and not (folder / "truth.json").exists():
+        lines.append(problem(manifest, "no file, or a simulated cohort's manifest", "another manifest", do))
+    if lines:
+        raise OutputError(lines)
+
+
 def _is_simulated(path: Path) -> bool:
     """Whether the header of a database says that it was written here."""
     with path.open("rb") as stream:
@@ -139,8 +153,8 @@ def _describe(folder: Path, params: Params) -> None:
         for animal in range(1, MICE + 1):
             rfid = behaviour.rfid(params.simulate, recording, animal)
             writer.writerow((recording.name, rfid, recording.cage, recording.sex, recording.age))
+    write_json(folder / "truth.json", truth(params))  # first: it says that the manifest beside it may be replaced
     write_text(folder / "cohort.csv", text.getvalue())
-    write_json(folder / "truth.json", truth(params))
 
 
 def _recording_truth(simulate: SimulateParams, recording: Recording) -> dict[str, Any]:

@@ -406,8 +406,9 @@ def _one(recording: Recording, folder: Path, params: Definitions, threads: int) 
 
 
 def _prune(folder: Path, recordings: Sequence[Recording]) -> None:
-    """Remove the tables of recordings that are no longer in the study."""
-    known = {f"{name}.parquet" for name in (*TABLES, *(recording.name for recording in recordings))}
-    for path in folder.glob("*.parquet"):
-        if path.name not in known:
-            path.unlink()
+    """Remove the tables of recordings that left the study: those that the folder's own quality table names."""
+    listing = folder / "quality.parquet"
+    if listing.is_file():
+        before = QUALITY.read(listing)["recording"].unique()
+        for name in set(before) - {recording.name for recording in recordings}:
+            (folder / f"{name}.parquet").unlink(missing_ok=True)
