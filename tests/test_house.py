@@ -154,14 +154,15 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
     assert "predict" in done.stdout
-    assert (
-        min(_help_cpu_s() for _ in range(5)) < 0.3
-    )  # processor time: the clock on the wall also counts the neighbours
+    # Processor time: the clock on the wall also counts the neighbours. On a slow machine bare Python is slow as well.
+    bare = min(_cpu_s(sys.executable, "-c", "import rich.table, typer") for _ in range(3))
+    shown = min(_cpu_s(str(Path(sys.executable).with_name("lmtcnn")), "--help") for _ in range(5))
+    assert shown < max(0.3, 2.5 * bare)
 
 
-def _help_cpu_s() -> float:
+def _cpu_s(*command: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([Path(sys.executable).with_name("lmtcnn"), "--help"], capture_output=True, check=True)
+    subprocess.run(command, capture_output=True, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 

@@ -225,6 +225,15 @@ def test_what_is_unlike_the_training_cohort_is_said_in_words(bundle: Bundle, rec
     ] * 2
 
 
+def test_an_animal_of_the_training_cohort_is_told(bundle: Bundle, recording) -> None:
+    found = recording()
+    first, second = predict([found], bundle)[0]
+    known = replace(bundle, meta={**bundle.meta, "samples": [["elsewhere", first.rfid]]})
+    line = "this animal was in the training cohort: the answer says nothing about new mice"
+    again = predict([found], known)[0]
+    assert [line in p.warnings for p in (first, second, *again)] == [False, False, True, False]
+
+
 def test_another_arena_is_named(bundle: Bundle, recording) -> None:
     found = recording()
     smaller = replace(found, arena=found.arena.model_copy(update={"width_px": 228.0}))

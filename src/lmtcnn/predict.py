@@ -29,6 +29,7 @@ MIN_LENGTH = 0.9
 
 SIMULATED_MODEL = "the model learned from simulated mice: it says nothing about real ones"
 SIMULATED_RECORDING = "a simulated recording"
+TRAINED_ON = "this animal was in the training cohort: the answer says nothing about new mice"
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,16 @@ def stack_recording(recording: Recording, bundle: Bundle, force: bool, threads: 
         sizes = [f"{width:.1f} x {height:.1f} cm" for width, height in (floor, trained)]
         common.append(f"another arena: its floor is {sizes[0]}, the training cohort's {sizes[1]}")
     statistics = bundle.meta["cohort_statistics"]
+    trained_on = {rfid for _, rfid in bundle.meta["samples"]}
     return [
         Stacked(
             recording.name,
             animal_id,
             rfid,
             stack.counts,
-            common + unlike(features(stack.counts, stack.n_outside / max(stack.n_stops, 1)), statistics),
+            common
+            + [TRAINED_ON] * (rfid in trained_on)
+            + unlike(features(stack.counts, stack.n_outside / max(stack.n_stops, 1)), statistics),
         )
         for animal_id, rfid, stack in made
     ]
