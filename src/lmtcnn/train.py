@@ -90,7 +90,7 @@ def fit(study: Study, folds: Sequence[str], seed: int, params: TrainParams, prog
 def keep_memory() -> None:
     """Keep freed memory in the process (glibc): a step allocates the same 80 MB tensors again and again.
 
-    Without it every one of them is mapped and cleared anew by the system, a third of a step's time.
+    Without it every one of them is mapped and cleared anew by the system, a quarter to a third of a step's time.
     """
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
         trim_threshold, mmap_threshold = -1, -3
