@@ -25,7 +25,7 @@ from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import Params, dump
 
 META, WEIGHTS = "model.json", "weights.safetensors"
-AGAIN = "register the model again"
+AGAIN = "run `lmtcnn register` again"
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_an_output_that_cannot_be_written_is_one_line(run, tmp_path: Path) -> No
         2,
         "",
         [
-            "error: file/found: expected a place that can be written, found Not a directory; "
+            "error: file/found: expected a place that can be written, found a file in place of a folder; "
             "choose another or change its permissions"
         ],
     )
@@ -101,7 +101,7 @@ def test_without_a_champion_predict_says_what_to_do(run, tmp_path: Path) -> None
     assert (code, out) == (2, "")
     assert lines[-1] == (
         "error: model lmtcnn: expected the alias champion in the registry, or a bundle in data/register, "
-        "found no champion; run `lmtcnn register` first, or name a model with --model"
+        "found no champion; run `dvc repro` first, or name a model with --model"
     )
     assert not (tmp_path / "mlflow.db").exists()
 
@@ -127,6 +127,42 @@ def test_cohort_init_says_what_comes_next(run, tmp_path: Path) -> None:
     assert out.splitlines()[0] == "data/cohort.csv: 1 animals. Next:"
     assert "cohort.databases: raw, cohort.manifest: data/cohort.csv" in out
     assert (tmp_path / "data" / "cohort.csv").read_text() == "recording,rfid,cage,sex,age,files\none,001,,,,\n"
+
+
+def test_cohort_init_tells_what_it_could_not_read_after_the_rest(run, tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "raw" / "one.sqlite")
+    (tmp_path / "raw" / "two.sqlite").write_bytes(b"")
+    code, out, lines = run("cohort", "init", "raw")
+    assert code == 2
+    assert out.splitlines()[0] == ("data/cohort.csv: 1 animals; 1 databases could not be read and are not in it. Next:")
+    assert lines == ["error: raw/two.sqlite: expected an LMT database, found an empty file (0 bytes); copy it again"]
+
+
+def test_cohort_check_gives_a_verdict_and_what_is_odd(run, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "simulate"
+    folder.mkdir(parents=True)
+    rows = ["recording,rfid,cage,sex,age"]
+    for name, cage, sex, age in (("a", "1", "M", "adult"), ("b", "2", "F", "juvenile")):
+        Scene(still(1, 300), n_frames=300, animals={1: name}).write(folder / f"{name}.sqlite")
+        rows.append(f"{name},{name},{cage},{sex},{age}")
+    (folder / "cohort.csv").write_text("\n".join(rows))
+    code, out, lines = run("cohort", "check")
+    assert code == 0
+    assert out == "2 recordings, 2 samples (1 AM, 1 JF), 2 cages: usable, with the warnings above\n"
+    assert lines[0] == "warning: class JM: no sample"
+    assert lines[-1] == "warning: b: 9.967 s long, T = 72 intervals are 1440 s: the rest stays empty"
+
+
+def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lmtcnn import predict
+    from lmtcnn.errors import DataError
+
+    monkeypatch.setattr(predict, "predict", lambda *a, **k: ([], [DataError("x: too short")]))
+    monkeypatch.setattr("lmtcnn.register.resolve", lambda model: type("R", (), {"folder": tmp_path, "uri": "x"})())
+    monkeypatch.setattr("lmtcnn.bundle.read", lambda folder: type("B", (), {"definitions": None, "classes": ("A",)})())
+    monkeypatch.setattr("lmtcnn.cohort.unlisted", lambda paths, definitions: [])
+    assert run("predict", "x.sqlite") == (2, "", ["error: x: too short"])
 
 
 @pytest.mark.parametrize(

@@ -158,8 +158,7 @@ def test_a_missing_manifest_is_told(tmp_path: Path, params: Params) -> None:
 def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
     text = PAIR.replace("c1", "Käfig").encode("latin-1")
     assert told(CohortError, reading, text) == (
-        f"{manifest}: expected a table in UTF-8, found 'utf-8' codec can't decode byte 0xe4 in position 36: "
-        "invalid continuation byte; save it as CSV UTF-8",
+        f"{manifest}: expected a table in UTF-8, found another encoding; save it as CSV UTF-8",
     )
 
 
@@ -167,6 +166,24 @@ def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
     ("text", "line"),
     [
         ("", "expected a header, found an empty file; fill the manifest"),
+        (
+            "Recording,RFID,cage,sex,age\n",
+            "expected the columns recording, rfid, found Recording, RFID, cage, sex, age; "
+            "rename Recording to recording, RFID to rfid",
+        ),
+        (f"{HEADER},sex\nr1,001,c1,M,adult,F\n", "expected one column sex, found two; rename one of them"),
+        (
+            f"{HEADER}\nr1,001,room 1, left,M,adult\n",
+            "row 2: expected 5 cells, as in the header, found 6; put quotes around a cell that holds a separator",
+        ),
+        (
+            f"{HEADER},files\nr1,001,c1,M,adult,a.db\nr2,001,c1,M,adult,b.db;a.db\n",
+            "a.db: expected a file once, found it in r1 and r2; correct the column files",
+        ),
+        (
+            f"{HEADER},files\nr1,001,c1,M,adult,a.db;a.db\n",
+            "a.db: expected a file once, found it in r1 twice; correct the column files",
+        ),
         ("\n", "expected the columns recording, rfid, cage, sex, age, found an empty line; add them to the header"),
         (
             "Recording,rfid,cage,sex\nr1,001,c1,M\n",
@@ -199,7 +216,7 @@ def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
         ),
         (
             f"{HEADER}\nr1,001,c1,M,adult\nr1,001,c1,M,adult\n",
-            "r1: expected RFID 001 once, found 2 rows; remove the others",
+            "r1: expected RFID 001 once, found 2 rows; correct the RFIDs, or remove what was entered twice",
         ),
         (
             f"{HEADER}\nr1,001,c1,M,adult\nr2,001,c2,M,adult\n",
@@ -216,11 +233,11 @@ def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
         ),
         (
             f"{HEADER},arena_width_px\nr1,001,c1,M,adult,wide\n",
-            "r1: width_px: expected a valid number, found 'wide'; correct the value",
+            "r1: arena_width_px: expected a valid number, found 'wide'; correct the value",
         ),
         (
             f"{HEADER},arena_flip\nr1,001,c1,M,adult,z\n",
-            "r1: flip: expected 'none', 'x', 'y' or 'xy', found 'z'; correct the value",
+            "r1: arena_flip: expected 'none', 'x', 'y' or 'xy', found 'z'; correct the value",
         ),
         (
             f"{HEADER},timezone\nr1,001,c1,M,adult,Mars\n",
@@ -268,7 +285,6 @@ def test_all_problems_of_a_manifest_are_told_at_once(problems) -> None:
         "correct the labels, or `classes` in params.yaml",
         "RFID 003: expected one cage, found c1, c2; "
         "an animal in two cages would be trained on and tested: give them one cage name",
-        "r1: expected one value in cage, found (empty), c1; say the same in every row",
     )
 
 
@@ -376,17 +392,54 @@ def test_check_tells_all_that_is_wrong_with_the_databases(tmp_path: Path, write_
     database(raw / "r1.sqlite", {1: "1"})
     database(raw / "r2.sqlite", {1: "9"})
     (raw / "r3.sqlite").write_bytes(b"")
-    sample = {"cage": "c1", "sex": "M", "age": "adult"}
-    path = write_manifest([{"recording": f"r{i}", "rfid": "1", **sample} for i in (1, 2, 3, 4)])
+    sample = {"sex": "M", "age": "adult"}
+    rows = [{"recording": f"r{i}", "rfid": "1", "cage": "c1", **sample} for i in (1, 2, 3, 4)]
+    path = write_manifest([*rows, {"recording": "r5", "rfid": "5", "cage": "", **sample}])
     using = change(**{"cohort.manifest": str(path), "cohort.databases": str(raw)})
     assert told(BatchError, cohort.check, using) == (
+        f"{path}: row 6: expected a value in cage, found none; fill it in",
         f"{raw / 'r2.sqlite'}: ANIMAL: expected RFID 1 of the manifest, found 9; correct the manifest",
         f"{raw / 'r3.sqlite'}: expected an LMT database, found an empty file (0 bytes); copy it again",
         f"{raw / 'r4.sqlite'}: expected an LMT database, found no file; check the path",
+        f"{raw / 'r5.sqlite'}: expected an LMT database, found no file; check the path",
+        f"{path}: expected two cages or more, found only c1; add recordings of another cage: one is held out in turn",
     )
     for name in ("r2", "r3", "r4"):
         database(raw / "new", {1: "1"}).replace(raw / f"{name}.sqlite")
-    assert len(cohort.check(using).samples) == 4
+    database(raw / "r5.sqlite", {1: "5"})
+    write_manifest([*rows, {"recording": "r5", "rfid": "5", "cage": "c2", **sample}])
+    assert len(cohort.check(using)[0].samples) == 5
+
+
+def test_check_warns_of_what_is_odd(tmp_path: Path, write_manifest, change) -> None:
+    """Three cages at two ages; an animal changes its sex, a class has one cage, two recordings are not listed."""
+    rows = []
+    for cage in ("c1", "c2", "c3"):
+        for age in ("adult", "juvenile"):
+            database(tmp_path / f"{cage}{age}.sqlite", {1: cage, 2: f"{cage}b"})
+            for rfid in (cage, f"{cage}b"):
+                sex = "F" if (rfid, age) == ("c1", "adult") else "M"
+                rows.append({"recording": f"{cage}{age}", "rfid": rfid, "cage": cage, "sex": sex, "age": age})
+    database(tmp_path / "forgotten.sqlite", {1: "9"})
+    short = change(**{"histograms.intervals": 10, "histograms.interval_s": 3600})
+    paths = {"manifest": str(write_manifest(rows)), "databases": str(tmp_path)}
+    _, odd = cohort.check(short.model_copy(update={"cohort": short.cohort.model_copy(update=paths)}))
+    assert odd[:4] == [
+        f"{tmp_path / 'forgotten.sqlite'}: in no row of the manifest, left out",
+        "class JF: no sample",
+        "class AF: only in cage c1: nothing to learn it from while that is held out",
+        "RFID c1: sex F and M, others keep it",
+    ]
+    assert odd[4] == "c1adult: 0.267 s long, T = 10 intervals are 10 h: the rest stays empty"
+    assert len(odd) == 4 + 6
+
+
+def test_an_animal_that_the_manifest_excludes_is_no_stranger(reading, tmp_path: Path, caplog) -> None:
+    text = f"{HEADER},exclude\nr1,001,c1,M,adult,\nr1,002,c1,M,adult,yes\n"
+    (recording,) = reading(text).recordings
+    found = open_database(database(tmp_path / "db.sqlite", {1: "001", 2: "002", 3: "003"}))
+    assert recording.match(found) == {1: "001"}
+    assert caplog.messages == ["db.sqlite: left out, not in the manifest: 003"]
 
 
 def test_init_writes_a_row_for_each_animal_with_the_labels_that_the_database_knows(
@@ -396,7 +449,7 @@ def test_init_writes_a_row_for_each_animal_with_the_labels_that_the_database_kno
     (raw / "sub").mkdir(parents=True)
     database(raw / "r1.sqlite", {1: "0001", 2: None}, {"SEX": ["M", None], "Age": ["adult", 8]})
     database(raw / "sub" / "r 2.db", {1: "3"})
-    rows = cohort.init(raw, tmp_path / "new" / "cohort.csv", params)
+    rows, _ = cohort.init(raw, tmp_path / "new" / "cohort.csv", params)
     assert (tmp_path / "new" / "cohort.csv").read_text().splitlines() == [
         "recording,rfid,cage,sex,age,files",
         "r1,0001,,M,adult,",
@@ -424,7 +477,7 @@ def test_what_init_writes_is_read_once_it_is_filled_in(tmp_path: Path, params: P
 
 def test_init_of_a_single_file_names_it(tmp_path: Path, params: Params) -> None:
     path = database(tmp_path / "r1.db", {1: "1"})
-    assert [row["files"] for row in cohort.init(path, tmp_path / "cohort.csv", params)] == ["r1.db"]
+    assert [row["files"] for row in cohort.init(path, tmp_path / "cohort.csv", params)[0]] == ["r1.db"]
 
 
 def test_init_never_replaces_a_manifest(tmp_path: Path, params: Params) -> None:
@@ -440,9 +493,10 @@ def test_init_never_replaces_a_manifest(tmp_path: Path, params: Params) -> None:
 def test_init_names_a_bad_database_and_writes_the_others(tmp_path: Path, params: Params) -> None:
     database(tmp_path / "r1.sqlite", {1: "1"})
     (tmp_path / "r0.sqlite").write_bytes(b"")
-    assert told(BatchError, cohort.init, tmp_path, tmp_path / "cohort.csv", params) == (
+    _, failed = cohort.init(tmp_path, tmp_path / "cohort.csv", params)
+    assert [line for error in failed for line in error.lines] == [
         f"{tmp_path / 'r0.sqlite'}: expected an LMT database, found an empty file (0 bytes); copy it again",
-    )
+    ]
     assert (tmp_path / "cohort.csv").read_text() == "recording,rfid,cage,sex,age,files\nr1,1,,,,\n"
 
 

@@ -230,5 +230,5 @@ def test_no_training_says_what_to_run(tmp_path, params):
     with pytest.raises(DataError) as caught:
         explain(tmp_path, params)
     assert str(caught.value) == (
-        f"{tmp_path}/train/train.json: expected the summary of a training, found no file; run `lmtcnn train` again"
+        f"{tmp_path}/train/train.json: expected the summary of a training, found no file; run `lmtcnn train` first"
     )

@@ -153,6 +153,6 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
     with pytest.raises(OutputError) as caught:
         save(curves(history(), "t"), tmp_path / "file" / "curves.png")
     assert str(caught.value) == (
-        f"{tmp_path}/file/curves.png: expected a place that can be written, found File exists; "
+        f"{tmp_path}/file/curves.png: expected a place that can be written, found a file of that name; "
         "choose another or change its permissions"
     )

@@ -65,10 +65,10 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(blocked: Path) -> No
     do = "choose another or change its permissions"
     path = blocked / "a.txt"
     assert told(OutputError, write_text, path, "x") == (
-        f"{path}: expected a place that can be written, found File exists; {do}",
+        f"{path}: expected a place that can be written, found a file of that name; {do}",
     )
     assert told(OutputError, ensure_folder, blocked) == (
-        f"{blocked}: expected a place that can be written, found File exists; {do}",
+        f"{blocked}: expected a place that can be written, found a file of that name; {do}",
     )
 
 
@@ -117,8 +117,17 @@ def test_json_that_is_missing_or_damaged_is_told_in_one_line(tmp_path: Path, tex
     path = tmp_path / "a.json"
     if text is not None:
         path.write_bytes(text)
-    assert told(DataError, read_json, path, "a summary", "train first") == (
-        f"{path}: expected a summary, found {found}; train first",
+    do = "first" if text is None else "again"
+    assert told(DataError, read_json, path, "a summary", "train") == (
+        f"{path}: expected a summary, found {found}; run `lmtcnn train` {do}",
+    )
+
+
+def test_json_without_a_key_that_is_needed_names_it(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": 1})
+    assert read_json(tmp_path / "a.json", "a summary", "train", ["b"]) == {"b": 1}
+    assert told(DataError, read_json, tmp_path / "a.json", "a summary", "train", ["a", "b", "c"]) == (
+        f"{tmp_path / 'a.json'}: expected a summary, found no a, c in it; run `lmtcnn train` again",
     )
 
 

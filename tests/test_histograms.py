@@ -294,6 +294,31 @@ def test_recordings_with_more_than_half_of_their_stops_late_are_all_named(study:
     assert list(study.folder.iterdir()) == []
 
 
+def test_a_recording_that_is_short_and_a_sample_that_is_empty_are_warned_of(study: Study, caplog) -> None:
+    """Three intervals of 10 s are 30 s, of which r1 has 26.9 s and r2 27 s."""
+    study.write(lambda name, animal: [(0.0, 1.0, 1.0)] * (2 - animal))
+    path = study.stops_folder / "quality.parquet"
+    span_s = pl.when(recording="r1").then(26.9).otherwise(27.0).alias("span_s")
+    QUALITY.write(QUALITY.read(path).with_columns(span_s), path)
+    study.run()
+    assert caplog.messages == [
+        "r1: 26.9 s long, T = 3 intervals are 30 s: the rest stays empty",
+        "r1, r1a: no stop within T intervals: an empty sample",
+        "r2, r2a: no stop within T intervals: an empty sample",
+    ]
+
+
+def test_stops_of_another_floor_or_of_other_files_are_refused(study: Study) -> None:
+    arena = study.params.stops.arena.model_copy(update={"x_px": 100.0})
+    study.recordings[0] = replace(study.recordings[0], arena=arena)
+    study.recordings[1] = replace(study.recordings[1], files=(Path("r2.sqlite"), Path("r3.sqlite")))
+    assert told(DataError, study.run) == tuple(
+        f"{study.stops_folder}: {name}: expected stops by the manifest's files and arena columns, found others; "
+        "run `lmtcnn stops` again"
+        for name in ("r1", "r2")
+    )
+
+
 def test_stops_made_by_other_parameters_are_refused_with_what_differs(study: Study, change) -> None:
     using = change(**{"stops.max_gap_frames": 15, "stops.fps": 25})
     assert told(DataError, study.run, using) == (
@@ -322,7 +347,7 @@ def test_a_folder_of_stops_that_was_not_finished_is_refused(study: Study) -> Non
     path = study.stops_folder / "stops.json"
     path.unlink()
     assert told(DataError, study.run) == (
-        f"{path}: expected what the stop tables were made by, found no file; run `lmtcnn stops` again",
+        f"{path}: expected what the stop tables were made by, found no file; run `lmtcnn stops` first",
     )
 
 

@@ -16,7 +16,7 @@ from conftest import T0_MS, Scene, still, told
 from lmtcnn import lmt
 from lmtcnn.clock import lay_out
 from lmtcnn.errors import DatabaseError
-from lmtcnn.lmt import count_anonymous, find, open_database, read_clock, read_track, read_tracks
+from lmtcnn.lmt import count_anonymous, find, open_database, read_clock, read_track, read_tracks, span_s
 
 PAGE = 4096
 COPY = "truncated: copy it again"
@@ -174,6 +174,9 @@ def test_a_folder_is_searched_for_databases_by_name(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "folder.sqlite").mkdir()
     assert find([tmp_path]) == [tmp_path / name for name in ("a.DB", "b.sqlite", "sub/c.sqlite3")]
+    (tmp_path / "gone.db").symlink_to(tmp_path / "nowhere.db")
+    assert tmp_path / "gone.db" in find([tmp_path])
+    (tmp_path / "gone.db").unlink()
     assert find([tmp_path / "notes.txt", tmp_path / "sub"]) == [tmp_path / "notes.txt", tmp_path / "sub/c.sqlite3"]
 
 
@@ -370,11 +373,11 @@ def test_a_database_without_a_frame_is_told(database: Path) -> None:
 
 
 def test_frames_without_a_number_or_a_time_are_counted_and_told(database: Path) -> None:
-    for frame, value in enumerate(["NULL", "'noon'", "-1", "1.5"], start=1):
+    for frame, value in enumerate(["NULL", "'noon'", "-1", "1.5", "253402300800000"], start=1):
         execute(database, f"UPDATE FRAME SET TIMESTAMP = {value} WHERE FRAMENUMBER = {frame}")
-    execute(database, "UPDATE FRAME SET FRAMENUMBER = -5 WHERE FRAMENUMBER = 5")
+    execute(database, "UPDATE FRAME SET FRAMENUMBER = -5 WHERE FRAMENUMBER = 6")
     assert told(DatabaseError, read_clock, open_database(database)) == (
-        f"{database}: FRAME: expected whole numbers in FRAMENUMBER and TIMESTAMP, found 5 rows without; "
+        f"{database}: FRAME: expected whole numbers in FRAMENUMBER and TIMESTAMP, found 6 rows without; "
         "leave the file out",
     )
 
@@ -481,6 +484,13 @@ def test_a_read_only_folder_is_enough_and_nothing_is_written_in_it(scene: Scene,
         assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
     finally:
         folder.chmod(0o755)
+
+
+def test_a_quick_look_tells_how_long_a_recording_is(tmp_path: Path) -> None:
+    frames = [(f, T0_MS + 40 * f, 0) for f in range(1, 102)]
+    assert span_s(open_database(Scene(still(1, 3), frames).write(tmp_path / "a.sqlite"))) == 4.0
+    odd = [(1, T0_MS, 0), (2, None, 0)]
+    assert span_s(open_database(Scene(still(1, 3), odd).write(tmp_path / "b.sqlite"))) == 0.0
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])

@@ -66,15 +66,15 @@ FIRST = {"train.lr": "0.001", "train.epochs": "30", "train.device": "cpu", "hist
         (FIRST, tags(simulated="false", histograms="9876543210"), "real recordings, cohort 987654"),
         (FIRST | {"a": "1", "b": "1", "c": "1", "train.lr": "1"}, tags(), "train.lr=1, a=1, b=1, 1 more"),
         ({k: v for k, v in FIRST.items() if k != "train.epochs"}, tags(), "train.epochs=none"),
-        (FIRST, tags(), "baseline"),
+        (FIRST, tags(), "reference"),
     ],
 )
 def test_a_run_is_named_by_what_distinguishes_it_from_the_first(own: dict, own_tags: dict, name: str) -> None:
     assert provenance.run_name(own, own_tags, (FIRST, tags())) == name
 
 
-def test_the_first_run_is_called_baseline() -> None:
-    assert provenance.run_name(FIRST, tags(), None) == "baseline"
+def test_the_first_run_is_called_reference() -> None:
+    assert provenance.run_name(FIRST, tags(), None) == "reference"
 
 
 def test_metrics_are_grouped_and_undefined_ones_left_out() -> None:
@@ -91,9 +91,10 @@ def test_metrics_are_grouped_and_undefined_ones_left_out() -> None:
     }
 
 
-def test_parameters_of_the_simulation_belong_to_simulated_mice_only() -> None:
-    simulated = provenance.parameters(study.small_params(), {"cages": 4}, True)
-    real = provenance.parameters(study.small_params(), {"cages": 4}, False)
+def test_parameters_of_the_simulation_belong_to_its_own_cohort_only() -> None:
+    params = study.small_params()
+    own = params.model_copy(update={"cohort": params.cohort.model_copy(update={"databases": "data/raw"})})
+    simulated, real = (provenance.parameters(p, {"cages": 4}) for p in (params, own))
     assert {name.partition(".")[0] for name in set(simulated) - set(real)} == {"simulate"}
     assert (real["train.kernels"], real["train.transform"], real["cohort.cages"]) == ("[3, 9]", "none", "4")
     assert real["classes"] == "AM, JM, AF, JF"
@@ -163,7 +164,7 @@ def test_the_text_of_a_run_says_that_mice_are_simulated_and_what_was_done() -> N
         "mouse stopped.\n\n"
         "16 samples of 8 recordings; each of 4 cages was held out once, with 2 networks each; SGD, rate 0.05, "
         "3 epochs, batches of 8.\n\n"
-        "On held-out cages a single network is right in 50.0%, the networks together in 75.0% of samples. "
+        "On held-out cages a single network is right in 50.0%, the networks of a cage together in 75.0% of samples. "
         "Simpler methods: knn 25.0%, svm 100.0%.\n"
     )
     assert "SIMULATED" not in provenance.training_note(summary | {"simulated": False})

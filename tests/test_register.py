@@ -205,7 +205,7 @@ def test_an_empty_registry_falls_back_to_the_bundle_in_data_and_a_line_says_so(
 
 NO_CHAMPION = (
     "model lmtcnn: expected the alias champion in the registry, or a bundle in data/register, found no champion; "
-    "run `lmtcnn register` first, or name a model with --model"
+    "run `dvc repro` first, or name a model with --model"
 )
 
 
@@ -230,23 +230,23 @@ def test_a_registry_without_the_alias_names_its_versions(copied: Path) -> None:
     )
 
 
+KNOWN, UNKNOWN = "choose from versions 1", "run `dvc repro` first, or name a bundle's folder"
+
+
 @pytest.mark.parametrize(
-    ("model", "name", "expected", "found"),
+    ("model", "name", "expected", "found", "do"),
     [
-        ("models:/lmtcnn@nobody", "lmtcnn", "the alias nobody", "no nobody"),
-        ("models:/lmtcnn/9", "lmtcnn", "version 9", "no version 9"),
-        ("models:/other@champion", "other", "the alias champion", "no champion"),
+        ("models:/lmtcnn@nobody", "lmtcnn", "the alias nobody", "no nobody", KNOWN),
+        ("models:/lmtcnn/9", "lmtcnn", "version 9", "no version 9", KNOWN),
+        ("models:/other@champion", "other", "the alias champion", "no champion", UNKNOWN),
     ],
 )
 def test_a_model_that_is_not_registered_is_told(
-    registered: Path, model: str, name: str, expected: str, found: str
+    registered: Path, model: str, name: str, expected: str, found: str, do: str
 ) -> None:
     with pytest.raises(ModelError) as error:
         register.fetch(model)
-    assert str(error.value) == (
-        f"model {name}: expected {expected} in the registry, found {found}; "
-        "run `lmtcnn register` first, or name a bundle's folder with --model"
-    )
+    assert str(error.value) == (f"model {name}: expected {expected} in the registry, found {found}; {do}")
 
 
 def test_files_from_a_server_are_kept_by_content_and_fetched_again_where_damaged(

@@ -115,8 +115,8 @@ def test_the_channels_that_differ_most_come_first(study):
     assert shown[0].words == f"{channel}: {share}"
 
 
-def test_parameters_of_the_simulator_are_shown_for_its_cohorts_only(params):
-    assert dict(parameter_rows(params, simulated=False)).keys() == {
+def test_parameters_of_the_simulator_are_shown_for_its_cohorts_only(params, change):
+    assert dict(parameter_rows(change(**{"cohort.databases": "data/raw"}))).keys() == {
         "cohort",
         "stops",
         "histograms",
@@ -126,7 +126,7 @@ def test_parameters_of_the_simulator_are_shown_for_its_cohorts_only(params):
         "register",
         "report",
     }
-    shown = dict(parameter_rows(params, simulated=True))
+    shown = dict(parameter_rows(params))
     assert ("effect", "1.0") in shown["simulate"]
     assert ("kernels", "1, 3") in shown["train"]
     assert ("arena.cm_per_px", "10/57") in shown["stops"]

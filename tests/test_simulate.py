@@ -149,6 +149,6 @@ def test_a_place_that_cannot_be_written_is_told_before_any_work(small: Params, t
     with pytest.raises(OutputError) as caught:
         simulate(folder, small)
     assert str(caught.value) == (
-        f"{folder}: expected a place that can be written, found Not a directory; "
+        f"{folder}: expected a place that can be written, found a file in place of a folder; "
         "choose another or change its permissions"
     )

@@ -179,7 +179,7 @@ def test_a_clock_that_goes_back_by_more_than_100_ms_is_refused_by_frame(read, tm
         read(Scene(still(1, 300), frames))
     assert error.value.lines == (
         f"{tmp_path / 'scene0.sqlite'}: FRAME 151: expected a TIMESTAMP that goes back by 100 ms at most, "
-        "found 467 ms; set stops.clock to frame to count time by frames, or leave the file out",
+        "found 467 ms; leave the file out; a study may count time by frames instead (stops.clock: frame)",
     )
 
 

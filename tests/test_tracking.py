@@ -61,7 +61,7 @@ def children(client: Any, run_id: str) -> list[Any]:
 
 def test_a_training_is_one_run_with_a_run_for_each_held_out_cage(logged: str) -> None:
     client = tracking.connect()
-    assert client.get_run(logged).info.run_name == "baseline"
+    assert client.get_run(logged).info.run_name == "reference"
     assert [run.info.run_name for run in children(client, logged)] == ["c1", "c2", "c3", "c4"]
     assert {run.info.status for run in all_runs(client)} == {"FINISHED"}
     assert len(all_runs(client)) == 5
@@ -140,7 +140,7 @@ def test_the_same_training_is_not_logged_twice_and_a_line_says_so(
     logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert tracking.log_train(Path("data"), PARAMS) == logged
-    assert caplog.messages == ["this training is already in MLflow, as run 'baseline': no second one is made"]
+    assert caplog.messages == ["this training is already in MLflow, as run 'reference': no second one is made"]
     assert len(all_runs(tracking.connect())) == 5
 
 
@@ -153,7 +153,7 @@ def test_a_run_is_named_by_the_parameter_that_differs(project: Path) -> None:
 
 def test_an_evaluation_without_a_run_makes_one_first(project: Path) -> None:
     run_id = tracking.log_evaluate(Path("data"), PARAMS)
-    assert tracking.latest_parents(5) == [run_id]
+    assert tracking.latest_parents(1) == [run_id]
 
 
 def test_an_undefined_metric_is_not_logged(project: Path) -> None:
@@ -272,18 +272,28 @@ def test_a_deleted_experiment_is_restored_with_its_runs(project: Path, caplog: p
 
 
 def test_a_new_cohort_is_a_run_of_its_own(project: Path) -> None:
-    predictions = pl.DataFrame({"rfid": ["1", "2"], "class": ["AM", "JF"], "predicted": ["AM", "AM"]})
+    rows = {"recording": ["r1", "r1"], "rfid": ["1", "2"], "class": ["AM", "JF"], "predicted": ["AM", "AM"]}
+    predictions = pl.DataFrame(rows)
+    manifest = project / "new cages" / "cohort.csv"
+    manifest.parent.mkdir()
+    manifest.write_text("recording")
     metrics = {"ensemble_accuracy": 0.5, "recall_AM": 1.0, "mcc": float("nan")}
     tags = {"lmtcnn.simulated": "true", "lmtcnn.model": "models:/lmtcnn/1"}
-    run_id = tracking.log_cohort("new cages", metrics, predictions, ("AM", "JF"), tags)
+    run_id = tracking.log_cohort(manifest, metrics, predictions, ("AM", "JF"), tags)
     client = tracking.connect()
     run = client.get_run(run_id)
-    assert (run.info.run_name, run.data.tags["lmtcnn.kind"]) == ("new cages", "cohort")
+    assert (run.info.run_name, run.data.tags["lmtcnn.kind"]) == ("new cages by models:/lmtcnn/1", "cohort")
     assert run.data.tags["lmtcnn.model"] == "models:/lmtcnn/1"
     assert run.data.metrics == {"cohort/ensemble_accuracy": 0.5, "cohort/recall_AM": 1.0}
+    assert run.data.params == {"cohort.samples": "2", "cohort.recordings": "1"}
+    assert run.data.tags["lmtcnn.manifest"] == str(manifest)
     files = {file.path for file in client.list_artifacts(run_id)}
-    assert files == {"predictions.json", "confusion.csv", "confusion.png"}
-    assert tracking.latest_parents(5) == []
+    assert files == {"predictions.json", "confusion.csv", "confusion.png", "cohort"}
+    with pytest.raises(DataError) as error:
+        tracking.latest_parents(2)
+    assert str(error.value) == (
+        "experiment lmtcnn: expected 2 trainings, found 0; train again with another parameter, or compare fewer"
+    )
 
 
 def test_the_link_that_compares_runs_has_the_form_that_mlflow_reads(logged: str) -> None:

@@ -433,7 +433,8 @@ def test_weights_of_another_shape_are_told(weights) -> None:
     other = StereotypeCNN(1, 2, 4, 3, channels=1)
     assert told(DataError, train.load_weights, other, path, "train again") == (
         f"{path}: expected weights of this architecture, found "
-        "Error(s) in loading state_dict for StereotypeCNN:; train again",
+        "size mismatch for linear.weight: copying a param with shape torch.Size([1, 2, 8]) from checkpoint, "
+        "the shape in current model is torch.Size([1, 3, 8]); train again",
     )
 
 

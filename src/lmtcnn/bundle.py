@@ -51,7 +51,7 @@ def build(data: Path, params: Params) -> Bundle:
     """A bundle from data/histograms, data/train and data/evaluate; raises DataError where one is missing."""
     model, summary = train.load_members(data)
     stacks, index = histograms.load(data / "histograms", params)
-    metrics = read_json(data / "evaluate" / "metrics.json", "the metrics", "run `lmtcnn evaluate` first")
+    metrics = read_json(data / "evaluate" / "metrics.json", "the metrics", "evaluate")
     outside = index["n_outside"].to_numpy() / np.maximum(index["n_stops"].to_numpy(), 1)
     meta = {
         "format": FORMAT,
@@ -80,11 +80,11 @@ def write(bundle: Bundle, folder: Path) -> None:
 
 def read(folder: Path) -> Bundle:
     """Read a bundle; raises ModelError where it is missing, damaged or of another format."""
-    where, again = folder / META, "register the model again"
+    where, again = folder / META, "run `lmtcnn register` again"
     if not where.is_file():
         raise ModelError(problem(folder, f"a bundle ({META}, {WEIGHTS})", f"no {META}", "run `lmtcnn register` first"))
     try:
-        meta = read_json(where, "a bundle", again)
+        meta = read_json(where, "a bundle", "register")
         if meta.get("format") != FORMAT:
             raise ModelError(problem(where, f"format {FORMAT}", str(meta.get("format")), again))
         bundle = Bundle(StereotypeCNN(**meta["architecture"]), meta)

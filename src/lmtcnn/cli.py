@@ -97,12 +97,15 @@ def cohort_init(
     """
     from lmtcnn import cohort
 
-    rows = cohort.init(databases, manifest, _load(params_file))
-    print(f"{manifest}: {len(rows)} animals. Next:")
+    rows, failed = cohort.init(databases, manifest, _load(params_file))
+    left_out = f"; {len(failed)} databases could not be read and are not in it" if failed else ""
+    print(f"{manifest}: {len(rows)} animals{left_out}. Next:")
     print("  1. fill in its empty columns (cage: a name for the animals housed together)")
     print(f"  2. in {params_file}: cohort.databases: {databases}, cohort.manifest: {manifest}")
     print(f"  3. in {params_file}: under compressed:, the values for real recordings")
     print("  4. lmtcnn cohort check && dvc repro")
+    if failed:
+        raise BatchError(failed)
 
 
 @cohort_app.command("check")
@@ -115,12 +118,14 @@ def cohort_check(params_file: ParamsFile = PARAMS) -> None:
 
     from lmtcnn import cohort
 
-    found = cohort.check(_load(params_file))
+    found, odd = cohort.check(_load(params_file))
     counts = Counter(sample.class_name for sample in found.samples)
     classes = ", ".join(f"{n} {name}" for name, n in counts.items())
-    print(
-        f"{len(found.recordings)} recordings, {len(found.samples)} samples ({classes}), {len(found.cages)} cages: fine"
-    )
+    verdict = "fine" if not odd else "usable, with the warnings above"
+    for line in odd:
+        _say(f"warning: {line}")
+    sizes = f"{len(found.recordings)} recordings, {len(found.samples)} samples ({classes}), {len(found.cages)} cages"
+    print(f"{sizes}: {verdict}")
 
 
 @app.command()
@@ -312,15 +317,14 @@ def predict(
         module.save(predictions, served.classes, out)
     if as_json:
         print(module.to_json(predictions), end="")
-    else:
+    elif predictions:
         _show_predictions(predictions, served.classes)
     if cohort and predictions:
         score = module.score(predictions, known, served)
         tags = {"lmtcnn.simulated": str(score.simulated).lower(), "lmtcnn.model": source.uri}
         with tracking.repairable():
-            tracking.log_cohort(cohort.stem, score.metrics, score.table, served.classes, tags, started_s)
-        if not as_json:
-            _show_score(score, served.classes)
+            tracking.log_cohort(cohort, score.metrics, score.table, served.classes, tags, started_s)
+        _show_score(score, served.classes, to_stderr=as_json)
     if failed:
         raise BatchError(failed)
 
@@ -366,20 +370,20 @@ def _show_predictions(predictions: list[Any], classes: tuple[str, ...]) -> None:
         for line in p.warnings:
             told.setdefault(line, []).append(f"{p.recording}/{p.animal_id}")
     for line, whom in told.items():
-        who = "all" if len(whom) == len(predictions) else ", ".join(whom)
-        print(f"warning: {who}: {line}", file=sys.stderr)
+        who = "all animals" if len(whom) == len(predictions) else ", ".join(whom)
+        _say(f"warning: {who}: {line}")
 
 
-def _show_score(score: Any, classes: tuple[str, ...]) -> None:
+def _show_score(score: Any, classes: tuple[str, ...], *, to_stderr: bool) -> None:
     from rich.table import Table
 
     table = Table("true \\ predicted", *classes, "recall")
     for name, row in zip(classes, score.confusion, strict=True):
         recall = score.metrics.get(f"recall_{name}")
         table.add_row(name, *(str(n) for n in row), "" if recall is None else f"{recall:.2f}")
-    _console().print(table)
+    _console(to_stderr).print(table)
     line = f"accuracy {score.metrics['ensemble_accuracy']:.3f} on {score.table.height} samples"
-    print(f"{line}; {SIMULATED}" if score.simulated else line)
+    print(f"{line}; {SIMULATED}" if score.simulated else line, file=sys.stderr if to_stderr else sys.stdout)
 
 
 def _show_metrics(metrics: dict[str, Any], params: "Params") -> None:
@@ -394,10 +398,11 @@ def _show_metrics(metrics: dict[str, Any], params: "Params") -> None:
     _console().print(table)
 
 
-def _console() -> Any:
+def _console(to_stderr: bool = False) -> Any:
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    stream = sys.stderr if to_stderr else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 160)
 
 
 def _say(line: str) -> None:
@@ -415,6 +420,7 @@ class _Lower(logging.Formatter):
 
 def _terminate(number: int, _frame: object) -> None:
     """SIGTERM as an exception, so that temporary files are removed and runs are closed."""
+    print("stopped: what is written is whole; run the command again for the rest", file=sys.stderr)
     raise SystemExit(128 + number)
 
 

@@ -23,6 +23,9 @@ log = logging.getLogger("lmtcnn")
 MAX_STEP_MS = 1000
 """A longer step of TIMESTAMP between consecutive FRAME rows ends a segment."""
 
+MIN_LENGTH = 0.9
+"""A recording shorter than this share of T intervals cannot be compared with others."""
+
 MAX_RATE_ERROR = 0.02
 """A measured frame rate further off `fps` than this is warned of."""
 
@@ -99,7 +102,7 @@ def check(clock: Clock, path: Path, params: StopsParams) -> int:
                     f"{path}: FRAME {frame}",
                     f"a TIMESTAMP that goes back by {params.max_clock_back_ms} ms at most",
                     f"{by} ms",
-                    "set stops.clock to frame to count time by frames, or leave the file out",
+                    "leave the file out; a study may count time by frames instead (stops.clock: frame)",
                 )
             )
         log.warning(
@@ -197,6 +200,24 @@ def intervals(start_s: NDArray[np.float64], offset_s: float, interval_s: float) 
     The clock may step back by a fraction of a second just after the start: what comes before it is of interval 0.
     """
     return np.maximum(np.floor((start_s + offset_s) / interval_s), 0).astype(np.int64)
+
+
+def is_short(span_s: float, params: HistogramsParams) -> bool:
+    """Whether a recording covers less than 90 % of T intervals."""
+    return span_s < MIN_LENGTH * params.intervals * params.interval_s
+
+
+def short(name: str, span_s: float, params: HistogramsParams) -> list[str]:
+    """A line if a recording is too short to be compared with others, none otherwise."""
+    if not is_short(span_s, params):
+        return []
+    wanted = length(params.intervals * params.interval_s)
+    return [f"{name}: {length(span_s)} long, T = {params.intervals} intervals are {wanted}: the rest stays empty"]
+
+
+def length(seconds: float) -> str:
+    """A stretch of time in words."""
+    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds:.4g} s"
 
 
 def interval_edges(

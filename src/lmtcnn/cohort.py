@@ -10,10 +10,11 @@ import logging
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lmtcnn import clock as clocks
 from lmtcnn import lmt
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, OutputError, ParamsError, problem
 from lmtcnn.files import write_text
@@ -43,13 +44,22 @@ class Sample:
 
 @dataclass(frozen=True)
 class Recording:
-    """One experiment: its files, its floor, and its animals by RFID (None: whoever is in the database)."""
+    """One experiment: its files, its floor, and its animals by RFID (None: whoever is in the database).
+
+    `excluded` are RFIDs that the manifest knows and leaves out.
+    """
 
     name: str
     files: tuple[Path, ...]
     arena: Arena
     timezone: str | None = None
     samples: Mapping[str, Sample] | None = None
+    excluded: frozenset[str] = frozenset()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What, besides the parameters, decides a recording's stops: its files' names and its floor."""
+        return {"files": [path.name for path in self.files], "arena": dump(self.arena)}
 
     def match(self, database: lmt.Database) -> dict[int, str | None]:
         """ANIMAL.ID -> RFID, for the animals that count.
@@ -66,7 +76,8 @@ class Recording:
         if wanted is None:
             return {animal.id: animal.rfid for animal in database.animals}
         chosen = _match(wanted, database, where)
-        if strangers := [str(a.rfid or f"animal {a.id}") for a in database.animals if a.id not in chosen]:
+        others = [a for a in database.animals if a.id not in chosen and a.rfid not in self.excluded]
+        if strangers := [a.rfid or f"animal {a.id}" for a in others]:
             log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
         return chosen
 
@@ -94,12 +105,22 @@ def read(manifest: Path, databases: Path, params: Definitions) -> Cohort:
 
     Raises CohortError with one line a problem.
     """
+    cohort, problems = _read(manifest, databases, params)
+    if problems:
+        raise CohortError(problems)
+    return cohort
+
+
+def _read(manifest: Path, databases: Path, params: Definitions) -> tuple[Cohort, list[str]]:
+    """What a manifest says, as far as it can be understood, and all its problems."""
     rows = _rows(manifest, params)
     problems: list[str] = []
     samples: list[Sample] = []
     groups: dict[str, list[dict[str, str]]] = defaultdict(list)
+    excluded: dict[str, set[str]] = defaultdict(set)
     for number, row in rows:
         if _excluded(row):
+            excluded[row["recording"]].add(row["rfid"])
             continue
         faults, sample = _sample(f"{manifest}: row {number}", row, params)
         problems += faults
@@ -115,11 +136,11 @@ def read(manifest: Path, databases: Path, params: Definitions) -> Cohort:
         by_rfid = {s.rfid: s for s in samples if s.recording == name}
         faults, recording = _recording(manifest, name, members, databases, params, by_rfid)
         problems += faults
-        recordings.append(recording)
-    if problems:
-        raise CohortError(problems)
+        if recording:
+            recordings.append(replace(recording, excluded=frozenset(excluded[name])))
+    problems += _shared_files(manifest, recordings)
     ordered = sorted(samples, key=lambda s: (s.recording, s.rfid))
-    return Cohort(tuple(r for r in recordings if r), tuple(ordered))
+    return Cohort(tuple(recordings), tuple(ordered)), problems
 
 
 def unlisted(paths: Iterable[Path], params: Definitions) -> list[Recording]:
@@ -136,30 +157,78 @@ def unlisted(paths: Iterable[Path], params: Definitions) -> list[Recording]:
     return [Recording(path.stem, (path,), params.stops.arena) for path in files]
 
 
-def check(params: Params) -> Cohort:
-    """The manifest against its databases: everything wrong with both, at once, as a BatchError."""
-    cohort = load(params)
-    failed: list[LmtcnnError] = []
+def check(params: Params) -> tuple[Cohort, list[str]]:
+    """The manifest against its databases and against the study's needs.
+
+    Everything that would stop a study is told at once, as a BatchError; what is merely odd is returned, a line each.
+    """
+    manifest, databases = Path(params.cohort.manifest), Path(params.cohort.databases)
+    cohort, problems = _read(manifest, databases, params)
+    failed: list[LmtcnnError | str] = [*problems]
+    odd: list[str] = []
     for recording in cohort.recordings:
+        span_s = 0.0
         for path in recording.files:
             try:
-                recording.match(lmt.open_database(path))
+                database = lmt.open_database(path)
+                recording.match(database)
+                span_s += lmt.span_s(database)
             except (DatabaseError, CohortError) as error:
                 failed.append(error)
+                span_s = float("inf")
+        odd += clocks.short(recording.name, span_s, params.histograms)
+    if len(cohort.cages) == 1:
+        do = "add recordings of another cage: one is held out in turn"
+        failed.append(problem(manifest, "two cages or more", f"only {cohort.cages[0]}", do))
     if failed:
         raise BatchError(failed)
-    return cohort
+    return cohort, [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort), *odd]
 
 
-def init(databases: Path, manifest: Path, params: Definitions) -> list[dict[str, str]]:
+def _unused(databases: Path, cohort: Cohort) -> list[str]:
+    """Databases in the study's folder that no recording names."""
+    used = {path.resolve() for recording in cohort.recordings for path in recording.files}
+    present = lmt.find([databases]) if databases.is_dir() else []
+    return [f"{path}: in no row of the manifest, left out" for path in present if path.resolve() not in used]
+
+
+def _sparse_classes(cohort: Cohort, params: Definitions) -> list[str]:
+    cages = {name: {s.cage for s in cohort.samples if s.class_name == name} for name in params.classes}
+    return [f"class {name}: no sample" for name, found in cages.items() if not found] + [
+        f"class {name}: only in cage {min(found)}: nothing to learn it from while that is held out"
+        for name, found in cages.items()
+        if len(found) == 1
+    ]
+
+
+def _changing(cohort: Cohort) -> list[str]:
+    """Animals whose label changes between recordings where most keep theirs: sex, not age."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    times = Counter(sample.rfid for sample in cohort.samples)
+    for sample in cohort.samples:
+        if times[sample.rfid] > 1:
+            for label, value in sample.labels.items():
+                found[label][sample.rfid].add(value)
+    lines = []
+    for label, animals in found.items():
+        changing = [rfid for rfid, values in animals.items() if len(values) > 1]
+        if 0 < len(changing) < len(animals) / 2:
+            lines += [
+                f"RFID {rfid}: {label} {' and '.join(sorted(animals[rfid]))}, others keep it" for rfid in changing
+            ]
+    return lines
+
+
+def init(databases: Path, manifest: Path, params: Definitions) -> tuple[list[dict[str, str]], list[LmtcnnError]]:
     """Write a manifest to be filled in: a row for each animal of each database, labels where ANIMAL has them.
 
-    An existing manifest is never replaced. Databases that cannot be read are told as BatchError, after the others;
-    where none can, nothing is written.
+    An existing manifest is never replaced. Returns its rows, and what could not be read; where nothing could, nothing
+    is written and BatchError tells why.
     """
     if manifest.exists():
         raise OutputError(problem(manifest, "no file yet", "one", "edit it, or move it away"))
-    rows, failed = [], []
+    rows: list[dict[str, str]] = []
+    failed: list[LmtcnnError] = []
     folder = databases if databases.is_dir() else databases.parent
     for path in lmt.find([databases]):
         try:
@@ -179,9 +248,7 @@ def init(databases: Path, manifest: Path, params: Definitions) -> list[dict[str,
     writer.writeheader()
     writer.writerows(rows)
     write_text(manifest, stream.getvalue())
-    if failed:
-        raise BatchError(failed)
-    return rows
+    return rows, failed
 
 
 def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]]]:
@@ -191,8 +258,12 @@ def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]
         text = manifest.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise CohortError(problem(manifest, "a manifest", "no file", do)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CohortError(problem(manifest, "a table in UTF-8", str(error), "save it as CSV UTF-8")) from error
+    except UnicodeDecodeError as error:
+        do = "save it as CSV UTF-8"
+        raise CohortError(problem(manifest, "a table in UTF-8", "another encoding", do)) from error
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise CohortError(problem(manifest, "a readable table", found, "check the path")) from error
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     try:
@@ -205,12 +276,22 @@ def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]
     lacking = [name for name in (*REQUIRED, *params.labels) if name not in header]
     if lacking:
         known = ", ".join(header) or "an empty line"
-        raise CohortError(problem(manifest, f"the columns {', '.join(lacking)}", known, "add them to the header"))
-    rows = []
+        alike = {name.lower(): name for name in header}
+        renamed = [f"{alike[name]} to {name}" for name in lacking if name in alike]
+        do = "rename " + ", ".join(renamed) if len(renamed) == len(lacking) else "add them to the header"
+        raise CohortError(problem(manifest, f"the columns {', '.join(lacking)}", known, do))
+    if doubled := [name for name, n in Counter(header).items() if name and n > 1]:
+        raise CohortError([problem(manifest, f"one column {name}", "two", "rename one of them") for name in doubled])
+    rows, faults = [], []
     for number, cells in enumerate(table[1:], start=2):
-        if any(cell.strip() for cell in cells):
+        if any(cell.strip() for cell in cells[len(header) :]):
+            found, do = f"{len(cells)}", "put quotes around a cell that holds a separator"
+            faults.append(problem(f"{manifest}: row {number}", f"{len(header)} cells, as in the header", found, do))
+        elif any(cell.strip() for cell in cells):
             padded = [*cells, *[""] * (len(header) - len(cells))]
             rows.append((number, dict(zip(header, (cell.strip() for cell in padded), strict=False))))
+    if faults:
+        raise CohortError(faults)
     return rows
 
 
@@ -243,7 +324,8 @@ def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[li
 def _doubled(manifest: Path, samples: Sequence[Sample]) -> Iterator[str]:
     for (recording, rfid), n in Counter((s.recording, s.rfid) for s in samples).items():
         if n > 1:
-            yield problem(f"{manifest}: {recording}", f"RFID {rfid} once", f"{n} rows", "remove the others")
+            do = "correct the RFIDs, or remove what was entered twice"
+            yield problem(f"{manifest}: {recording}", f"RFID {rfid} once", f"{n} rows", do)
     cages: dict[str, set[str]] = defaultdict(set)
     alike: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
@@ -271,23 +353,40 @@ def _recording(
     where = f"{manifest}: {name}"
     faults = []
     for column in RECORDING_COLUMNS:
-        if len(values := {row.get(column, "") for row in rows}) > 1:
+        values = {row.get(column, "") for row in rows}
+        if column in REQUIRED:
+            values.discard("")  # told cell by cell
+        if len(values) > 1:
             found = ", ".join(sorted(value or "(empty)" for value in values))
             faults.append(problem(where, f"one value in {column}", found, "say the same in every row"))
     row = rows[0]
     files = tuple(databases / part.strip() for part in (row.get("files") or f"{name}.sqlite").split(";"))
     settings: dict[str, Any] = dump(params.stops.arena)
     timezone = row.get("timezone") or None
+    for column, key in zip(ARENA_COLUMNS, Arena.model_fields, strict=True):
+        if text := row.get(column, ""):
+            settings[key] = _number(text)
     try:
-        for column, key in zip(ARENA_COLUMNS, Arena.model_fields, strict=True):
-            if text := row.get(column, ""):
-                settings[key] = _number(text)
-        arena = parse_section(Arena, settings, where)
         if timezone:
             parse_section(HistogramsParams, {**dump(params.histograms), "timezone": timezone}, where)
     except ParamsError as error:
-        return faults + list(error.lines), None
-    return faults, Recording(name, files, arena, timezone, samples)
+        faults += error.lines
+    try:
+        return faults, Recording(name, files, parse_section(Arena, settings, where), timezone, samples)
+    except ParamsError as error:
+        return faults + [line.replace(f"{where}: ", f"{where}: arena_", 1) for line in error.lines], None
+
+
+def _shared_files(manifest: Path, recordings: Sequence[Recording]) -> Iterator[str]:
+    """Files that stand twice: one recording would be on both sides of a split."""
+    users: dict[Path, list[str]] = defaultdict(list)
+    for recording in recordings:
+        for path in recording.files:
+            users[path].append(recording.name)
+    for path, names in users.items():
+        if len(names) > 1:
+            found = f"it in {' and '.join(dict.fromkeys(names))}" + " twice" * (len(set(names)) == 1)
+            yield problem(f"{manifest}: {path.name}", "a file once", found, "correct the column files")
 
 
 def _number(text: str) -> float | str:

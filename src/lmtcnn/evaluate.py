@@ -24,7 +24,7 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     Reads data/histograms and data/train, or, where a full training is missing, data/train/folds/<cage>/ of every cage.
     Raises DataError that names the cages without predictions, and where the training had other parameters.
     """
-    made = read_json(data / "histograms" / "histograms.json", "the histograms", "run `lmtcnn histograms` first")
+    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", ["simulated"])
     stacks, index = histograms.load(data / "histograms", params)
     predictions, history = read_training(data / "train", index, params)
     classes = tuple(params.classes)

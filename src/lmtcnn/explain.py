@@ -213,7 +213,7 @@ def find_zones(params: Params) -> dict[str, Any] | None:
     for folder in (Path(params.cohort.databases), Path(params.cohort.manifest).parent):
         path = folder / "truth.json"
         if path.is_file():
-            truth = read_json(path, "the truth of a simulated cohort", "run `lmtcnn simulate` again")
+            truth = read_json(path, "the truth of a simulated cohort", "simulate")
             preferences = [found["log_preference"] for found in truth["classes"].values()]
             strongest = {name: max(abs(found[name]) for found in preferences) for name in truth["zones"]}
             limit = max(strongest.values()) / 2

@@ -1,11 +1,12 @@
 """Writes that are whole or not at all, and the checks on a place before long work is spent on it."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +72,23 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, expected: str, do: str) -> dict[str, Any]:
-    """Read a JSON object that a stage wrote; where it is missing or damaged, DataError says `expected` and `do`."""
+def read_json(path: Path, expected: str, stage: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a JSON object that a stage wrote.
+
+    Raises DataError, which says what was `expected` and to run the `stage`, where it is missing or damaged, or lacks
+    one of `keys`.
+    """
+    again = f"run `lmtcnn {stage}` again"
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(problem(path, expected, "no file", do)) from None
+        raise DataError(problem(path, expected, "no file", f"run `lmtcnn {stage}` first")) from None
     except (OSError, ValueError) as error:
-        raise DataError(problem(path, expected, str(error), do)) from error
+        raise DataError(problem(path, expected, str(error), again)) from error
     if not isinstance(value, dict):
-        raise DataError(problem(path, expected, f"a JSON {type(value).__name__}", do))
+        raise DataError(problem(path, expected, f"a JSON {type(value).__name__}", again))
+    if lacking := [key for key in keys if key not in value]:
+        raise DataError(problem(path, expected, f"no {', '.join(lacking)} in it", again))
     return value
 
 
@@ -99,7 +107,8 @@ def _temporary(path: Path) -> tuple[int, str]:
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    reason = error.strerror or str(error)
+    reasons = {errno.EEXIST: "a file of that name", errno.ENOTDIR: "a file in place of a folder"}
+    reason = reasons.get(error.errno or 0) or error.strerror or str(error)
     return OutputError(problem(path, "a place that can be written", reason, "choose another or change its permissions"))
 
 

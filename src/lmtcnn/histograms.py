@@ -4,6 +4,8 @@ A stop belongs to the interval floor(start_s / interval_s) and to the tile (floo
 counts 1 (or its duration). sum(stack) = n_stops - n_late (- n_outside if those are dropped); nothing else is lost.
 """
 
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from lmtcnn.errors import DataError, problem
 from lmtcnn.files import atomic, ensure_folder, read_json, write_json
 from lmtcnn.params import Arena, HistogramsParams, Params, dump
 from lmtcnn.schemas import QUALITY, STOPS, index_table
+
+log = logging.getLogger("lmtcnn")
 
 MAX_LATE_SHARE = 0.5
 """A recording with a larger share of its stops beyond interval T was made for another interval length."""
@@ -102,6 +106,7 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
             raise DataError(too_long)
         stacks.flush()
         del stacks
+    _warn(cohort, quality, rows, params.histograms)
     schema = index_table(params.labels)
     index = pl.DataFrame(rows, schema=dict(schema.columns))
     schema.write(index, folder / "index.parquet")
@@ -143,6 +148,19 @@ def _recording_stacks(
     return made
 
 
+def _warn(
+    cohort: Cohort, quality: pl.DataFrame, rows: Sequence[Mapping[str, object]], params: HistogramsParams
+) -> None:
+    """Say which recordings are too short to be compared, and which samples are empty."""
+    for recording in cohort.recordings:
+        span_s = float(quality.filter(recording=recording.name)["span_s"].to_numpy().max())
+        for line in clocks.short(recording.name, span_s, params):
+            log.warning("%s", line)
+    for row in rows:
+        if row["n_stops"] == row["n_late"]:
+            log.warning("%s, %s: no stop within T intervals: an empty sample", row["recording"], row["rfid"])
+
+
 def _fitting(counts: NDArray[np.float64], dtype: np.dtype[Any], sample: Sample) -> NDArray[Any]:
     if dtype.kind == "u" and counts.max(initial=0) > np.iinfo(dtype).max:
         where = f"{sample.recording}, {sample.rfid}"
@@ -169,7 +187,7 @@ def _check_stops(cohort: Cohort, folder: Path, params: Params) -> pl.DataFrame:
     """The quality table, once it is sure that the stop tables are those of this cohort and these parameters."""
     quality = QUALITY.read(folder / "quality.parquet")
     again = "run `lmtcnn stops` again"
-    made = read_json(folder / "stops.json", "what the stop tables were made by", again)
+    made = read_json(folder / "stops.json", "what the stop tables were made by", "stops", ["stops", "recordings"])
     if made["stops"] != dump(params.stops):
         changed = [key for key, value in dump(params.stops).items() if made["stops"].get(key) != value]
         found = ", ".join(f"{key} {made['stops'].get(key)}" for key in changed)
@@ -178,6 +196,9 @@ def _check_stops(cohort: Cohort, folder: Path, params: Params) -> pl.DataFrame:
     lost = [f"{s.recording}, {s.rfid}" for s in cohort.samples if (s.recording, s.rfid) not in samples]
     if lost:
         raise DataError([problem(folder, f"stops of {name}", "none", again) for name in lost])
+    if moved := [r.name for r in cohort.recordings if made["recordings"].get(r.name) != r.provenance]:
+        expected = "stops by the manifest's files and arena columns"
+        raise DataError([problem(f"{folder}: {name}", expected, "others", again) for name in moved])
     known = {(s.recording, s.rfid) for s in cohort.samples}
     return quality.filter(pl.struct("recording", "rfid").map_elements(lambda r: tuple(r.values()) in known, pl.Boolean))
 

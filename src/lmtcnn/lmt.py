@@ -42,6 +42,9 @@ _MAGIC = b"SQLite format 3\0"
 _HOT_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 _BATCH_ROWS = 65_536
 
+YEAR_10000_MS = 253_402_300_799_999
+"""Later times are no dates."""
+
 BUSY_S = 5.0
 """How long a program that is writing is waited for; the tracker writes a block in less."""
 
@@ -90,7 +93,11 @@ def find(paths: Iterable[Path]) -> list[Path]:
     empty: list[str] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            inside = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in SUFFIXES and (file.is_file() or file.is_symlink())  # a dangling link is told
+            )
             found.extend(inside)
             if not inside:
                 wanted = f"databases ({', '.join(SUFFIXES)})"
@@ -146,12 +153,25 @@ def read_clock(database: Database, threads: int = 1) -> Clock:
         clock = read("FRAMENUMBER", "TIMESTAMP")
     except _OtherTypeError:
         clock = read(_NUMBER.format("FRAMENUMBER"), _NUMBER.format("TIMESTAMP"))
-    bad = int(np.count_nonzero((clock.frames < 0) | (clock.timestamps_ms < 0)))
+    odd = (clock.frames < 0) | (clock.timestamps_ms < 0) | (clock.timestamps_ms > YEAR_10000_MS)
+    bad = int(np.count_nonzero(odd))
     if bad:
         raise DatabaseError(
             problem(where, "whole numbers in FRAMENUMBER and TIMESTAMP", f"{bad} rows without", "leave the file out")
         )
     return clock
+
+
+def span_s(database: Database) -> float:
+    """Seconds from the first FRAME row to the last, by TIMESTAMP, without reading the others; 0 where that is no time.
+
+    A quick look: pauses and steps of the clock count.
+    """
+    ends = "SELECT TIMESTAMP FROM FRAME ORDER BY FRAMENUMBER {} LIMIT 1"
+    with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
+        found = [connection.execute(ends.format(order)).fetchone() for order in ("DESC", "ASC")]
+    last, first = (row[0] if row and isinstance(row[0], int) else 0 for row in found)
+    return max(last - first, 0) / 1000
 
 
 def _stretches(database: Database, n: int) -> list[tuple[str, tuple[int, ...]]]:

@@ -78,6 +78,9 @@ def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
     return values
 
 
+SIMULATED_COHORT = Path("data/simulate")
+"""Where the stage `simulate` writes."""
+
 Label = Annotated[str, BeforeValidator(_label)]
 ClockTime = Annotated[str, AfterValidator(_clock_time)]
 Scale = Annotated[Fraction, BeforeValidator(_fraction), AfterValidator(_positive)]
@@ -243,6 +246,11 @@ class Params(Definitions):
         given = {key: value for key, value in values.items() if value is not None}
         return self.model_copy(update={"simulate": self.simulate.model_copy(update=given)})
 
+    @property
+    def simulates(self) -> bool:
+        """Whether the study's recordings are those that the stage `simulate` writes."""
+        return Path(self.cohort.databases) == SIMULATED_COHORT
+
     compressed: Compressed
     cohort: CohortParams
     simulate: SimulateParams
@@ -273,13 +281,15 @@ def load(path: Path) -> Params:
             problem(path, "a parameter file", "none", "run in the project's folder, or name one with --params")
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(problem(path, "a readable parameter file", str(error), "check the file")) from error
+        found = "bytes that are not UTF-8" if isinstance(error, ValueError) else error.strerror or str(error)
+        raise ParamsError(problem(path, "a readable parameter file", found, "check the file")) from error
     try:
         raw = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError) as error:  # ValueError: a date such as 2024-13-45
         mark = getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else str(path)
-        found = (getattr(error, "problem", None) or str(error).splitlines()[0]).removeprefix("found ")
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        found = said.partition("but found ")[2] or said.removeprefix("found ")  # "expected ..., but found ..."
         raise ParamsError(problem(place, "YAML", found, "correct the file")) from error
     if not isinstance(raw, Mapping):
         found = "nothing" if raw is None else f"a {type(raw).__name__}"

@@ -6,6 +6,7 @@ warnings in words.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -22,13 +23,15 @@ from lmtcnn.bundle import Bundle, features, unlike
 from lmtcnn.cohort import Recording
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import atomic, write_text
+from lmtcnn.histograms import Stack
 from lmtcnn.model import prepare, softmax_members
+from lmtcnn.params import HistogramsParams
+from lmtcnn.stops import Extraction
 
-MIN_LENGTH = 0.9
-"""A recording shorter than this share of the model's T intervals is refused."""
+log = logging.getLogger("lmtcnn")
 
 SIMULATED_MODEL = "the model learned from simulated mice: it says nothing about real ones"
-SIMULATED_RECORDING = "a simulated recording"
+SIMULATED_RECORDING = "the recording is a simulated one"
 TRAINED_ON = "this animal was in the training cohort: the answer says nothing about new mice"
 
 
@@ -92,35 +95,24 @@ def stack_recording(recording: Recording, bundle: Bundle, force: bool, threads: 
     """
     definitions = bundle.definitions
     extraction = stops.extract(recording, definitions, threads)
-    settings = definitions.histograms
-    complaints = []
-    span_s = extraction.quality["span_s"].max()
-    wanted_s = settings.intervals * settings.interval_s
     where = str(recording.files[0])
-    do = "use a model of this length, or --force"
-    if isinstance(span_s, float) and span_s < MIN_LENGTH * wanted_s:
-        expected = f"{MIN_LENGTH:.0%} of the model's {_length(wanted_s)}"
-        complaints.append(problem(where, expected, _length(span_s), do))
     made = []
-    for animal_id, rfid, start_ms in extraction.quality.select("animal_id", "rfid", "start_ms").iter_rows():
-        offset_s = clocks.align_offset_s(start_ms, settings, recording.timezone)
+    for animal_id, rfid, start_ms, detected in extraction.quality.select(
+        "animal_id", "rfid", "start_ms", "n_detected"
+    ).iter_rows():
+        if not detected:
+            log.warning("%s: animal %d (%s): no position, so no answer", where, animal_id, rfid or "no RFID")
+            continue
+        offset_s = clocks.align_offset_s(start_ms, definitions.histograms, recording.timezone)
         own = extraction.stops.filter(pl.col("animal_id") == animal_id)
-        stack = histograms.stack_of(own, histograms.floor_of(recording.arena), settings, offset_s)
+        stack = histograms.stack_of(own, histograms.floor_of(recording.arena), definitions.histograms, offset_s)
         made.append((animal_id, rfid, stack))
-    late, total = sum(stack.n_late for *_, stack in made), sum(stack.n_stops for *_, stack in made)
-    if histograms.check_length(where, total, late, settings):
-        complaints.append(problem(where, f"stops within {_length(wanted_s)}", f"{late} of {total} later", do))
+    complaints = _complaints(extraction.quality, [stack for *_, stack in made], definitions.histograms)
     if complaints and not force:
-        raise DataError(complaints)
-    common = [f"forced: {line}" for line in complaints]
-    if bundle.meta["simulated"]:
-        common.append(SIMULATED_MODEL)
-    if extraction.quality["simulated"].any():
-        common.append(SIMULATED_RECORDING)
-    floor, trained = histograms.floor_of(recording.arena), tuple(bundle.meta["floor_cm"])
-    if not np.allclose(floor, trained, rtol=0.01):
-        sizes = [f"{width:.1f} x {height:.1f} cm" for width, height in (floor, trained)]
-        common.append(f"another arena: its floor is {sizes[0]}, the training cohort's {sizes[1]}")
+        do = "use a model of this length, or --force"
+        raise DataError([problem(where, expected, found, do) for expected, found in complaints])
+    common = [f"forced: expected {expected}, found {found}" for expected, found in complaints]
+    common += _notes(recording, extraction, bundle)
     statistics = bundle.meta["cohort_statistics"]
     trained_on = {rfid for _, rfid in bundle.meta["samples"]}
     return [
@@ -135,6 +127,33 @@ def stack_recording(recording: Recording, bundle: Bundle, force: bool, threads: 
         )
         for animal_id, rfid, stack in made
     ]
+
+
+def _complaints(quality: pl.DataFrame, stacks: Sequence[Stack], params: HistogramsParams) -> list[tuple[str, str]]:
+    """(expected, found) for each reason why a recording cannot be compared with the training cohort."""
+    wanted_s, span_s = params.intervals * params.interval_s, float(quality["span_s"].to_numpy().max())
+    complaints = []
+    if clocks.is_short(span_s, params):
+        expected = f"{clocks.MIN_LENGTH:.0%} of the model's {clocks.length(wanted_s)}"
+        complaints.append((expected, clocks.length(span_s)))
+    late, total = sum(stack.n_late for stack in stacks), sum(stack.n_stops for stack in stacks)
+    if late > histograms.MAX_LATE_SHARE * total:
+        complaints.append((f"stops within {clocks.length(wanted_s)}", f"{late} of {total} later"))
+    return complaints
+
+
+def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list[str]:
+    """In words, what to keep in mind about every answer for a recording."""
+    notes = []
+    if bundle.meta["simulated"]:
+        notes.append(SIMULATED_MODEL)
+    if extraction.quality["simulated"].any():
+        notes.append(SIMULATED_RECORDING)
+    floor, trained = histograms.floor_of(recording.arena), tuple(bundle.meta["floor_cm"])
+    if not np.allclose(floor, trained, rtol=0.01):
+        sizes = [f"{width:.1f} x {height:.1f} cm" for width, height in (floor, trained)]
+        notes.append(f"another arena: its floor is {sizes[0]}, the training cohort's {sizes[1]}")
+    return notes
 
 
 def classify(stacked: Sequence[Stacked], bundle: Bundle) -> list[Prediction]:
@@ -245,7 +264,3 @@ def labelled(manifest: Path, paths: Sequence[Path], bundle: Bundle) -> cohort.Co
     recordings = tuple(r for r in whole.recordings if {file.resolve() for file in r.files} & given)
     names = {recording.name for recording in recordings}
     return cohort.Cohort(recordings, tuple(s for s in whole.samples if s.recording in names))
-
-
-def _length(seconds: float) -> str:
-    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds:.4g} s"

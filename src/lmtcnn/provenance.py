@@ -24,6 +24,8 @@ INPUTS = ("stacks.npy", "index.parquet", "histograms.json")
 WHERE_ONLY = "train.device"
 """Says where a training ran, not what it is: no part of key or name."""
 SHOWN_DIFFERENCES = 3
+REFERENCE = "reference"
+"""Name of the first run, from which others are told apart."""
 
 
 def key(data: Path, params: Params) -> str:
@@ -37,9 +39,9 @@ def key(data: Path, params: Params) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=False).encode()).hexdigest()
 
 
-def parameters(params: Params, sizes: Mapping[str, int], simulated: bool) -> dict[str, str]:
+def parameters(params: Params, sizes: Mapping[str, int]) -> dict[str, str]:
     """Flat parameters of a training, as text: `train.lr`, the preprocessing, the classes, the size of the cohort."""
-    sections = ("train.", "histograms.", "stops.", *(("simulate.",) if simulated else ()))
+    sections = ("train.", "histograms.", "stops.", *(("simulate.",) if params.simulates else ()))
     chosen = {name: value for name, value in flat(params).items() if name.startswith(sections)}
     chosen |= {f"cohort.{name}": value for name, value in sizes.items()}
     return {"classes": ", ".join(params.classes)} | {name: _text(value) for name, value in chosen.items()}
@@ -50,11 +52,11 @@ def run_name(
 ) -> str:
     """What distinguishes a run from the first one of the experiment (its parameters and tags): `train.lr=0.003`.
 
-    The first is called `baseline`. Histograms that differ without a parameter that says why are another cohort and
+    The first is called `reference`. Histograms that differ without a parameter that says why are another cohort and
     are named by the beginning of their hash.
     """
     if first is None:
-        return "baseline"
+        return REFERENCE
     there, its_tags = first
     parts = []
     hidden: tuple[str, ...] = (WHERE_ONLY,)
@@ -71,7 +73,7 @@ def run_name(
         parts.append(f"cohort {tags['lmtcnn.histograms'][:6]}")
     if tags["lmtcnn.version"] != its_tags.get("lmtcnn.version"):
         parts.append(f"lmtcnn {tags['lmtcnn.version']}")
-    return ", ".join(parts) or "baseline"
+    return ", ".join(parts) or REFERENCE
 
 
 def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -160,17 +162,22 @@ def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None 
         f"A shallow network ({kernels} kernels, {train['channels']} channels each) that tells "
         f"{_listed(summary['classes'])} from maps of where a mouse stopped.\n",
         f"{summary['n_samples']} samples of {summary['n_recordings']} recordings; each of {len(summary['folds'])} "
-        f"cages was held out once, with {len(summary['seeds'])} networks each; SGD, rate {train['lr']:g}, "
+        f"cages was held out once, with {networks(len(summary['seeds']))} each; SGD, rate {train['lr']:g}, "
         f"{train['epochs']} epochs, batches of {train['batch']}.\n",
     ]
     if metrics:
         lines.append(
-            f"On held-out cages a single network is right in {metrics['accuracy']:.1%}, the networks together in "
-            f"{metrics['ensemble_accuracy']:.1%} of samples. Simpler methods: "
+            f"On held-out cages a single network is right in {metrics['accuracy']:.1%}, the networks of a cage "
+            f"together in {metrics['ensemble_accuracy']:.1%} of samples. Simpler methods: "
             + ", ".join(f"{name} {metrics[f'{name}_accuracy']:.1%}" for name in BASELINES)
             + ".\n"
         )
     return "\n".join(lines)
+
+
+def networks(n: int) -> str:
+    """How many networks, in words."""
+    return "one network" if n == 1 else f"{n} networks"
 
 
 def matrix_text(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:

@@ -134,7 +134,8 @@ def resolve(model: str | None, data: Path = Path("data")) -> Resolved:
     if version := lookup(name, wanted) if store.exists() else None:
         return Resolved(_files(version), version.uri, version.number)
     if model is not None:
-        do = "run `lmtcnn register` first, or name a bundle's folder with --model"
+        known = versions() if name == MODEL else []
+        do = f"choose from versions {', '.join(known)}" if known else "run `dvc repro` first, or name a bundle's folder"
         word = f"version {wanted}" if wanted.isdecimal() else wanted
         expected = word if wanted.isdecimal() else f"the alias {wanted}"
         raise ModelError(problem(f"model {name}", f"{expected} in the registry", f"no {word}", do))
@@ -143,7 +144,7 @@ def resolve(model: str | None, data: Path = Path("data")) -> Resolved:
         raise ModelError(problem(f"model {MODEL}", "the alias champion in the registry", "no champion", do))
     folder = data / "register"
     if not (folder / META).is_file():
-        do = "run `lmtcnn register` first, or name a model with --model"
+        do = "run `dvc repro` first, or name a model with --model"
         expected = f"the alias champion in the registry, or a bundle in {folder}"
         raise ModelError(problem(f"model {MODEL}", expected, "no champion", do))
     log.warning("nothing is registered: the bundle in %s is used", folder)
@@ -321,11 +322,13 @@ def _download(version: Version) -> None:
 
 
 def _describe(made: Bundle) -> str:
+    from lmtcnn import provenance  # noqa: PLC0415
 
     metrics, mark = made.meta["metrics"], f"**{SIMULATED}.** " if made.meta["simulated"] else ""
     return (
-        f"{mark}{made.model.members} networks trained on {len(made.meta['samples'])} samples. Together they are right "
-        f"in {metrics['ensemble_accuracy']:.1%} of the samples of held-out cages ({made.meta['estimate']})."
+        f"{mark}{provenance.networks(made.model.members)} trained on {len(made.meta['samples'])} samples. The same "
+        f"procedure is right in {metrics['ensemble_accuracy']:.1%} of the samples of held-out cages "
+        f"({made.meta['estimate']})."
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from lmtcnn import SIMULATED, __version__
+from lmtcnn.clock import length
 from lmtcnn.errors import DataError, problem
 from lmtcnn.figures import class_colours
 from lmtcnn.files import ensure_folder, read_json, write_text
@@ -52,8 +53,8 @@ def report(data: Path, params: Params) -> Path:
     """
     _check_inputs(data)
     index = index_table(params.labels).read(data / "histograms" / "index.parquet")
-    metrics = read_json(data / "evaluate" / "metrics.json", "metrics", "run `lmtcnn evaluate` again")
-    maps = read_json(data / "explain" / "activation_maps.json", "activation maps", "run `lmtcnn explain` again")
+    metrics = read_json(data / "evaluate" / "metrics.json", "metrics", "evaluate")
+    maps = read_json(data / "explain" / "activation_maps.json", "activation maps", "explain")
     page = _template().render(
         title=params.report.title,
         warning=SIMULATED if metrics["simulated"] else "",
@@ -72,7 +73,8 @@ def report(data: Path, params: Params) -> Path:
         network=maps["network"],
         n_channels=len(maps["channels"]),
         definitions=maps["definitions"],
-        parameters=parameter_rows(params, metrics["simulated"]),
+        parameters=parameter_rows(params),
+        intervals=f"{params.histograms.intervals} intervals of {length(params.histograms.interval_s)}",
         seeds=len(params.train.seeds),
     )
     path = ensure_folder(data / "report") / "index.html"
@@ -171,8 +173,8 @@ def map_figures(folder: Path, maps: Mapping[str, Any]) -> list[Figure]:
     ]
 
 
-def parameter_rows(params: Params, simulated: bool) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Parameters by section, as text; the simulator's only where the mice are simulated."""
+def parameter_rows(params: Params) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Parameters by section, as text; the simulator's only where it made this study's recordings."""
     sections: dict[str, list[tuple[str, str]]] = {}
     for key, value in flat(params).items():
         section, _, name = key.partition(".")
@@ -180,7 +182,7 @@ def parameter_rows(params: Params, simulated: bool) -> list[tuple[str, list[tupl
         sections.setdefault(section, []).append((name, text))
     sections.pop("compressed", None)  # anchors for other sections, nothing by itself
     sections.pop("classes", None)  # the page begins with them
-    if not simulated:
+    if not params.simulates:
         sections.pop("simulate", None)
     return list(sections.items())
 

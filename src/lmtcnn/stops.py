@@ -395,8 +395,11 @@ def stops(
 
 
 def provenance(params: Definitions, recordings: Iterable[Recording]) -> dict[str, object]:
-    """What a folder of stop tables was made by: the parameters, and the recordings in it."""
-    return {"stops": dump(params.stops), "recordings": sorted(recording.name for recording in recordings)}
+    """What a folder of stop tables was made by: the parameters, and each recording's files and floor."""
+    return {
+        "stops": dump(params.stops),
+        "recordings": {recording.name: recording.provenance for recording in recordings},
+    }
 
 
 def _one(recording: Recording, folder: Path, params: Definitions, threads: int) -> Extraction:

@@ -24,11 +24,12 @@ from urllib.parse import quote
 import polars as pl
 
 from lmtcnn import SIMULATED, evaluate, figures, histograms, provenance, store
-from lmtcnn.errors import LmtcnnError, OutputError, problem
+from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import digest, read_json
 from lmtcnn.params import Params, dump
 from lmtcnn.provenance import key
 from lmtcnn.store import EXPERIMENT, log, project_root, relocate
+from lmtcnn.train import SUMMARY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -146,7 +147,7 @@ def log_evaluate(data: Path, params: Params) -> str:
     """Add data/evaluate to the run of its training (logged first where it is missing); returns the run's id."""
     client, run_id = configure(), parent(data, params)
     folder = data / "evaluate"
-    metrics = read_json(folder / "metrics.json", "the metrics", "run `lmtcnn evaluate` first")
+    metrics = read_json(folder / "metrics.json", "the metrics", "evaluate")
     with _once(client, run_id, "lmtcnn.evaluate", folder) as fresh:
         if fresh:
             folds = pl.read_csv(folder / "folds.csv")
@@ -164,7 +165,7 @@ def log_explain(data: Path, params: Params) -> str:
 
     client, run_id = configure(), parent(data, params)
     folder = data / "explain"
-    read_json(folder / "activation_maps.json", "the activation maps", "run `lmtcnn explain` first")
+    read_json(folder / "activation_maps.json", "the activation maps", "explain")
     with _once(client, run_id, "lmtcnn.explain", folder) as fresh:
         if fresh:
             for path in sorted(folder.glob("maps/*.png")):
@@ -186,7 +187,7 @@ def track(data: Path, params: Params) -> str:
 
 
 def log_cohort(
-    name: str,
+    manifest: Path,
     metrics: Mapping[str, float],
     predictions: pl.DataFrame,
     classes: Sequence[str],
@@ -195,16 +196,22 @@ def log_cohort(
 ) -> str:
     """A run of its own for a model that was tried on a labelled new cohort; returns its id.
 
-    `predictions` has columns `class` and `predicted`, a row a sample; `metrics` are named as in metrics.json; `tags`
-    say at least `lmtcnn.simulated` (the recordings or the model: `true`, `false`), and which model it was.
+    `predictions` has columns `recording`, `class` and `predicted`, a row a sample; `metrics` are named as in
+    metrics.json; `tags` say at least `lmtcnn.simulated` (the recordings or the model: `true`, `false`), and by
+    `lmtcnn.model` which model it was. The run is named by its manifest (`cohort.csv` by its folder) and the model.
     """
+    stem = manifest.resolve().parent.name if manifest.stem == "cohort" else manifest.stem
+    name = f"{stem} by {tags['lmtcnn.model']}"
+    sizes = {"samples": predictions.height, "recordings": predictions["recording"].n_unique()}
     client = configure()
     now_ms = _now_ms()
     start_ms = round(started_s * 1000) if started_s else now_ms
-    given = {KIND: COHORT, **provenance.source_tags("lmtcnn predict --cohort"), **tags}
+    known = {"lmtcnn.manifest": str(manifest), "lmtcnn.manifest_sha256": digest(manifest)}
+    given = {KIND: COHORT, **provenance.source_tags("lmtcnn predict --cohort"), **known, **tags}
     with _opened(client, name, given, start_ms, now_ms) as run_id:
         points = [(k.replace("cv/", "cohort/", 1), v, 0) for k, v in provenance.metric_names(metrics).items()]
-        _add(client, run_id, points)
+        _add(client, run_id, points, {f"cohort.{key}": str(value) for key, value in sizes.items()})
+        client.log_artifact(run_id, str(manifest), "cohort")
         client.log_table(run_id, predictions.to_dict(as_series=False), "predictions.json")
         confusion = predictions.select(pl.col("class").alias("actual"), "predicted")
         mark = f"{SIMULATED}. " if tags.get(IS_SIMULATED) == "true" else ""
@@ -229,8 +236,12 @@ def find(client: "MlflowClient", content: str) -> "Run | None":
 
 
 def latest_parents(n: int) -> list[str]:
-    """Ids of the last `n` trainings, the newest first."""
-    return [run.info.run_id for run in _search(configure(), FINISHED_TRAINING, n=n)]
+    """Ids of the last `n` trainings, the newest first; raises DataError where there are fewer."""
+    found = [run.info.run_id for run in _search(configure(), FINISHED_TRAINING, n=n)]
+    if len(found) < n:
+        do = "train again with another parameter, or compare fewer"
+        raise DataError(problem(f"experiment {EXPERIMENT}", f"{n} trainings", str(len(found)), do))
+    return found
 
 
 def compare_url(run_ids: Sequence[str], pages: str = "http://127.0.0.1:5000") -> str:
@@ -276,7 +287,7 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, t
     predictions, history = evaluate.read_training(data / "train", index, params)
     summary, classes = _summary(data), tuple(params.classes)
     sizes = {"samples": index.height, **{f"{name}s": index[name].n_unique() for name in ("recording", "cage")}}
-    values = provenance.parameters(params, sizes, summary["simulated"])
+    values = provenance.parameters(params, sizes)
     tags = {
         KEY: content,
         KIND: TRAINING,
@@ -369,7 +380,7 @@ def _summary(data: Path) -> dict[str, Any]:
     """train.json; of single folds, the first one's: they agree in all that a run tells."""
     parts = [data / "train" / "train.json", *sorted(data.glob("train/folds/*/train.json"))]
     path = next((part for part in parts if part.is_file()), parts[0])
-    return read_json(path, "the summary of a training", "run `lmtcnn train` first")
+    return read_json(path, "the summary of a training", "train", SUMMARY)
 
 
 def _interval_ms(data: Path, started_s: float | None) -> tuple[int, int]:

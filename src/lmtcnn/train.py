@@ -33,6 +33,10 @@ from lmtcnn.schemas import HISTORY, predictions_table
 
 Progress = Callable[[int, int], None]
 
+MADE = ("simulated", "stops", "histograms", "floor_cm")
+SUMMARY = ("classes", "seeds", "folds", "architecture", "train", "simulated", "preprocessing", "floor_cm")
+"""Keys of histograms.json and train.json that are relied on."""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -157,7 +161,7 @@ def train(
 
     With `fold`, only that cage's networks, into data/train/folds/<cage>/, leaving the full result alone.
     """
-    made = read_json(data / "histograms" / "histograms.json", "the histograms", "run `lmtcnn histograms` first")
+    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", MADE)
     stacks, index = histograms.load(data / "histograms", params)
     cages = cages_of(index["cage"].to_list(), index["rfid"].to_list())
     if fold is not None and fold not in cages:
@@ -242,10 +246,9 @@ def summarise(
 
 def load_members(data: Path) -> tuple[StereotypeCNN, dict[str, Any]]:
     """The networks that see all cages, one member for each seed, and train.json."""
-    again = "run `lmtcnn train` first"
-    summary = read_json(data / "train" / "train.json", "the summary of a training", again)
+    summary = read_json(data / "train" / "train.json", "the summary of a training", "train", SUMMARY)
     model = StereotypeCNN(**summary["architecture"])
-    load_weights(model, data / "train" / "weights.safetensors", again)
+    load_weights(model, data / "train" / "weights.safetensors", "run `lmtcnn train` again")
     return model, summary
 
 
@@ -255,7 +258,7 @@ def check_made(folder: Path, params: Params) -> None:
     Raises DataError that names every parameter that differs.
     """
     again = "run `lmtcnn train` again"
-    made = read_json(folder / "train.json", "the summary of a training", again)
+    made = read_json(folder / "train.json", "the summary of a training", "train", SUMMARY)
     found = {"train": made["train"], **made["preprocessing"]}
     wanted = {"train": dump(params.train), "stops": dump(params.stops), "histograms": dump(params.histograms)}
     changed = [
@@ -285,7 +288,8 @@ def load_weights(model: StereotypeCNN, path: Path, do: str) -> None:
     except FileNotFoundError:
         raise DataError(problem(path, "weights", "no file", do)) from None
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise DataError(problem(path, "weights of this architecture", str(error).splitlines()[0], do)) from error
+        said = [line.strip().rstrip(".") for line in str(error).splitlines()]  # torch's first line is a heading
+        raise DataError(problem(path, "weights of this architecture", said[min(1, len(said) - 1)], do)) from error
 
 
 def _predictions(
