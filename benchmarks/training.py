@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from lmtcnn import params as parameters
+from lmtcnn import process
 from lmtcnn.folds import ALL
 from lmtcnn.train import Study, batches, fit
 
@@ -56,6 +57,7 @@ def train_plain(study: Study, folds: list[str], training: parameters.TrainParams
 
 
 def main() -> None:
+    process.keep_memory()  # as the command does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cages", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=1)

@@ -2,9 +2,7 @@
 
 import json
 import logging
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,35 +185,6 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, run) -> None
     monkeypatch.setattr("lmtcnn.params.load", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         run("stops")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's")
-def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
-    """A parent starts a stage and is killed; the stage must be gone soon after."""
-    stage = (
-        "import os, time\nfrom lmtcnn import cli\ncli._die_with_dvc()\nprint(os.getpid(), flush=True)\ntime.sleep(60)"
-    )
-    parent = f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {stage!r}])\nchild.wait()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env={**os.environ, "DVC_STAGE": "s"}
-    )
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
-    process.kill()
-    process.wait()
-    for _ in range(100):
-        if not _running(child):
-            return
-        signal.sigtimedwait([], 0.1)
-    os.kill(child, signal.SIGKILL)
-    pytest.fail("the stage outlived its DVC")
-
-
-def _running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_json_is_one_document_on_stdout(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from conftest import T0_MS, Scene, still, told
 from lmtcnn import lmt
-from lmtcnn.clock import lay_out
+from lmtcnn.clock import Layout, lay_out
 from lmtcnn.errors import DatabaseError
 from lmtcnn.lmt import count_anonymous, find, open_database, read_clock, read_track, read_tracks, span_s
+from lmtcnn.pages import Pages
 
 PAGE = 4096
+LAYOUT = Layout(np.array([1]), np.array([300]), np.array([0, 300]))
 COPY = "truncated: copy it again"
 
 
@@ -42,7 +44,7 @@ def read(path: Path) -> tuple:
     layout = lay_out(clock, path)
     ids = [animal.id for animal in found.animals]
     tracks = [read_track(found, key, layout) for key in ids]
-    passed = read_tracks(found, ids, layout)
+    passed, _ = read_tracks(found, ids, layout)
     positions = [values.tolist() for t in (*tracks, *passed.values()) for values in (t.x_px, t.y_px)]
     names = [(animal.id, animal.rfid) for animal in found.animals]
     return names, clock.frames.tolist(), clock.timestamps_ms.tolist(), positions, count_anonymous(found)
@@ -71,13 +73,13 @@ def test_a_database_is_read_whole(database: Path) -> None:
 @pytest.mark.parametrize("covering_index", [True, False])
 def test_a_covering_index_is_used_where_it_exists(tmp_path: Path, covering_index: bool) -> None:
     path = Scene(still(1, 9), n_frames=9, covering_index=covering_index).write(tmp_path / "a.sqlite")
-    assert open_database(path).covering_index is covering_index
+    assert open_database(path).index == ("detectionFastLoadXYIndex" if covering_index else None)
 
 
 @pytest.mark.parametrize("index", ["DETECTION(ANIMALID)", "DETECTION(FRAMENUMBER, ANIMALID, MASS_X, MASS_Y)"])
 def test_an_index_that_does_not_lead_from_the_animal_to_its_places_is_not_used(tmp_path: Path, index: str) -> None:
     path = Scene(still(1, 9), n_frames=9, covering_index=False).write(tmp_path / "a.sqlite")
-    assert not open_database(execute(path, f"CREATE INDEX other ON {index}")).covering_index
+    assert open_database(execute(path, f"CREATE INDEX other ON {index}")).index is None
 
 
 def test_the_simulator_s_mark_is_seen(database: Path) -> None:
@@ -115,7 +117,7 @@ def test_columns_are_found_by_name_in_any_order_number_and_case(tmp_path_factory
     assert read(path) == (
         [(7, "007")], [1, 2], [T0_MS + 33, T0_MS + 66], [[20.0, 20.0], [1.0, 2.0], [20.0, 20.0], [1.0, 2.0]], 0,
     )  # fmt: skip
-    assert open_database(path).covering_index
+    assert open_database(path).index == "i"
     assert set(open_database(path).animals[0].columns) == {name.upper() for name in animal}
 
 
@@ -466,6 +468,32 @@ def test_a_database_that_is_written_just_now_is_told(database: Path, locked, mon
         f"{database}: expected a database that nobody writes, found database is locked; "
         "close the program that writes it",
     )
+
+
+@pytest.mark.parametrize(
+    "read", [read_clock, lambda d: read_track(d, 1, LAYOUT), lambda d: read_tracks(d, [1], LAYOUT)]
+)
+def test_a_database_that_changed_since_it_was_looked_at_is_told(database: Path, read) -> None:
+    found = open_database(database)
+    execute(database, "UPDATE DETECTION SET MASS_X = 210 WHERE ID = 1")
+    assert told(DatabaseError, read, found) == (
+        f"{database}: expected a database that nobody writes, found one that changed meanwhile; "
+        "close the program that writes it",
+    )
+
+
+def test_reading_never_keeps_a_recording_in_progress_waiting(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer commits while pages are read: it meets no lock, and the reader sees that the file changed."""
+    found = open_database(database)
+    read_pages = Pages.read
+
+    def write_meanwhile(pages: Pages, numbers: np.ndarray) -> np.ndarray:
+        with contextlib.closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
+            connection.execute("INSERT INTO FRAME VALUES (NULL, 0, 0, 0)")
+        return read_pages(pages, numbers)
+
+    monkeypatch.setattr(Pages, "read", write_meanwhile)
+    assert "found one that changed meanwhile" in told(DatabaseError, read_clock, found)[0]
 
 
 def test_a_read_only_folder_is_enough_and_nothing_is_written_in_it(scene: Scene, tmp_path: Path) -> None:

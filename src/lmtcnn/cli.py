@@ -5,10 +5,8 @@ a traceback is a bug. Modules are imported inside the commands, so that `--help`
 """
 
 import contextlib
-import ctypes
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmtcnn import SIMULATED
+from lmtcnn import SIMULATED, process
 from lmtcnn.errors import BatchError, LmtcnnError
 
 if TYPE_CHECKING:
@@ -41,14 +39,19 @@ PARAMS = Path("params.yaml")
 
 def main() -> None:
     """Run a command; a user's error becomes lines on stderr and exit code 2."""
-    _die_with_dvc()
-    signal.signal(signal.SIGTERM, _terminate)
+    process.die_with_dvc()
+    process.end_in_order()
+    process.keep_memory()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lower())
     logging.getLogger("lmtcnn").addHandler(handler)
     logging.getLogger("lmtcnn").setLevel(logging.INFO)
     try:
         app()
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:
+            _say("stopped: what is written is whole; run the command again for the rest")
+        raise
     except LmtcnnError as error:
         for line in error.lines:
             print(f"error: {line}", file=sys.stderr)
@@ -146,6 +149,7 @@ def stops(
 
     params = _load(params_file)
     recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
+    process.keep_memory(below=2**24)  # the positions of an animal are larger, and should not stay
     with _alone(out), _progress("stops") as progress:
         quality = module.stops(recordings, out, params, workers, progress)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
@@ -416,16 +420,3 @@ class _Lower(logging.Formatter):
         """One line."""
         prefix = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
         return prefix + record.getMessage()
-
-
-def _terminate(number: int, _frame: object) -> None:
-    """SIGTERM as an exception, so that temporary files are removed and runs are closed."""
-    print("stopped: what is written is whole; run the command again for the rest", file=sys.stderr)
-    raise SystemExit(128 + number)
-
-
-def _die_with_dvc() -> None:
-    """A stage ends with the DVC process that started it (Linux), else the next repro would meet a second writer."""
-    if os.environ.get("DVC_STAGE") and sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)

@@ -6,6 +6,7 @@ segments laid end to end, so that a pause of a day costs nothing and a frame num
 """
 
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import product
@@ -22,6 +23,9 @@ log = logging.getLogger("lmtcnn")
 
 MAX_STEP_MS = 1000
 """A longer step of TIMESTAMP between consecutive FRAME rows ends a segment."""
+
+BLOCK_FRAMES = 1 << 16
+"""Frames at a time in passes over a recording, so that temporaries stay in the processor's cache."""
 
 MIN_LENGTH = 0.9
 """A recording shorter than this share of T intervals cannot be compared with others."""
@@ -67,6 +71,11 @@ class Layout:
 
     def locate(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """Index of each frame in the layout, -1 where it lies in no segment."""
+        if frames.size:
+            ends = np.array([frames.min(), frames.max()])
+            first, last = np.searchsorted(self.starts, ends, side="right") - 1
+            if first == last >= 0 and ends[1] <= self.ends[last]:  # most blocks of rows lie in one segment
+                return frames + int(self.offsets[last] - self.starts[last])
         segment = np.searchsorted(self.starts, frames, side="right") - 1
         inside = (segment >= 0) & (frames <= self.ends[segment])
         return np.where(inside, self.offsets[segment] + frames - self.starts[segment], -1)
@@ -91,11 +100,12 @@ def check(clock: Clock, path: Path, params: StopsParams) -> int:
         raise DatabaseError(
             problem(path, "an unpaused frame in FRAME", f"{len(clock.frames)} paused ones", "leave the file out")
         )
-    steps = np.diff(clock.timestamps_ms)
-    back = np.flatnonzero(steps < 0)
+    times_ms = clock.timestamps_ms
+    back = np.flatnonzero(times_ms[1:] < times_ms[:-1])
     if back.size:
-        worst = int(back[np.argmin(steps[back])])
-        frame, by = int(clock.frames[worst + 1]), int(-steps[worst])
+        steps = times_ms[back + 1] - times_ms[back]
+        worst = int(back[np.argmin(steps)])
+        frame, by = int(clock.frames[worst + 1]), int(-steps.min())
         if by > params.max_clock_back_ms and params.clock == "timestamp":
             raise DatabaseError(
                 problem(
@@ -117,8 +127,10 @@ def lay_out(clock: Clock, path: Path) -> Layout:
     A segment is a maximal run of unpaused FRAME rows without a step of TIMESTAMP of more than 1 s between
     neighbours; frames without a row lie inside it. Raises DatabaseError where frame numbers jump without time.
     """
-    steps_ms = np.diff(clock.timestamps_ms)
-    cut = (steps_ms > MAX_STEP_MS) | clock.paused[1:] | clock.paused[:-1]
+    cut = clock.paused[1:] | clock.paused[:-1]
+    for begin in range(0, cut.size, BLOCK_FRAMES):
+        steps_ms = np.diff(clock.timestamps_ms[begin : begin + BLOCK_FRAMES + 1])
+        cut[begin : begin + BLOCK_FRAMES] |= steps_ms > MAX_STEP_MS
     first = np.flatnonzero(np.concatenate(([True], cut)) & ~clock.paused)
     last = np.flatnonzero(np.concatenate((cut, [True])) & ~clock.paused)
     starts, ends = clock.frames[first], clock.frames[last]
@@ -160,19 +172,26 @@ def seconds(
     """
     if params.clock == "frame":
         return (frames + shift - origin.frame) / params.fps
-    since_ms = (clock.timestamps_ms - origin.timestamp_ms).astype(np.float64)
-    first = clock.frames[0]  # taken off before the numbers become floats, which are not exact beyond 2**53
-    return np.asarray(np.interp(frames - first, clock.frames - first, since_ms) / 1000.0)
+    rows = np.clip(np.searchsorted(clock.frames, frames, side="right") - 1, 0, None)
+    following = np.minimum(rows + 1, len(clock.frames) - 1)
+    begin_ms = clock.timestamps_ms[rows] - origin.timestamp_ms
+    step_ms = clock.timestamps_ms[following] - clock.timestamps_ms[rows]
+    passed = np.maximum(frames - clock.frames[rows], 0)
+    between = np.maximum(clock.frames[following] - clock.frames[rows], 1)
+    return np.asarray((begin_ms + step_ms / between * passed * (following > rows)) / 1000.0)
 
 
 def layout_seconds(
     clock: Clock, layout: Layout, origin: Origin, shift: int, params: StopsParams
-) -> NDArray[np.float64]:
-    """Time of every frame of a layout, as `seconds` gives it; without a search where each of them has a FRAME row."""
-    rows = np.flatnonzero(~clock.paused)
-    if len(rows) != layout.size or params.clock == "frame":
-        return seconds(clock, layout.frame(np.arange(layout.size)), origin, shift, params)
-    return np.asarray((clock.timestamps_ms[rows] - origin.timestamp_ms) / 1000.0)
+) -> Iterator[NDArray[np.float64]]:
+    """Time of every frame of a layout, as `seconds` gives it, block by block."""
+    whole = params.clock == "timestamp" and len(clock.frames) == layout.size and not clock.paused.any()
+    for begin in range(0, layout.size, BLOCK_FRAMES):
+        end = min(begin + BLOCK_FRAMES, layout.size)
+        if whole:  # without a search
+            yield (clock.timestamps_ms[begin:end] - origin.timestamp_ms) / 1000.0
+        else:
+            yield seconds(clock, layout.frame(np.arange(begin, end)), origin, shift, params)
 
 
 def align_offset_s(start_ms: int, params: HistogramsParams, timezone: str | None = None) -> float:
@@ -221,13 +240,21 @@ def length(seconds: float) -> str:
 
 
 def interval_edges(
-    layout: Layout, times_s: NDArray[np.float64], offset_s: float, interval_s: float
-) -> tuple[NDArray[np.int64], list[int]]:
-    """The intervals that hold a frame, and the layout index at which each begins, with the layout's size last.
+    layout: Layout, times_s: Iterable[NDArray[np.float64]], offset_s: float, interval_s: float
+) -> tuple[NDArray[np.int64], list[int], float]:
+    """Intervals that hold a frame, the layout index at which each begins (with the layout's size last), the last time.
 
-    `times_s` are those of the layout's frames. Counted on the running maximum of time, so that a small step back
-    moves no frame into an earlier interval.
+    `times_s` are those of the layout's frames, block by block. Counted on the running maximum of time, so that a small
+    step back moves no frame into an earlier interval.
     """
-    index = intervals(np.maximum.accumulate(times_s), offset_s, interval_s)
-    begins = np.flatnonzero(np.diff(index, prepend=-1))
-    return index[begins], [*begins.tolist(), layout.size]
+    held: list[NDArray[np.int64]] = []
+    edges: list[int] = []
+    latest_s, interval, begin = -np.inf, -1, 0
+    for block_s in times_s:
+        passed_s = np.maximum(np.maximum.accumulate(block_s), latest_s)
+        index = intervals(passed_s, offset_s, interval_s)
+        begins = np.flatnonzero(np.diff(index, prepend=interval))
+        held.append(index[begins])
+        edges += (begins + begin).tolist()
+        latest_s, interval, begin = float(passed_s[-1]), int(index[-1]), begin + len(block_s)
+    return np.concatenate(held), [*edges, layout.size], float(block_s[-1])

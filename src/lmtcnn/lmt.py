@@ -1,29 +1,32 @@
 """Live Mouse Tracker databases: the only SQL that reads.
 
-Databases are opened read-only and nothing is ever created beside them: no journal, no index, no -shm. Columns are
-read by name, never by position. Rows come through Arrow (adbc-driver-sqlite), five times as fast as the sqlite3
-module. Newer files carry a covering index for exactly what a stop detector needs, (ANIMALID, FRAMENUMBER, MASS_X,
-MASS_Y), some 30 bytes a row where the table holds 700 to 1,500: it is searched animal by animal where it exists,
-and the table is read in one pass where it does not.
+Databases are opened read-only and nothing is ever created beside them: no journal, no index, no -shm. No lock is held
+while a database is read, so a recording in progress is never disturbed; a file that changed meanwhile is refused.
+Columns are found by name, never by position.
+
+Newer files carry a covering index for exactly what a stop detector needs, (ANIMALID, FRAMENUMBER, MASS_X, MASS_Y), some
+30 bytes a row where the table holds 700 to 1,500: it is read animal by animal where it exists, and the table in one
+pass where it does not. Both are read as whole pages (`pages.py`), three times as fast as SQLite hands out rows; what is
+not plain there is asked of SQLite.
 """
 
 import contextlib
+import re
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import adbc_driver_sqlite.dbapi as adbc
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from lmtcnn.clock import Clock, Layout
 from lmtcnn.errors import DatabaseError, problem
+from lmtcnn.pages import MIN_CELL, NOTHING, PAGES_AT_ONCE, NotPlain, Pages, Wanted, find_leaves, rows, rows_above
 from lmtcnn.tracks import Track
 
 REQUIRED = {
@@ -48,20 +51,14 @@ YEAR_10000_MS = 253_402_300_799_999
 BUSY_S = 5.0
 """How long a program that is writing is waited for; the tracker writes a block in less."""
 
-_NOTHING = -(2**63)
-_NUMBER = f"CASE typeof({{0}}) WHEN 'integer' THEN {{0}} ELSE {_NOTHING} END AS {{0}}"
+_NUMBER = f"CASE typeof({{0}}) WHEN 'integer' THEN {{0}} ELSE {NOTHING} END AS {{0}}"
 _PLACE = "CASE typeof({0}) WHEN 'real' THEN {0} WHEN 'integer' THEN {0} + 0.0 ELSE 9e999 END AS {0}"
 """Read a column whatever is in it: text in a column of numbers becomes one that counts as none.
 
-SQLite lets any value stand in any column. Such queries take twice as long, so they are asked only once a plain one has
-met a value of another type (damaged or hand-made files).
+SQLite lets any value stand in any column (damaged or hand-made files).
 """
 
 Columns = tuple[NDArray[Any], ...]
-
-
-class _OtherTypeError(Exception):
-    """A plain query met a value that its column's type does not allow."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +72,16 @@ class Animal:
 
 @dataclass(frozen=True)
 class Database:
-    """An LMT database that has been looked at: where it is, how to open it, and what it holds."""
+    """An LMT database that has been looked at: where it is, how to open it, and what it holds.
+
+    `index` is the name of its covering index, None without; `stamp` its size and time of change when it was looked at.
+    """
 
     path: Path
     uri: str
+    stamp: tuple[int, int]
     simulated: bool
-    covering_index: bool
+    index: str | None
     animals: tuple[Animal, ...]
 
 
@@ -116,6 +117,7 @@ def open_database(path: Path) -> Database:
     an animal.
     """
     uri = _check_file(path)
+    stamp = _stamp(path)
     with _errors(path), contextlib.closing(sqlite3.connect(uri, BUSY_S, uri=True)) as connection:
         _check_tables(path, connection)
         animals = tuple(_animals(connection))
@@ -125,8 +127,9 @@ def open_database(path: Path) -> Database:
         plan = connection.execute(
             "EXPLAIN QUERY PLAN SELECT FRAMENUMBER, MASS_X, MASS_Y FROM DETECTION WHERE ANIMALID = 1"
         )
-        covering = any("USING COVERING INDEX" in row[-1] and "(ANIMALID=?" in row[-1].upper() for row in plan)
-    return Database(path, uri, application_id == SIMULATED_ID, covering, animals)
+        found = (re.search(r"USING COVERING INDEX (.+) \(ANIMALID=\?", row[-1], re.IGNORECASE) for row in plan)
+        index = next((match[1] for match in found if match), None)
+    return Database(path, uri, stamp, application_id == SIMULATED_ID, index, animals)
 
 
 def read_clock(database: Database, threads: int = 1) -> Clock:
@@ -135,31 +138,130 @@ def read_clock(database: Database, threads: int = 1) -> Clock:
     Raises DatabaseError where it is empty or a row has no number or time, or a negative one.
     """
     where = f"{database.path}: FRAME"
-    stretches = _stretches(database, threads)
-
-    def read(number: str, time: str) -> Clock:
-        def stretch(condition: str, bounds: tuple[int, ...]) -> list[Columns]:
-            columns = f"{number}, {time}, ifnull(PAUSED, 0) != 0"
-            return list(_batches(database, f"SELECT {columns} FROM FRAME {condition} ORDER BY FRAMENUMBER", bounds))
-
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(chain.from_iterable(pool.map(stretch, *zip(*stretches, strict=True))))
-        if not parts:
-            raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
-        frames, timestamps, paused = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        return Clock(frames, timestamps, paused.astype(np.bool_))
-
-    try:
-        clock = read("FRAMENUMBER", "TIMESTAMP")
-    except _OtherTypeError:
-        clock = read(_NUMBER.format("FRAMENUMBER"), _NUMBER.format("TIMESTAMP"))
-    odd = (clock.frames < 0) | (clock.timestamps_ms < 0) | (clock.timestamps_ms > YEAR_10000_MS)
-    bad = int(np.count_nonzero(odd))
+    with _watched(database) as source:
+        try:
+            frames, timestamps_ms, paused = _clock_from_pages(source, threads)
+        except NotPlain:
+            frames, timestamps_ms, paused = _clock_from_rows(source)
+    if not frames.size:
+        raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
+    bad = int(np.count_nonzero((frames < 0) | (timestamps_ms < 0) | (timestamps_ms > YEAR_10000_MS)))
     if bad:
         raise DatabaseError(
             problem(where, "whole numbers in FRAMENUMBER and TIMESTAMP", f"{bad} rows without", "leave the file out")
         )
-    return clock
+    return Clock(frames, timestamps_ms, paused)
+
+
+def _clock_from_pages(source: "_Source", threads: int) -> Columns:
+    """FRAMENUMBER, TIMESTAMP, and whether paused; FRAMENUMBER is the table's rowid, as the tracker declares it."""
+    places = source.places("table", "FRAME", ("FRAMENUMBER", "TIMESTAMP", "PAUSED"))
+    leaves = find_leaves(source.pages, source.root("FRAME"), index=False)
+
+    def stretch(begin: int) -> list[Columns]:
+        numbers = leaves.numbers[begin : begin + PAGES_AT_ONCE]
+        found: list[Columns] = []
+        for rowids, alias, times, pauses in rows(source.pages, numbers, places, index=False):
+            if (alias != NOTHING).any():  # SQLite leaves a rowid's own column empty
+                raise NotPlain("a FRAMENUMBER beside the rowid")
+            found.append((rowids, times, (pauses != 0) & (pauses != NOTHING)))
+        return found
+
+    most = len(leaves.numbers) * source.pages.size // MIN_CELL  # rows; what is not filled is never given memory
+    columns: Columns = tuple(np.empty(most, dtype) for dtype in (np.int64, np.int64, np.bool_))
+    size = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for found in chain.from_iterable(pool.map(stretch, range(0, len(leaves.numbers), PAGES_AT_ONCE))):
+            for column, part in zip(columns, found, strict=True):
+                column[size : size + len(part)] = part
+            size += len(found[0])
+    frames, timestamps_ms, paused = (column[:size] for column in columns)
+    if (frames[1:] <= frames[:-1]).any():
+        raise NotPlain("rowids in another order")
+    return frames, timestamps_ms, paused
+
+
+def _clock_from_rows(source: "_Source") -> Columns:
+    columns = f"{_NUMBER.format('FRAMENUMBER')}, {_NUMBER.format('TIMESTAMP')}, ifnull(PAUSED, 0) != 0"
+    empty = np.empty(0, np.int64)
+    found = [(empty, empty, empty), *_batches(source, f"SELECT {columns} FROM FRAME ORDER BY FRAMENUMBER")]
+    frames, timestamps_ms, paused = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return frames, timestamps_ms, paused.astype(np.bool_)
+
+
+def read_track(database: Database, animal_id: int, layout: Layout) -> Track:
+    """Positions of one animal through the covering index; memory is that of one animal's positions."""
+    with _watched(database) as source:
+        try:
+            return _track_from_pages(source, animal_id, layout)
+        except NotPlain:
+            track = Track(layout)
+            columns = f"{_NUMBER.format('FRAMENUMBER')}, {_PLACE.format('MASS_X')}, {_PLACE.format('MASS_Y')}"
+            for found in _batches(source, f"SELECT {columns} FROM DETECTION WHERE ANIMALID = ?", (animal_id,)):
+                track.add(*found)
+            return track
+
+
+def _track_from_pages(source: "_Source", animal_id: int, layout: Layout) -> Track:
+    index = source.database.index
+    if index is None:
+        raise NotPlain("no covering index")
+    places = source.places("index", index, ("ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"))
+    leaves = find_leaves(source.pages, source.root(index), index=True)
+    own = leaves.numbers[(leaves.low <= animal_id) & (leaves.high >= animal_id)]
+    track = Track(layout)
+    for found in chain(rows(source.pages, own, places, index=True), rows_above(source.pages, leaves.above, places)):
+        _add(track, found, animal_id)
+    return track
+
+
+def read_tracks(database: Database, animal_ids: Iterable[int], layout: Layout) -> tuple[dict[int, Track], int]:
+    """Positions of several animals in one pass over the table, and the number of rows without an animal.
+
+    Memory is that of all their positions.
+    """
+    wanted = tuple(animal_ids)
+    with _watched(database) as source:
+        try:
+            return _tracks_from_pages(source, wanted, layout)
+        except NotPlain:
+            return _tracks_from_rows(source, wanted, layout)
+
+
+def _tracks_from_pages(source: "_Source", wanted: tuple[int, ...], layout: Layout) -> tuple[dict[int, Track], int]:
+    places = source.places("table", "DETECTION", ("ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"))
+    leaves = find_leaves(source.pages, source.root("DETECTION"), index=False)
+    tracks, anonymous = {animal_id: Track(layout) for animal_id in wanted}, 0
+    for _, *found in rows(source.pages, leaves.numbers, places, index=False):
+        anonymous += int(np.count_nonzero(found[0] == NOTHING))
+        for animal_id, track in tracks.items():
+            _add(track, found, animal_id)
+    return tracks, anonymous
+
+
+def _tracks_from_rows(source: "_Source", wanted: tuple[int, ...], layout: Layout) -> tuple[dict[int, Track], int]:
+    tracks, anonymous = {animal_id: Track(layout) for animal_id in wanted}, 0
+    numbers = f"{_NUMBER.format('ANIMALID')}, {_NUMBER.format('FRAMENUMBER')}, ANIMALID IS NULL"
+    query = f"SELECT {numbers}, {_PLACE.format('MASS_X')}, {_PLACE.format('MASS_Y')} FROM DETECTION"
+    for ids, frames, nobody, x_px, y_px in _batches(source, query):
+        anonymous += int(nobody.sum())
+        for animal_id, track in tracks.items():
+            _add(track, (ids, frames, x_px, y_px), animal_id)
+    return tracks, anonymous
+
+
+def _add(track: Track, found: Sequence[NDArray[Any]], animal_id: int) -> None:
+    """Add the animal's own ones of rows (ANIMALID, FRAMENUMBER, MASS_X, MASS_Y) to its track."""
+    own = found[0] == animal_id
+    columns = found[1:] if own.all() else [values[own] for values in found[1:]]
+    if columns[0].size:
+        track.add(*columns)
+
+
+def count_anonymous(database: Database) -> int:
+    """DETECTION rows without an animal, by the covering index."""
+    with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
+        return int(connection.execute("SELECT count(*) FROM DETECTION WHERE ANIMALID IS NULL").fetchone()[0])
 
 
 def span_s(database: Database) -> float:
@@ -174,60 +276,59 @@ def span_s(database: Database) -> float:
     return max(last - first, 0) / 1000
 
 
-def _stretches(database: Database, n: int) -> list[tuple[str, tuple[int, ...]]]:
-    """Conditions, with their values, that cut FRAME into `n` stretches; one without any where its numbers are odd."""
-    ends = (
-        "SELECT min(FRAMENUMBER), max(FRAMENUMBER), (SELECT count(*) FROM FRAME WHERE FRAMENUMBER IS NULL) FROM FRAME"
-    )
+@dataclass(frozen=True)
+class _Source:
+    """A database while its pages are read."""
+
+    database: Database
+    pages: Pages
+    connection: sqlite3.Connection
+
+    def root(self, name: str) -> int:
+        """The first page of a table or an index."""
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ? COLLATE NOCASE"
+        found = self.connection.execute(query, (name,)).fetchone()
+        if found is None:
+            raise NotPlain("no table of that name")
+        return int(found[0])
+
+    def places(self, kind: Literal["table", "index"], name: str, columns: tuple[str, ...]) -> list[Wanted]:
+        """Where columns stand in a record of a table or an index; those of places may hold fractions."""
+        found = self.connection.execute(
+            "SELECT name, 0 FROM pragma_table_info(?)"
+            if kind == "table"
+            else "SELECT name, desc FROM pragma_index_xinfo(?) WHERE key",
+            (name,),
+        ).fetchall()
+        names = [str(row[0]).upper() for row in found]
+        if any(row[1] for row in found) or not set(columns) <= set(names):
+            raise NotPlain("an index in another order")
+        return [(names.index(column), column.startswith("MASS_")) for column in columns]
+
+
+@contextlib.contextmanager
+def _watched(database: Database) -> Iterator[_Source]:
+    """Read a database without a lock, and refuse it if it changed since it was looked at.
+
+    What is read has been refused where a writer is at work, too: its lock is asked for before and after, for a moment.
+    """
     with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
-        first, last, without = connection.execute(ends).fetchone()
-    if n < 2 or without or not (isinstance(first, int) and isinstance(last, int)) or last - first < _BATCH_ROWS:
-        return [("", ())]
-    cuts = [first + (last - first) * i // n for i in range(1, n)]
-    middle = [("WHERE FRAMENUMBER >= ? AND FRAMENUMBER < ?", (a, b)) for a, b in pairwise(cuts)]
-    return [("WHERE FRAMENUMBER < ?", (cuts[0],)), *middle, ("WHERE FRAMENUMBER >= ?", (cuts[-1],))]
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+        with Pages(database.path) as pages:
+            yield _Source(database, pages, connection)
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+    if _stamp(database.path) != database.stamp:
+        do = "close the program that writes it"
+        raise DatabaseError(problem(database.path, "a database that nobody writes", "one that changed meanwhile", do))
 
 
-def read_track(database: Database, animal_id: int, layout: Layout) -> Track:
-    """Positions of one animal through the covering index; memory is that of one animal's positions."""
-
-    def read(number: str, x_px: str, y_px: str) -> Track:
-        track = Track(layout)
-        query = f"SELECT {number}, {x_px}, {y_px} FROM DETECTION WHERE ANIMALID = ?"
-        for columns in _batches(database, query, (animal_id,)):
-            track.add(*columns)
-        return track
-
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size and time of the last change: any write to a file moves one of them."""
     try:
-        return read("FRAMENUMBER", "MASS_X", "MASS_Y")
-    except _OtherTypeError:
-        return read(_NUMBER.format("FRAMENUMBER"), _PLACE.format("MASS_X"), _PLACE.format("MASS_Y"))
-
-
-def read_tracks(database: Database, animal_ids: Iterable[int], layout: Layout) -> dict[int, Track]:
-    """Positions of several animals in one pass over the table; memory is that of all their positions."""
-    wanted = tuple(animal_ids)
-
-    def read(number: str, x_px: str, y_px: str) -> dict[int, Track]:
-        tracks = {animal_id: Track(layout) for animal_id in wanted}
-        query = f"SELECT {_NUMBER.format('ANIMALID')}, {number}, {x_px}, {y_px} FROM DETECTION"
-        for ids, *columns in _batches(database, query, ()):
-            for animal_id in wanted:
-                rows = ids == animal_id
-                if rows.any():
-                    tracks[animal_id].add(*(values[rows] for values in columns))
-        return tracks
-
-    try:
-        return read("FRAMENUMBER", "MASS_X", "MASS_Y")
-    except _OtherTypeError:
-        return read(_NUMBER.format("FRAMENUMBER"), _PLACE.format("MASS_X"), _PLACE.format("MASS_Y"))
-
-
-def count_anonymous(database: Database) -> int:
-    """DETECTION rows without an animal."""
-    with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
-        return int(connection.execute("SELECT count(*) FROM DETECTION WHERE ANIMALID IS NULL").fetchone()[0])
+        status = path.stat()
+    except OSError as error:
+        raise DatabaseError(problem(path, "an LMT database", error.strerror or str(error), "check the path")) from error
+    return status.st_size, status.st_mtime_ns
 
 
 def _check_file(path: Path) -> str:
@@ -304,43 +405,22 @@ def _animals(connection: sqlite3.Connection) -> Iterator[Animal]:
         yield Animal(columns["ID"], rfid or None, columns)
 
 
-def _batches(database: Database, query: str, values: tuple[int, ...]) -> Iterator[Columns]:
-    """Columns of a query's result as NumPy arrays, batch by batch: whole numbers first, then MASS_X and MASS_Y.
-
-    Raises _OtherTypeError where a value is of another type; a NULL position is nan.
-    """
-    with (
-        _errors(database.path),
-        contextlib.closing(adbc.connect(database.uri)) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _BATCH_ROWS})
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_S * 1000:.0f}")
-        cursor.fetchall()
-        cursor.execute(query, values or None)
-        for batch in cursor.fetch_record_batch():
-            columns = tuple(column.to_numpy(zero_copy_only=False) for column in batch.columns)
-            kinds = [
-                (name.startswith("MASS_"), c.dtype.kind) for name, c in zip(batch.schema.names, columns, strict=True)
-            ]
-            if any(kind not in ("f" if place else "i") and len(columns[0]) for place, kind in kinds):
-                raise _OtherTypeError
-            yield columns
+def _batches(source: _Source, query: str, values: tuple[int, ...] = ()) -> Iterator[Columns]:
+    """Columns of a query's result as NumPy arrays, batch by batch."""
+    cursor = source.connection.execute(query, values)
+    while found := cursor.fetchmany(_BATCH_ROWS):
+        yield tuple(np.array(column) for column in zip(*found, strict=True))
 
 
 @contextlib.contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """SQLite's and Arrow's words for a damaged or busy file, as one line of ours."""
+    """SQLite's words for a damaged or busy file, as one line of ours."""
     try:
         yield
-    except (sqlite3.Error, adbc.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        said = str(error).strip().partition("\n")[0]  # OSError: Arrow's word for what breaks a stream
-        if "Type mismatch" in said:
-            raise _OtherTypeError from error
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+        said = str(error).strip().partition("\n")[0]
         if isinstance(error, UnicodeDecodeError):  # SQLite's words, with a damaged name in them
             said = error.object.decode(errors="replace").partition("\n")[0]
-        elif isinstance(error, adbc.Error):  # INVALID_ARGUMENT: [SQLite] Failed to prepare query: ...
-            said = said.rpartition(": ")[2]
         expected, do = "a sound SQLite database", "copy it again from its source"
         if "locked" in said:
             expected, do = "a database that nobody writes", "close the program that writes it"

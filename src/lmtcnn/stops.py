@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from lmtcnn import clock as clocks
 from lmtcnn import lmt
-from lmtcnn.clock import Clock, Layout, Origin
+from lmtcnn.clock import BLOCK_FRAMES, Clock, Layout, Origin
 from lmtcnn.cohort import Recording
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, problem
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.params import Definitions, StopsParams, dump
 from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
-from lmtcnn.tracks import BLOCK_FRAMES, Track, fill, find_gaps
+from lmtcnn.tracks import Track, fill, find_gaps
 
 log = logging.getLogger("lmtcnn")
 
@@ -86,6 +86,8 @@ class _Still:
 
     def __init__(self, track: Track, params: StopsParams) -> None:
         self.track, self.params = track, params
+        window_s = 2 * params.half_window_frames / params.fps
+        self.limit_px2 = (params.max_speed_cm_per_s * window_s / float(params.arena.cm_per_px)) ** 2
         size, half = track.layout.size, params.half_window_frames
         self.defined = np.zeros(size, np.bool_)  # whether f - k and f + k lie in the segment of f
         for begin, end in zip(track.layout.offsets[:-1], track.layout.offsets[1:], strict=True):
@@ -101,10 +103,12 @@ class _Still:
     def update(self, filled: NDArray[np.int64]) -> None:
         """Compute the flags again at every frame whose speed a filled frame takes part in."""
         half = self.params.half_window_frames
-        index = np.concatenate((filled - half, filled, filled + half))
-        index = index[(index >= half) & (index < self.flags.size - half)]
-        index = index[self.defined[index]]
-        self.flags[index] = self._slow(index + half, index - half, index)
+        for begin in range(0, filled.size, BLOCK_FRAMES):
+            block = filled[begin : begin + BLOCK_FRAMES]
+            for touched in (block - half, block, block + half):
+                inside = touched[(touched >= half) & (touched < self.flags.size - half)]
+                index = inside[self.defined[inside]]
+                self.flags[index] = self._slow(index + half, index - half, index)
 
     def _slow(
         self,
@@ -113,9 +117,17 @@ class _Still:
         here: slice | NDArray[np.int64],
     ) -> NDArray[np.bool_]:
         x, y, params = self.track.x_px, self.track.y_px, self.params
-        distance_cm = params.arena.cm(np.hypot(x[ahead] - x[behind], y[ahead] - y[behind]))
-        speed_cm_per_s = distance_cm / (2 * params.half_window_frames / params.fps)
-        return np.asarray((speed_cm_per_s <= params.max_speed_cm_per_s) & ~np.isnan(x[here]))
+        dx, dy = x[ahead] - x[behind], y[ahead] - y[behind]
+        with np.errstate(over="ignore"):
+            squared = dx * dx + dy * dy
+        slow = squared <= self.limit_px2
+        near = np.flatnonzero(np.abs(squared - self.limit_px2) <= 1e-9 * self.limit_px2)
+        if (
+            near.size
+        ):  # positions lie on a grid, so some speeds are exactly the limit: these by the definition's formula
+            distance_cm = params.arena.cm(np.hypot(dx[near], dy[near]))
+            slow[near] = distance_cm / (2 * params.half_window_frames / params.fps) <= params.max_speed_cm_per_s
+        return np.asarray(slow & ~np.isnan(x[here]))
 
     def runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First and last index of every maximal run that is long enough.
@@ -235,9 +247,8 @@ def _extract_part(
 ) -> Extraction:
     params = params.model_copy(update={"arena": recording.arena})
     times_s = clocks.layout_seconds(part.clock, part.layout, origin, part.shift, params)
-    held, edges = clocks.interval_edges(part.layout, times_s, *intervals)
-    common = {**_recording_counts(part, origin), "span_s": float(times_s[-1])}
-    del times_s
+    held, edges, span_s = clocks.interval_edges(part.layout, times_s, *intervals)
+    common = {**_recording_counts(part, origin), "span_s": span_s}
 
     def one(key: int, track: Track) -> Extraction:
         animal_id, rfid = members[key]
@@ -274,11 +285,11 @@ def _extract_part(
         )
 
     keys = sorted(members, key=lambda key: members[key][0])
-    if part.database.covering_index:
+    if part.database.index:
         with ThreadPoolExecutor(threads) as pool:
             tables = list(pool.map(lambda key: one(key, lmt.read_track(part.database, key, part.layout)), keys))
     else:
-        tracks = lmt.read_tracks(part.database, keys, part.layout)
+        tracks, _ = lmt.read_tracks(part.database, keys, part.layout)
         tables = [one(key, tracks.pop(key)) for key in keys]
     return Extraction(*(pl.concat(getattr(t, name) for t in tables) for name in ("stops", "quality", "coverage")))
 
@@ -323,14 +334,16 @@ def to_floor(
 
 def _recording_counts(part: _Part, origin: Origin) -> dict[str, object]:
     clock, layout = part.clock, part.layout
-    step_ms = np.diff(clock.timestamps_ms, append=clock.timestamps_ms[-1:])
+    paused = np.flatnonzero(clock.paused)
+    following = np.minimum(paused + 1, len(clock.frames) - 1)
+    paused_ms = int((clock.timestamps_ms[following] - clock.timestamps_ms[paused]).sum())
     return {
         "simulated": part.database.simulated,
         "start_ms": origin.timestamp_ms,
         "n_frames": len(clock.frames),
         "n_missing_frames": int(clock.frames[-1] - clock.frames[0]) + 1 - len(clock.frames),
-        "n_paused_frames": int(np.count_nonzero(clock.paused)),
-        "paused_s": float(step_ms[clock.paused].sum()) / 1000,
+        "n_paused_frames": len(paused),
+        "paused_s": paused_ms / 1000,
         "n_segments": len(layout.starts),
         "n_clock_back": part.n_clock_back,
         "measured_fps": clocks.measured_fps(clock, layout),

@@ -9,17 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.clock import Layout
+from lmtcnn.clock import BLOCK_FRAMES, Layout
 
 MIN_X_PX = 10.0
 """The tracker's "detection at 0": MASS_X below this is not a position."""
 
 MAX_JUMP_PX = 85.5
 """15 cm from one frame to the next: an identity switch or a flicker, not a mouse."""
-
-
-BLOCK_FRAMES = 1 << 16
-"""Frames at a time in passes over a track, so that temporaries stay in the processor's cache."""
 
 
 @dataclass
@@ -57,7 +53,7 @@ class Track:
         self.n_untimed += int(np.count_nonzero(valid & ~timed))
         if not keep.all():
             index, x_px, y_px = index[keep], x_px[keep], y_px[keep]
-        if not (np.diff(index) > 0).all():
+        if not (index[1:] > index[:-1]).all():
             index, x_px, y_px = self._lowest_of_each(index, x_px, y_px)
         self._merge(index, x_px, y_px)
 
@@ -71,9 +67,10 @@ class Track:
         return index[first], x_px[first], y_px[first]
 
     def _merge(self, index: NDArray[np.int64], x_px: NDArray[np.float64], y_px: NDArray[np.float64]) -> None:
-        old_x, old_y = self.x_px[index], self.y_px[index]
+        old_x = self.x_px[index]
         taken = ~np.isnan(old_x)
         if taken.any():
+            old_y = self.y_px[index]
             lower = ~taken | (x_px < old_x) | ((x_px == old_x) & (y_px < old_y))
             higher = taken & lower
             self._second.append((index[~lower], x_px[~lower], y_px[~lower]))
@@ -105,7 +102,8 @@ class Track:
         x, y, far = self.x_px, self.y_px, np.zeros(max(0, self.layout.size - 1), np.bool_)
         for begin in range(0, far.size, BLOCK_FRAMES):
             dx, dy = np.diff(x[begin : begin + BLOCK_FRAMES + 1]), np.diff(y[begin : begin + BLOCK_FRAMES + 1])
-            far[begin : begin + BLOCK_FRAMES] = dx * dx + dy * dy > MAX_JUMP_PX**2
+            with np.errstate(over="ignore"):
+                far[begin : begin + BLOCK_FRAMES] = dx * dx + dy * dy > MAX_JUMP_PX**2
         far[self.layout.offsets[1:-1] - 1] = False
         return int(np.count_nonzero(far))
 

@@ -7,8 +7,6 @@ fold of the full run. Weights are those after the last epoch, never picked by a 
 plain SGD are the paper's; the number of epochs and the batch are ours.
 """
 
-import ctypes
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +71,6 @@ def fit(study: Study, folds: Sequence[str], seed: int, params: TrainParams, prog
     weights = class_weights(study.y, held_out, len(study.classes), params.class_weight)
     optimiser = torch.optim.SGD(model.parameters(), lr=params.lr)
     history = np.empty((len(folds), params.epochs, 4))
-    keep_memory()
     for epoch in range(params.epochs):
         tally = Tally(held_out)
         for batch in batches(len(study.x), params.batch, seed, epoch):
@@ -89,17 +86,6 @@ def fit(study: Study, folds: Sequence[str], seed: int, params: TrainParams, prog
             raise ParamsError(problem("train.lr", "a rate at which the loss stays finite", found, "lower it"))
         progress()
     return Fitted(model.cpu(), history)
-
-
-def keep_memory() -> None:
-    """Keep freed memory in the process (glibc): a step allocates the same 80 MB tensors again and again.
-
-    Without it every one of them is mapped and cleared anew by the system, a quarter to a third of a step's time.
-    """
-    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
-        trim_threshold, mmap_threshold = -1, -3
-        mallopt(mmap_threshold, 2**30)
-        mallopt(trim_threshold, 2**31 - 1)
 
 
 def batches(samples: int, size: int, seed: int, epoch: int) -> list[Tensor]:
