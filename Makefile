@@ -1,6 +1,7 @@
 # What runs around the program. Everything happens in .venv, which is made from constraints.txt's exact versions.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+unexport PYTHONDONTWRITEBYTECODE  # a dozen programs start here, and none should compile its libraries anew
 .ONESHELL:
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

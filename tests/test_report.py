@@ -115,8 +115,9 @@ def test_the_channels_that_differ_most_come_first(study):
     assert shown[0].words == f"{channel}: {share}"
 
 
-def test_parameters_of_the_simulator_are_shown_for_its_cohorts_only(params, change):
-    assert dict(parameter_rows(change(**{"cohort.databases": "data/raw"}))).keys() == {
+def test_parameters_of_the_simulator_are_shown_for_its_cohorts_only(params):
+    own = params.model_copy(update={"cohort": params.cohort.model_copy(update={"databases": "data/raw"})})
+    assert dict(parameter_rows(own)).keys() == {
         "cohort",
         "stops",
         "histograms",

@@ -301,7 +301,7 @@ def predict(
 
     Example: lmtcnn predict cohort.sqlite --out predictions.csv
     """
-    from lmtcnn import bundle, register, tracking
+    from lmtcnn import bundle, register
     from lmtcnn import cohort as cohorts
     from lmtcnn import predict as module
 
@@ -324,6 +324,8 @@ def predict(
     elif predictions:
         _show_predictions(predictions, served.classes)
     if cohort and predictions:
+        from lmtcnn import tracking  # only here: it brings MLflow and scikit-learn
+
         score = module.score(predictions, known, served)
         tags = {"lmtcnn.simulated": str(score.simulated).lower(), "lmtcnn.model": source.uri}
         with tracking.repairable():
