@@ -1,0 +1,57 @@
+"""One interval of one mouse, from its positions to its histogram: figures 1a, 1b and 1c of the paper."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from lmtcnn import SIMULATED, figures, floor, histograms, stops
+from lmtcnn import clock as clocks
+from lmtcnn.cohort import Recording
+from lmtcnn.errors import ParamsError, problem
+from lmtcnn.files import ensure_folder
+from lmtcnn.params import Params
+
+
+def plot(recording: Recording, animal: str | None, interval: int | None, folder: Path, params: Params) -> list[Path]:
+    """Draw 1a_positions, 1b_stops and 1c_histogram (PNG and SVG) into `folder`; returns the PNGs.
+
+    `animal` is an RFID or a number of ANIMAL, None the first; `interval` counts from 0, None has the most stops.
+    Raises ParamsError where there is no such animal or interval, and what reading a recording raises.
+    """
+    trace = stops.trace(recording, animal, params)
+    settings = params.histograms
+    offset_s = clocks.align_offset_s(trace.start_ms, settings, recording.timezone)
+    found = clocks.intervals(trace.stops["start_s"].to_numpy(), offset_s, settings.interval_s)
+    last = int(clocks.intervals(np.array([np.nanmax(trace.time_s)]), offset_s, settings.interval_s)[0])
+    if interval is None:
+        interval = int(np.bincount(found).argmax()) if found.size else 0
+    if not 0 <= interval <= last:
+        raise ParamsError(problem(f"--interval {interval}", f"0 to {last}", "another", "correct it"))
+    own = trace.stops.filter(pl.Series(found == interval))
+    begin_s = interval * settings.interval_s - offset_s
+    end_s = begin_s + settings.interval_s
+    rows = (trace.time_s >= begin_s) & (trace.time_s < end_s)
+    time_min, x_cm, y_cm = ((trace.time_s[rows] - begin_s) / 60, trace.x_cm[rows], trace.y_cm[rows])
+    starts_min = (own["start_s"].to_numpy() - begin_s) / 60
+    at_x, at_y = (np.interp(starts_min, time_min, values) if time_min.size else starts_min for values in (x_cm, y_cm))
+    who = f"{recording.name}, {trace.rfid or f'animal {trace.animal_id}'}, interval {interval}"
+    mark = f"{SIMULATED}. " if trace.simulated else ""
+    size = clocks.length(settings.interval_s)
+    note = f"{mark}{own.height} stops in {size}, which begin {clocks.length(max(begin_s, 0.0))} after the recording."
+    floor_cm = histograms.floor_of(recording.arena)
+    counts = histograms.stack_of(own, floor_cm, settings, offset_s).counts
+    shown = counts[interval] if interval < settings.intervals else counts.sum(axis=0)
+    unit = "stops" if settings.weight == "count" else "seconds stopped"
+    places = own["x_cm"].to_numpy(), own["y_cm"].to_numpy(), starts_min
+    drawings = {
+        "1a_positions": figures.positions(time_min, x_cm, y_cm, (starts_min, at_x, at_y), who, note),
+        "1b_stops": floor.stops_on_floor(
+            *places, floor_cm, settings.tiles, (0, settings.interval_s / 60), who, note=note, zones=params.furniture
+        ),
+        "1c_histogram": floor.histogram(shown, floor_cm, who, label=unit, note=note, zones=params.furniture),
+    }
+    paths = [ensure_folder(folder) / f"{name}.png" for name in drawings]
+    for path, drawing in zip(paths, drawings.values(), strict=True):
+        figures.save(drawing, path)
+    return paths
