@@ -156,6 +156,27 @@ def stops(
 
 
 @app.command()
+def plot(
+    database: Annotated[Path, typer.Argument(help="A database.")],
+    animal: Annotated[str | None, typer.Option(help="RFID or number; without, the first.")] = None,
+    interval: Annotated[int | None, typer.Option(help="From 0; without, the one with most stops.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")] = DATA / "plot",
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Draw one hour of one mouse: positions through time, stops on the floor, histogram.
+
+    Example: lmtcnn plot recording.sqlite --animal 900000001000101 --interval 20
+    """
+    from lmtcnn import cohort
+    from lmtcnn import plot as module
+
+    params = _load(params_file)
+    (recording,) = cohort.unlisted([database], params)
+    for path in module.plot(recording, animal, interval, out, params):
+        print(path)
+
+
+@app.command()
 def histograms(params_file: ParamsFile = PARAMS) -> None:
     """Count the stops in a grid for each interval: a stack of histograms for each sample.
 

@@ -201,9 +201,36 @@ class EvaluateParams(Section):
     svm_c: Positive
 
 
-class ExplainParams(Section):
-    """Which network is shown."""
+class Zone(Section):
+    """Something that stands in the cage: a circle (x, y, radius) or a rectangle (x, y, width, height), in cm.
 
+    The one section with values that may be left out: a zone has one of two shapes.
+    """
+
+    kind: Literal["nest", "dome", "feeder", "water", "other"]
+    circle_cm: tuple[float, float, Positive] | None = None
+    rectangle_cm: tuple[float, float, Positive, Positive] | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> "Zone":
+        if (self.circle_cm is None) == (self.rectangle_cm is None):
+            raise ValueError("either circle_cm or rectangle_cm")
+        return self
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The zone as truth.json holds zones, with its kind."""
+        if self.circle_cm:
+            shape, values = "circle", zip(("x_cm", "y_cm", "radius_cm"), self.circle_cm, strict=True)
+            return {"shape": shape, **dict(values), "kind": self.kind}
+        corner = zip(("x_cm", "y_cm", "width_cm", "height_cm"), self.rectangle_cm or (), strict=True)
+        return {"shape": "rectangle", **dict(corner), "kind": self.kind}
+
+
+class ExplainParams(Section):
+    """Which network is shown, and which of its layers."""
+
+    layer: Literal["conv", "relu", "pool"]
     seed: int = Field(ge=0)
 
 
@@ -251,8 +278,14 @@ class Params(Definitions):
         """Whether the study's recordings are those that the stage `simulate` writes."""
         return Path(self.cohort.databases) == SIMULATED_COHORT
 
+    @property
+    def furniture(self) -> dict[str, dict[str, Any]]:
+        """What stands in the cage, by name, as drawings take it."""
+        return {name: zone.place for name, zone in self.zones.items()}
+
     compressed: Compressed
     cohort: CohortParams
+    zones: dict[str, Zone]
     simulate: SimulateParams
     train: TrainParams
     evaluate: EvaluateParams
@@ -309,7 +342,7 @@ def parse_section(section: type[S], raw: Mapping[str, Any], where: str) -> S:
 
 def dump(section: Section) -> dict[str, Any]:
     """A section as plain JSON values, the same that would be read again; fractions stay exact as text."""
-    values = section.model_dump(by_alias=True)
+    values = section.model_dump(by_alias=True, exclude_none=True)
     return {key: _plain(value) for key, value in values.items()}
 
 

@@ -24,7 +24,7 @@ from lmtcnn import clock as clocks
 from lmtcnn import lmt
 from lmtcnn.clock import BLOCK_FRAMES, Clock, Layout, Origin
 from lmtcnn.cohort import Recording
-from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, problem
+from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, ParamsError, problem
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.params import Definitions, StopsParams, dump
 from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
@@ -188,6 +188,54 @@ def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extr
         .agg(pl.col("detected", "unpaused").sum())
         .sort("animal_id", "interval"),
     )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where one animal was: time since the recording's start, place of every frame (nan where unknown), its stops."""
+
+    animal_id: int
+    rfid: str | None
+    simulated: bool
+    start_ms: int
+    time_s: NDArray[np.float64]
+    x_cm: NDArray[np.float64]
+    y_cm: NDArray[np.float64]
+    stops: pl.DataFrame
+
+
+def trace(recording: Recording, animal: str | None, params: Definitions) -> Trace:
+    """Positions and stops of one animal, by its RFID or its number, None the first.
+
+    Raises ParamsError where there is no such animal, and what `extract` raises.
+    """
+    parts = _look_at(recording, params.stops, 1)
+    first = parts[0].clock
+    origin = Origin(int(first.frames[first.first_unpaused]), int(first.timestamps_ms[first.first_unpaused]))
+    ids = _name_animals(recording, parts)
+    known = dict(sorted(pair for members in ids for pair in members.values()))
+    chosen = next((i for i, rfid in known.items() if animal in (None, rfid, str(i))), None)
+    if chosen is None:
+        names = ", ".join(rfid or str(i) for i, rfid in known.items())
+        raise ParamsError(problem(f"--animal {animal}", f"one of {names}", "another", "correct it"))
+    settings = params.stops.model_copy(update={"arena": recording.arena})
+    columns: list[tuple[NDArray[np.float64], ...]] = []
+    tables = [STOPS.empty()]
+    for part, members in zip(parts, ids, strict=True):
+        key = next((key for key, (i, _) in members.items() if i == chosen), None)
+        if key is None:
+            continue
+        if part.database.index:
+            track = lmt.read_track(part.database, key, part.layout)
+        else:
+            track = lmt.read_tracks(part.database, [key], part.layout)[0][key]
+        times_s = np.concatenate([*clocks.layout_seconds(part.clock, part.layout, origin, part.shift, settings)])
+        columns.append((times_s, *to_floor(track.x_px.copy(), track.y_px.copy(), settings)))
+        bouts, _ = find_stops(track, settings)
+        tables.append(_stop_table(recording.name, chosen, known[chosen], bouts, part, origin, settings))
+    time_s, x_cm, y_cm = (np.concatenate(values) for values in zip(*columns, strict=True))
+    simulated = any(part.database.simulated for part in parts)
+    return Trace(chosen, known[chosen], simulated, origin.timestamp_ms, time_s, x_cm, y_cm, pl.concat(tables))
 
 
 def _look_at(recording: Recording, params: StopsParams, threads: int) -> list[_Part]:
