@@ -209,8 +209,15 @@ def _track_from_pages(source: "_Source", animal_id: int, layout: Layout) -> Trac
     places = source.places("index", index, ("ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"))
     leaves = find_leaves(source.pages, source.root(index), index=True)
     own = leaves.numbers[(leaves.low <= animal_id) & (leaves.high >= animal_id)]
-    track = Track(layout)
-    for found in chain(rows(source.pages, own, places, index=True), rows_above(source.pages, leaves.above, places)):
+    track, last = Track(layout), NOTHING
+    for found in rows(source.pages, own, places, index=True):
+        ids = found[0]
+        if ids.size:
+            if ids[0] < last or (ids[1:] < ids[:-1]).any():  # where SQLite would stop looking
+                raise NotPlain("an index out of order")
+            last = int(ids[-1])
+            _add(track, found, animal_id)
+    for found in rows_above(source.pages, leaves.above, places):
         _add(track, found, animal_id)
     return track
 
@@ -252,7 +259,7 @@ def _tracks_from_rows(source: "_Source", wanted: tuple[int, ...], layout: Layout
 
 def _add(track: Track, found: Sequence[NDArray[Any]], animal_id: int) -> None:
     """Add the animal's own ones of rows (ANIMALID, FRAMENUMBER, MASS_X, MASS_Y) to its track."""
-    own = found[0] == animal_id
+    own = (found[0] == animal_id) & (animal_id != NOTHING)
     columns = found[1:] if own.all() else [values[own] for values in found[1:]]
     if columns[0].size:
         track.add(*columns)

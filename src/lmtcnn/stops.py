@@ -145,7 +145,8 @@ def _means(values: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[
     if not first.size:
         return np.empty(0)
     edges = np.column_stack((first, last + 1)).ravel()
-    return np.asarray(np.add.reduceat(values, edges)[::2] / (last - first + 1))
+    with np.errstate(over="ignore", invalid="ignore"):  # places of 1e308 are no places, but numbers
+        return np.asarray(np.add.reduceat(values, edges)[::2] / (last - first + 1))
 
 
 @dataclass(frozen=True)
