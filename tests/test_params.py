@@ -167,6 +167,7 @@ DO = "correct the value"
         ({"train.seeds": [1, 1]}, f"train.seeds: expected values that differ, found (1, 1); {DO}"),
         ({"train.pool": 31}, "train.pool: expected a pool no larger than histograms.tiles, found something else; "
          f"{DO}"),
+        ({"quality.detected_fail": 50}, f"quality.detected_fail: expected less than or equal to 1, found 50; {DO}"),
         ({"explain.seed": 7}, f"explain.seed: expected one of train.seeds, found something else; {DO}"),
         ({"classes": {"A": {"sex": "M"}}}, "classes: expected 2 or more, found {'A': {'sex': 'M'}}; " + DO),
         ({"classes.AM": {}}, "classes: expected a label column and its value for every class, found something else; "

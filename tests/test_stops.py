@@ -16,7 +16,7 @@ from lmtcnn.cohort import Recording
 from lmtcnn.errors import BatchError, CohortError, DatabaseError
 from lmtcnn.params import Params
 from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
-from lmtcnn.stops import Extraction, extract, stops, trace
+from lmtcnn.stops import Extraction, Observer, count_stops, extract, stops, trace
 
 
 @pytest.fixture
@@ -355,3 +355,32 @@ def test_a_trace_has_the_stops_of_the_table_and_every_frame(tmp_path: Path, para
     assert (len(found.time_s), found.time_s[0], found.time_s[300]) == (600, 0.0, 1800.0)
     assert set(found.x_cm.round(6)) == {round((x - 114) * 10 / 57, 6) for x in (200.0, 300.0)}
     assert trace(recording, "2", params).rfid == "002"
+
+
+def test_an_observer_sees_every_file_and_every_animal_once_before_gaps_are_filled(
+    tmp_path: Path, params: Params
+) -> None:
+    later = [(f, T0_MS + 10_000 + round((f - 1) * 1000 / 30), 0) for f in range(1, 301)]
+    rows = still(1, 100) + still(111, 300) + still(1, 300, x=300, animal=2)
+    animals = {1: "a", 2: "b"}
+    paths = (
+        Scene(rows, n_frames=300, animals=animals).write(tmp_path / "1.sqlite"),
+        Scene(rows, later, animals=animals, covering_index=False).write(tmp_path / "2.sqlite"),
+    )
+    seen: list[object] = []
+
+    class Witness(Observer):
+        def file(self, database, clock, layout) -> None:
+            seen.append((database.path.name, len(clock.frames), layout.size))
+
+        def animal(self, animal_id, track, params) -> None:
+            before = track.x_px.copy()
+            counts = count_stops(track, params, (1, 3))
+            assert np.array_equal(track.x_px, before, equal_nan=True)
+            seen.append((animal_id, int(track.detected.sum()), counts))
+
+    recording = Recording("r", paths, params.stops.arena)
+    found = extract(recording, params, observer=Witness())
+    per_file = [(1, 290, {1: 1, 3: 1}), (2, 300, {1: 1, 3: 1})]
+    assert seen == [("1.sqlite", 300, 300), *per_file, ("2.sqlite", 300, 300), *per_file]
+    assert found.quality.equals(extract(recording, params).quality)

@@ -86,6 +86,8 @@ ClockTime = Annotated[str, AfterValidator(_clock_time)]
 Scale = Annotated[Fraction, BeforeValidator(_fraction), AfterValidator(_positive)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Celsius = Annotated[float, Field(ge=-50, le=100)]
 
 
 class Section(BaseModel):
@@ -234,6 +236,23 @@ class ExplainParams(Section):
     seed: int = Field(ge=0)
 
 
+class QualityParams(Section):
+    """Limits of the quality checks; shares are of 1."""
+
+    omitted_warn: Share
+    omitted_fail: Share
+    detected_warn: Share
+    detected_fail: Share
+    anonymous_warn: Share
+    anonymous_fail: Share
+    outside_warn: Share
+    outside_fail: Share
+    hour_detected: Share
+    temperature_warn_c: tuple[Celsius, Celsius]
+    temperature_fail_c: tuple[Celsius, Celsius]
+    max_particles: int = Field(ge=0)
+
+
 class RegisterParams(Section):
     """How a model comes to serve."""
 
@@ -289,6 +308,7 @@ class Params(Definitions):
     simulate: SimulateParams
     train: TrainParams
     evaluate: EvaluateParams
+    quality: QualityParams
     explain: ExplainParams
     register_: RegisterParams = Field(alias="register")
     report: ReportParams

@@ -55,6 +55,16 @@ class Extraction:
     coverage: pl.DataFrame
 
 
+class Observer:
+    """What else wants to see a recording while `extract` reads it once; this one looks away."""
+
+    def file(self, database: lmt.Database, clock: Clock, layout: Layout) -> None:
+        """See a file, before its animals."""
+
+    def animal(self, animal_id: int, track: Track, params: StopsParams) -> None:
+        """See the positions of an animal in a file, before gaps are filled; in threads, several at once."""
+
+
 def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]]:
     """Stops of one animal, and counts: n_filled, and n_stops_gap_<g> for the settings of GAP_LEVELS.
 
@@ -79,6 +89,17 @@ def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]
             counts["n_filled"] = filled
     assert bouts is not None  # max_gap_frames is one of the levels
     return bouts, counts
+
+
+def count_stops(track: Track, params: StopsParams, half_windows: Iterable[int]) -> dict[int, int]:
+    """Stops of one animal under other half windows (frames), all else alike; the track stays as it is."""
+    gaps = find_gaps(track)
+    near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
+    filled = fill(track, gaps, near & (gaps.length <= params.max_gap_frames))
+    settings = {half: params.model_copy(update={"half_window_frames": half}) for half in half_windows}
+    counts = {half: len(_Still(track, using).runs()[0]) for half, using in settings.items()}
+    track.x_px[filled] = track.y_px[filled] = np.nan
+    return counts
 
 
 class _Still:
@@ -160,12 +181,15 @@ class _Part:
     shift: int
 
 
-def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extraction:
+def extract(
+    recording: Recording, params: Definitions, threads: int = 1, observer: Observer | None = None
+) -> Extraction:
     """Read a recording, one file or several, and find the stops of its animals.
 
     `threads` animals are read at once; memory is that of as many animals' positions with the covering index, of
     all without. Raises DatabaseError or CohortError.
     """
+    observer = observer or Observer()
     parts = _look_at(recording, params.stops, threads)
     first = parts[0].clock
     row = first.first_unpaused
@@ -174,7 +198,7 @@ def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extr
     offset_s = clocks.align_offset_s(origin.timestamp_ms, params.histograms, recording.timezone)
     intervals = (offset_s, params.histograms.interval_s)
     tables = [
-        _extract_part(recording, part, members, origin, params.stops, intervals, threads)
+        _extract_part(recording, part, members, origin, params.stops, intervals, threads, observer)
         for part, members in zip(parts, ids, strict=True)
     ]
     quality = pl.concat([table.quality for table in tables])
@@ -293,7 +317,9 @@ def _extract_part(
     params: StopsParams,
     intervals: tuple[float, float],
     threads: int,
+    observer: Observer,
 ) -> Extraction:
+    observer.file(part.database, part.clock, part.layout)
     params = params.model_copy(update={"arena": recording.arena})
     times_s = clocks.layout_seconds(part.clock, part.layout, origin, part.shift, params)
     held, edges, span_s = clocks.interval_edges(part.layout, times_s, *intervals)
@@ -305,6 +331,7 @@ def _extract_part(
         counts = {"n_detected": int(np.count_nonzero(present)), "n_jumps": track.count_jumps()}
         coverage = [int(np.count_nonzero(present[a:b])) for a, b in pairwise(edges)]
         del present
+        observer.animal(animal_id, track, params)
         bouts, found = find_stops(track, params)
         stops = _stop_table(recording.name, animal_id, rfid, bouts, part, origin, params)
         row = {
