@@ -92,6 +92,11 @@ class Pages:
         """Bytes of a record that always lie in its own page, however long the record is."""
         return (self.usable - 12) * 32 // 255 - 23
 
+    @property
+    def max_key(self) -> int:
+        """Bytes of the longest record that an index keeps in one page."""
+        return (self.usable - 12) * 64 // 255 - 23
+
     def read(self, numbers: Ints) -> Bytes:
         """Pages one after the other, and some slack: (len(numbers) * size + slack,)."""
         if self.usable < MIN_USABLE:
@@ -193,6 +198,8 @@ class _Block:
         found: list[Values] = []
         place = self.cells + 4 if self.kind == _INDEX_INTERIOR else self.cells
         payload, place = self._varint(place)
+        if self.kind != _TABLE_LEAF and payload.max(initial=0) > self.pages.max_key:
+            raise NotPlain("a key that goes on elsewhere")
         if self.kind == _TABLE_LEAF:
             rowids, place = self._varint(place)
             found.append(rowids)
