@@ -167,6 +167,7 @@ def stops(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the stop tables.")] = DATA / "stops",
     workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+    again: Annotated[bool, typer.Option(help="Read the study's unchanged recordings as well.")] = False,
     params_file: ParamsFile = PARAMS,
 ) -> None:
     """Find where each mouse stopped: one Parquet a recording.
@@ -175,12 +176,14 @@ def stops(
     """
     from lmtcnn import cohort
     from lmtcnn import stops as module
+    from lmtcnn.ledger import Ledger
 
     params = _load(params_file)
     recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
+    ledger = None if databases or again else Ledger(out.with_name(f".{out.name}"), out, params)
     process.keep_memory(below=2**24)  # the positions of an animal are larger, and should not stay
     with _alone(out), _progress("stops") as progress:
-        quality = module.stops(recordings, out, params, workers, progress)
+        quality = module.stops(recordings, out, params, workers, progress, ledger)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
 
 

@@ -26,6 +26,7 @@ from lmtcnn.clock import BLOCK_FRAMES, Clock, Layout, Origin
 from lmtcnn.cohort import Recording
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, ParamsError, problem
 from lmtcnn.files import ensure_folder, write_json
+from lmtcnn.ledger import Ledger
 from lmtcnn.params import Definitions, StopsParams, dump
 from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
 from lmtcnn.tracks import Track, fill, find_gaps
@@ -448,11 +449,13 @@ def stops(
     params: Definitions,
     workers: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    ledger: Ledger | None = None,
 ) -> pl.DataFrame:
     """The stage: one Parquet a recording, quality.parquet and coverage.parquet; returns the quality table.
 
-    Recordings are read `workers` at a time, in threads: reading and arithmetic release the interpreter's lock. A
-    recording that fails does not keep the others from being written; BatchError then tells all failures.
+    Recordings are read `workers` at a time, in threads: reading and arithmetic release the interpreter's lock. What the
+    `ledger` knows to be still good is not read again. A recording that fails does not keep the others from being
+    written; BatchError then tells all failures.
     """
     recordings = list(recordings)
     if taken := [recording.name for recording in recordings if recording.name in TABLES]:
@@ -460,13 +463,14 @@ def stops(
         raise CohortError([problem(name, "another recording's name", found, "rename the recording") for name in taken])
     ensure_folder(folder)
     (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
-    _prune(folder, recordings)
-    done: dict[str, Extraction] = {}
+    _prune(folder, recordings, ledger)
+    done = _still_good(recordings, ledger)
     failed: dict[str, LmtcnnError] = {}
-    inner = max(1, workers // max(1, len(recordings)))
+    waiting = [recording for recording in recordings if recording.name not in done]
+    inner = max(1, workers // max(1, len(waiting)))
     with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(_one, r, folder, params, inner): r.name for r in recordings}
-        for count, job in enumerate(as_completed(jobs), start=1):
+        jobs = {pool.submit(_one, r, folder, params, inner, ledger): r.name for r in waiting}
+        for count, job in enumerate(as_completed(jobs), start=len(done) + 1):
             try:
                 done[jobs[job]] = job.result()
             except LmtcnnError as error:
@@ -491,14 +495,34 @@ def provenance(params: Definitions, recordings: Iterable[Recording]) -> dict[str
     }
 
 
-def _one(recording: Recording, folder: Path, params: Definitions, threads: int) -> Extraction:
+def _still_good(recordings: Sequence[Recording], ledger: Ledger | None) -> dict[str, Extraction]:
+    """What need not be read again."""
+    found = {r.name: rows for r in recordings if ledger and (rows := ledger.find(r))}
+    if found:
+        log.info("%d of %d recordings have not changed since they were read", len(found), len(recordings))
+    return {name: Extraction(STOPS.empty(), *rows) for name, rows in found.items()}
+
+
+def _one(
+    recording: Recording, folder: Path, params: Definitions, threads: int, ledger: Ledger | None = None
+) -> Extraction:
+    if ledger:
+        ledger.forget(recording)
+    try:
+        key = ledger.key(recording) if ledger else ""
+    except OSError:
+        key = ""  # no file: extract says so
     extraction = extract(recording, params, threads)
     STOPS.write(extraction.stops, folder / f"{recording.name}.parquet")
+    if ledger and key:
+        ledger.keep(recording, extraction.quality, extraction.coverage, key)
     return Extraction(STOPS.empty(), extraction.quality, extraction.coverage)
 
 
-def _prune(folder: Path, recordings: Sequence[Recording]) -> None:
-    """Remove the tables of recordings that left the study: those that the folder's own quality table names."""
+def _prune(folder: Path, recordings: Sequence[Recording], ledger: Ledger | None) -> None:
+    """Remove the tables of recordings that left the study: those that the ledger or the quality table name."""
+    if ledger:
+        ledger.prune(recordings)
     listing = folder / "quality.parquet"
     if listing.is_file():
         before = QUALITY.read(listing)["recording"].unique()

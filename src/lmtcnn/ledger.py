@@ -1,0 +1,96 @@
+"""Which stop tables are still good: a recording is read again only if it, or what reads it, has changed.
+
+For each recording that was read the ledger keeps, outside of the stage's output, its rows of the tables of all
+recordings and a key over everything that decides them: the parameters, the manifest's words on the recording, the
+program that reads, and each file's size, times, number and header. Any write to a file moves one of these (the system
+itself sets the time of change), so that one changed row is enough; a file that was only copied or touched is read
+again without need. The key is written last: after a kill what was finished is known, and nothing else is.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lmtcnn import __version__
+from lmtcnn.cohort import Recording
+from lmtcnn.errors import DataError
+from lmtcnn.files import digest, read_json, write_json
+from lmtcnn.params import Definitions, dump
+from lmtcnn.schemas import COVERAGE, QUALITY
+
+READERS = (
+    "clock", "cohort", "errors", "files", "ledger", "lmt", "pages", "params", "schemas", "stops", "tracks",
+)  # fmt: skip
+"""Modules whose change makes every table old."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of a folder of stop tables."""
+
+    folder: Path
+    tables: Path
+    params: Definitions
+
+    def find(self, recording: Recording) -> tuple[pl.DataFrame, pl.DataFrame] | None:
+        """Rows of quality and coverage of a recording whose table is still good; None where it must be read."""
+        place = self.folder / recording.name
+        try:
+            known = read_json(place / "key.json", "a key", "stops", ["key", "table"])
+            if known["key"] != self.key(recording) or known["table"] != digest(self._table(recording)):
+                return None
+            return QUALITY.read(place / "quality.parquet"), COVERAGE.read(place / "coverage.parquet")
+        except (DataError, OSError):  # never read, half gone, or of a file that is no more: reading says what is wrong
+            return None
+
+    def forget(self, recording: Recording) -> None:
+        """Before a recording is read."""
+        (self.folder / recording.name / "key.json").unlink(missing_ok=True)
+
+    def keep(self, recording: Recording, quality: pl.DataFrame, coverage: pl.DataFrame, key: str) -> None:
+        """After its table was written; `key` is from before it was read."""
+        place = self.folder / recording.name
+        QUALITY.write(quality, place / "quality.parquet")
+        COVERAGE.write(coverage, place / "coverage.parquet")
+        write_json(place / "key.json", {"key": key, "table": digest(self._table(recording))})
+
+    def prune(self, recordings: Iterable[Recording]) -> None:
+        """Remove tables and entries of recordings that left the study."""
+        names = {recording.name for recording in recordings}
+        for place in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
+            if place.name not in names:
+                (self.tables / f"{place.name}.parquet").unlink(missing_ok=True)
+                shutil.rmtree(place)
+
+    def key(self, recording: Recording) -> str:
+        """sha256 of everything that decides a recording's rows; raises OSError where a file is missing."""
+        intervals = dump(self.params.histograms)
+        what: dict[str, Any] = {
+            "version": __version__,
+            "program": [digest(Path(__file__).with_name(f"{name}.py")) for name in READERS],
+            "stops": dump(self.params.stops),
+            "intervals": {name: intervals[name] for name in ("interval_s", "align", "timezone")},
+            "recording": [recording.name, recording.provenance, recording.timezone],
+            "animals": None if recording.samples is None else sorted(recording.samples),
+            "files": [_state(path) for path in recording.files],
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+    def _table(self, recording: Recording) -> Path:
+        return self.tables / f"{recording.name}.parquet"
+
+
+def _state(path: Path) -> list[Any]:
+    """Size, times of change, number and header (with SQLite's own count of changes) of a file and its companions."""
+    status = path.stat()
+    with path.open("rb") as stream:
+        header = stream.read(100).hex()
+    beside = [path.with_name(path.name + end) for end in ("-journal", "-wal")]
+    sizes = [other.stat().st_size if other.is_file() else None for other in beside]
+    return [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, header, sizes]
