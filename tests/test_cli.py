@@ -75,6 +75,67 @@ def test_a_bad_database_among_good_ones_is_told_and_the_others_are_done(run, tmp
     assert pl.read_parquet(tmp_path / "found" / "good.parquet").height == 1
 
 
+def test_the_help_of_inspect_has_an_example(run) -> None:
+    code, out, _ = run("inspect", "--help")
+    assert code == 0
+    assert "Example: lmtcnn inspect recording.sqlite" in " ".join(out.split())
+
+
+def test_inspect_shows_the_good_and_tells_the_bad_in_one_line(run, tmp_path: Path) -> None:
+    rows = still(1, 300) + still(1, 120, x=250, animal=None)
+    path = Scene(rows, n_frames=300).write(tmp_path / "a[b] :mouse:.sqlite")
+    (tmp_path / "bad.sqlite").write_bytes(b"")
+    code, out, lines = run("inspect", "bad.sqlite", path.name)
+    assert code == 2
+    assert lines == ["error: bad.sqlite: expected an LMT database, found an empty file (0 bytes); copy it again"]
+    shown = cells(out)
+    for row in (
+        ["a[b] :mouse:", "warn"],
+        ["file", f"a[b] :mouse:.sqlite, {path.stat().st_size / 1e6:.1f} MB"],
+        ["time", "9.967 s from 2023-11-14T22:13:20.000+00:00, 0 s paused"],
+        ["frames", "300, 0 missing (0.00%), 1 segments, 30.00 frames/s by TIMESTAMP"],
+        ["indexes", "detectionFastLoadXYIndex (covering)"],
+        ["tools", "none logged"],
+        ["sensors", "TEMPERATURE: not fitted"],
+        ["", "NUMPARTICLE: 1 to 1, mean 1"],
+        ["animal 1", "RFID 001"],
+        ["1", "300", "100.0%", "1", "1", "1", "9.8 s", "0", "0", "0 / 0", "0 / 0"],
+    ):
+        assert row in shown
+    verdicts = [row[:6] for row in shown]
+    assert ["anonymous detections", "", "120", "420", "28.57%", "warn"] in verdicts
+    assert ["temperature, lowest", "", "0", "300", "", "not fitted"] in verdicts
+    assert "known, stops, stopped" not in out
+
+
+def test_inspect_shows_hours_where_they_are_asked_for(run, tmp_path: Path) -> None:
+    rows = still(1, 900) + still(1, 300, x=300, animal=2)
+    Scene(rows, n_frames=900, animals={1: "a", 2: "b"}).write(tmp_path / "one.sqlite")
+    code, out, _ = run("inspect", "one.sqlite", "--hours")
+    assert code == 0
+    assert ["from (x 20 s)", "1: known, stops, stopped", "2: known, stops, stopped"] in cells(out)
+    assert ["0", "100%, 1, 30 s", "50%, 1, 10 s"] in cells(out)
+    assert ["1", "100%, 0, 0 s", "0%, 0, 0 s"] in cells(out)
+
+
+def cells(out: str) -> list[list[str]]:
+    """The rows of rich's tables."""
+    return [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in out.splitlines()]
+
+
+def test_inspect_as_json_is_one_document_and_findings_are_no_error(run, tmp_path: Path) -> None:
+    Scene(still(1, 100), n_frames=300).write(tmp_path / "one.sqlite")
+    code, out, lines = run("inspect", "one.sqlite", "--json")
+    assert (code, lines) == (0, [])
+    (found,) = json.loads(out)
+    assert (found["recording"], found["verdict"], found["animals"][0]["rfid"]) == ("one", "fail", "001")
+    assert run("inspect", "none.sqlite", "--json") == (
+        2,
+        "[]\n",
+        ["error: none.sqlite: expected an LMT database, found no file; check the path"],
+    )
+
+
 def test_stops_of_a_path_need_no_project_but_parameters(run, tmp_path: Path) -> None:
     Scene(still(1, 300), n_frames=300).write(tmp_path / "one.sqlite")
     assert run("stops", "one.sqlite", "--out", "found") == (0, "", ["1 stops of 1 samples in 1 recordings: found"])

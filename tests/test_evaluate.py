@@ -64,6 +64,8 @@ def test_the_stage_writes_flat_metrics_and_a_row_for_each_sample(tmp_path, param
         "curves.csv",
         "baselines.csv",
         "confusion.png",
+        "confusion.svg",
+        "curves.svg",
         "curves.png",
     }
     labelled = pl.read_csv(tmp_path / "evaluate" / "baselines.csv")

@@ -8,11 +8,13 @@ import torch
 
 from lmtcnn import explain as module
 from lmtcnn.errors import DataError
-from lmtcnn.explain import class_maps, explain, find_zones, spread, top_tiles
+from lmtcnn.explain import class_maps, describe_network, explain, find_zones, spread, top_tiles
 from lmtcnn.files import write_json
 from lmtcnn.model import StereotypeCNN, initialise, select
 from lmtcnn.train import load_members
 from study import small_params, write_histograms, write_study
+
+OUTLINED = " Outlined: what stands in the cage."
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,9 @@ def test_the_stage_leaves_arrays_their_axes_and_a_figure_for_each_channel(tmp_pa
     assert summary["n_samples"] == dict.fromkeys(summary["classes"], 4) == {"AM": 4, "JM": 4, "AF": 4, "JF": 4}
     figures = [channel["figure"] for channel in summary["channels"]]
     assert figures == ["maps/1x1_00.png", "maps/1x1_01.png", "maps/3x3_00.png", "maps/3x3_01.png"]
-    assert sorted(path.name for path in (folder / "maps").iterdir()) == sorted(name[5:] for name in figures)
+    drawn = sorted(path.name for path in (folder / "maps").iterdir())
+    assert drawn == sorted(name[5:-4] + end for name in figures for end in (".png", ".svg"))
+    assert {path.name for path in folder.glob("*.png")} == {"atlas.png", "architecture.png"}
     differences = [summary["channels"][k]["difference"] for k in summary["order"]]
     assert differences == sorted(differences, reverse=True)
     network, _ = load_members(tmp_path)
@@ -184,14 +188,14 @@ def test_the_same_study_gives_the_same_bytes(tmp_path, params):
 
 
 def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_so(tmp_path, monkeypatch, undrawn):
-    captions, found, drawn = [], [], module.figures.activation_maps
+    captions, found, drawn = [], [], module.floor.activation_maps
 
-    def watch(*args, note, zones, **kwargs):
+    def watch(*args, note, planted, **kwargs):
         captions.append(note)
-        found.append(zones)
-        return drawn(*args, note=note, zones=zones, **kwargs)
+        found.append(planted)
+        return drawn(*args, note=note, planted=planted, **kwargs)
 
-    monkeypatch.setattr(module.figures, "activation_maps", watch)
+    monkeypatch.setattr(module.floor, "activation_maps", watch)
     circle = {"shape": "circle", "x_cm": 5, "y_cm": 5, "radius_cm": 4}
     truth = {"zones": {"dome": circle, "wall": circle}, "classes": {"AM": {"log_preference": {"dome": -1, "wall": 0}}}}
     write_json(tmp_path / "simulate" / "truth.json", truth)
@@ -202,11 +206,12 @@ def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_s
         explain(tmp_path / "data", here)
     assert captions[0] == (
         "One network trained on all cages, seed 0; mean over the samples of a class. Crosses: the 3 tiles of largest "
-        "spread, at least 4 tiles apart (spread: largest minus smallest class mean in a tile)."
+        "spread, at least 4 tiles apart (spread: largest minus smallest class mean in a tile). "
+        "Outlined: what stands in the cage."
     )
     assert captions[-1] == (
-        f"SIMULATED MICE: this says nothing about real mice. {captions[0]} "
-        "Dashed: zones where the simulator made classes differ most: 1 dome."
+        f"SIMULATED MICE: this says nothing about real mice. {captions[0].removesuffix(OUTLINED)}"
+        f" Dashed: zones where the simulator made classes differ most: 1 dome.{OUTLINED}"
     )
     assert (found[0], found[-1]) == ({}, {"1": circle})
 
@@ -217,6 +222,44 @@ def test_a_cohort_without_planted_differences_has_no_zones(tmp_path):
     params = small_params(cohort={"databases": str(tmp_path / "none"), "manifest": str(tmp_path / "cohort.csv")})
     assert find_zones(params) == {}
     assert find_zones(small_params(cohort={"databases": str(tmp_path / "none"), "manifest": "none/x.csv"})) is None
+
+
+def test_maps_may_be_of_any_layer():
+    stacks, codes = random_stacks(4), np.array([0, 0, 1, 1])
+    counts = stacks.sum(axis=1)
+    before = class_maps(identity(sign=-1.0), stacks, codes, 2, "none", "conv").means
+    np.testing.assert_allclose(before[0, 0], -counts[:2].mean(axis=0), rtol=1e-6)
+    pooled = class_maps(identity(), stacks, codes, 2, "none", "pool").means
+    largest = counts.reshape(4, 3, 2, 3, 2).max(axis=(2, 4))
+    np.testing.assert_allclose(pooled[1, 0], largest[2:].mean(axis=0), rtol=1e-6)
+
+
+def test_the_stage_says_which_layer_it_shows(tmp_path, undrawn):
+    params = small_params(explain={"layer": "pool"})
+    write_study(tmp_path, params)
+    summary = explain(tmp_path, params)
+    assert summary["layer"] == "pool"
+    assert summary["definitions"]["maps"] == "activation after ReLU and pooling, averaged over the samples of a class"
+    assert np.load(tmp_path / "explain" / "activation_maps.npy").shape == (4, 4, 3, 3)
+
+
+def test_a_network_is_described_by_its_own_shapes_and_numbers():
+    network = random_network()
+    layers = describe_network(network, ["a", "b"])
+    assert layers["input"] == [2, 6, 6]
+    assert [(b["kernel"], b["maps"], b["pooled"], b["parameters"]) for b in layers["branches"]] == [
+        (3, [2, 6, 6], [2, 3, 3], 2 * 2 * 9 + 2),
+        (5, [2, 6, 6], [2, 3, 3], 2 * 2 * 25 + 2),
+    ]
+    assert layers["features"] == 2 * 2 * 9
+    assert layers["linear_parameters"] == 36 * 2 + 2
+    assert layers["parameters"] == sum(values.numel() for values in network.parameters())
+
+
+def test_a_study_without_its_databases_has_no_example_and_says_so(tmp_path, params, undrawn, caplog):
+    write_study(tmp_path, params)
+    explain(tmp_path, params)
+    assert caplog.messages == ["c1_adult: no database at hand, so no figures of an example"]
 
 
 def test_a_training_of_other_seeds_is_refused(tmp_path, params):

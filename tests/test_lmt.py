@@ -16,7 +16,18 @@ from conftest import T0_MS, Scene, still, told
 from lmtcnn import lmt
 from lmtcnn.clock import Layout, lay_out
 from lmtcnn.errors import DatabaseError
-from lmtcnn.lmt import count_anonymous, find, open_database, read_clock, read_track, read_tracks, span_s
+from lmtcnn.lmt import (
+    Readings,
+    count_anonymous,
+    find,
+    open_database,
+    read_clock,
+    read_history,
+    read_sensors,
+    read_track,
+    read_tracks,
+    span_s,
+)
 from lmtcnn.pages import Pages
 
 PAGE = 4096
@@ -529,3 +540,49 @@ def test_the_clock_is_the_same_in_one_stretch_and_in_several(tmp_path: Path, thr
     assert clock.frames.tolist() == [row[0] for row in frames]
     assert clock.timestamps_ms.tolist() == [row[1] for row in frames]
     assert clock.paused.tolist() == [bool(row[2]) for row in frames]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((22, 23, 24), Readings(23, 22, 24, 0, 0)),
+        ((19, 22, 25), Readings(22, 19, 25, 1, 1)),
+        ((20, 22, 24), Readings(22, 20, 24, 0, 0)),
+        ((0, 22, 24), Readings(23, 22, 24, 0, 0)),
+        ((0, 19, 26), Readings(22.5, 19, 26, 1, 1)),
+        ((None, 22, 24), Readings(23, 22, 24, 0, 0)),
+        (("warm", 22, 24), Readings(23, 22, 24, 0, 0)),
+        ((b"1", 22, 24), Readings(23, 22, 24, 0, 0)),
+        ((float("inf"), float("-inf"), 21.5), Readings(21.5, 21.5, 21.5, 0, 0)),
+        ((-4, 22, 24), Readings(14, -4, 24, 1, 0)),
+        ((0, 0, 0), None),
+        ((None, None, None), None),
+        (("a", "b", None), None),
+    ],
+)
+def test_a_sensor_is_its_numbers_whatever_else_stands_in_the_column(tmp_path: Path, values, expected) -> None:
+    path = Scene(still(1, 3), n_frames=3).write(tmp_path / "a.sqlite")
+    execute(path, "ALTER TABLE FRAME ADD COLUMN Temperature REAL")
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        rows = zip(values, (1, 2, 3), strict=True)
+        connection.executemany("UPDATE FRAME SET TEMPERATURE = ? WHERE FRAMENUMBER = ?", rows)
+    found = read_sensors(open_database(path), {"TEMPERATURE": (20, 24)})
+    assert found["TEMPERATURE"] == expected
+    assert found["HUMIDITY"] is None
+    assert found["NUMPARTICLE"] == Readings(1, 1, 1, 0, 0)
+
+
+def test_a_dark_sensor_is_one_that_is_0_throughout_and_no_particles_are_a_count(database: Path) -> None:
+    execute(database, "ALTER TABLE FRAME ADD COLUMN SOUND REAL DEFAULT 0", "UPDATE FRAME SET NUMPARTICLE = 0")
+    found = read_sensors(open_database(database), {"NUMPARTICLE": (0, 100)})
+    assert (found["SOUND"], found["NUMPARTICLE"]) == (None, Readings(0, 0, 0, 0, 0))
+    execute(database, "UPDATE FRAME SET SOUND = 3 WHERE FRAMENUMBER <= 100")
+    assert read_sensors(open_database(database), {})["SOUND"] == Readings(1, 0, 3, 0, 0)
+
+
+def test_the_history_of_a_damaged_database_is_one_line(database: Path) -> None:
+    found = open_database(database)
+    execute(database, "CREATE TABLE LOG (process TEXT)", "INSERT INTO LOG VALUES (CAST(x'ff' AS TEXT))")
+    (line,) = told(DatabaseError, read_history, found)
+    assert line.startswith(f"{database}: expected a sound SQLite database, found ")
+    assert line.endswith("; copy it again from its source")

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from conftest import ROOT, told
 from lmtcnn.errors import ParamsError
 from lmtcnn.params import Arena, HistogramsParams, Params, dump, flat, load, parse, parse_section
+from lmtcnn.truth import ZONES
 
 LOST = object()
 """A key that is taken out."""
@@ -166,6 +167,7 @@ DO = "correct the value"
         ({"train.seeds": [1, 1]}, f"train.seeds: expected values that differ, found (1, 1); {DO}"),
         ({"train.pool": 31}, "train.pool: expected a pool no larger than histograms.tiles, found something else; "
          f"{DO}"),
+        ({"quality.detected_fail": 50}, f"quality.detected_fail: expected less than or equal to 1, found 50; {DO}"),
         ({"explain.seed": 7}, f"explain.seed: expected one of train.seeds, found something else; {DO}"),
         ({"classes": {"A": {"sex": "M"}}}, "classes: expected 2 or more, found {'A': {'sex': 'M'}}; " + DO),
         ({"classes.AM": {}}, "classes: expected a label column and its value for every class, found something else; "
@@ -224,3 +226,42 @@ def test_a_file_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
     assert told(ParamsError, load, path) == (
         f"{path}: expected a readable parameter file, found bytes that are not UTF-8; check the file",
     )
+
+
+def test_zones_are_circles_and_rectangles(change) -> None:
+    zones = {
+        "nest": {"kind": "nest", "circle_cm": [9, 41, 5.5]},
+        "shelf": {"kind": "other", "rectangle_cm": [0, 10, 4, 2]},
+    }
+    assert change(zones=zones).furniture == {
+        "nest": {"shape": "circle", "x_cm": 9, "y_cm": 41, "radius_cm": 5.5, "kind": "nest"},
+        "shelf": {"shape": "rectangle", "x_cm": 0, "y_cm": 10, "width_cm": 4, "height_cm": 2, "kind": "other"},
+    }
+    assert change(zones={}).furniture == {}
+
+
+@pytest.mark.parametrize(
+    ("zone", "line"),
+    [
+        (
+            {"kind": "nest"},
+            "zones.a: expected either circle_cm or rectangle_cm, found {'kind': 'nest'}; correct the value",
+        ),
+        (
+            {"kind": "bed", "circle_cm": [1, 2, 3]},
+            "zones.a.kind: expected 'nest', 'dome', 'feeder', 'water' or 'other', found 'bed'; correct the value",
+        ),
+        (
+            {"kind": "nest", "circle_cm": [1, 2, 0]},
+            "zones.a.circle_cm.2: expected greater than 0, found 0; correct the value",
+        ),
+    ],
+)
+def test_a_zone_that_is_none_is_told(change, zone: dict, line: str) -> None:
+    assert told(ParamsError, change, zones={"a": zone}) == (f"test: {line}",)
+
+
+def test_the_cage_of_params_yaml_is_that_of_the_simulator(params: Params) -> None:
+    simulated = {zone.name: zone.json() for zone in ZONES}
+    for name, zone in params.furniture.items():
+        assert {key: value for key, value in zone.items() if key != "kind"} == simulated[name]

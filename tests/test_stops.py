@@ -16,7 +16,7 @@ from lmtcnn.cohort import Recording
 from lmtcnn.errors import BatchError, CohortError, DatabaseError
 from lmtcnn.params import Params
 from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
-from lmtcnn.stops import Extraction, extract, stops
+from lmtcnn.stops import Extraction, Observer, count_stops, extract, stops, trace
 
 
 @pytest.fixture
@@ -339,3 +339,48 @@ def test_tables_that_are_not_of_this_folder_s_recordings_are_left_alone(tmp_path
     foreign.write_bytes(b"kept")
     stops([Recording("a", (path,), params.stops.arena)], tmp_path / "stops", params, workers=1)
     assert foreign.read_bytes() == b"kept"
+
+
+def test_a_trace_has_the_stops_of_the_table_and_every_frame(tmp_path: Path, params: Params) -> None:
+    """Two files with half an hour between them, the animal with another number in each."""
+    frames = [(f, T0_MS + 1_800_000 + round((f - 1) * 1000 / 30), 0) for f in range(1, 301)]
+    one = Scene(still(1, 300), n_frames=300).write(tmp_path / "a.sqlite")
+    rows = still(1, 300, x=300.0, animal=5) + still(1, 300, x=100.0, animal=1)
+    other = Scene(rows, frames, animals={1: "002", 5: "001"}, covering_index=False).write(tmp_path / "b.sqlite")
+    recording = Recording("r", (one, other), params.stops.arena)
+    found = trace(recording, "001", params)
+    table = extract(recording, params).stops.filter(pl.col("rfid") == "001")
+    assert found.stops.equals(table)
+    assert (found.animal_id, found.rfid, found.simulated, found.start_ms) == (1, "001", False, T0_MS)
+    assert (len(found.time_s), found.time_s[0], found.time_s[300]) == (600, 0.0, 1800.0)
+    assert set(found.x_cm.round(6)) == {round((x - 114) * 10 / 57, 6) for x in (200.0, 300.0)}
+    assert trace(recording, "2", params).rfid == "002"
+
+
+def test_an_observer_sees_every_file_and_every_animal_once_before_gaps_are_filled(
+    tmp_path: Path, params: Params
+) -> None:
+    later = [(f, T0_MS + 10_000 + round((f - 1) * 1000 / 30), 0) for f in range(1, 301)]
+    rows = still(1, 100) + still(111, 300) + still(1, 300, x=300, animal=2)
+    animals = {1: "a", 2: "b"}
+    paths = (
+        Scene(rows, n_frames=300, animals=animals).write(tmp_path / "1.sqlite"),
+        Scene(rows, later, animals=animals, covering_index=False).write(tmp_path / "2.sqlite"),
+    )
+    seen: list[object] = []
+
+    class Witness(Observer):
+        def file(self, database, clock, layout) -> None:
+            seen.append((database.path.name, len(clock.frames), layout.size))
+
+        def animal(self, animal_id, track, params) -> None:
+            before = track.x_px.copy()
+            counts = count_stops(track, params, (1, 3))
+            assert np.array_equal(track.x_px, before, equal_nan=True)
+            seen.append((animal_id, int(track.detected.sum()), counts))
+
+    recording = Recording("r", paths, params.stops.arena)
+    found = extract(recording, params, observer=Witness())
+    per_file = [(1, 290, {1: 1, 3: 1}), (2, 300, {1: 1, 3: 1})]
+    assert seen == [("1.sqlite", 300, 300), *per_file, ("2.sqlite", 300, 300), *per_file]
+    assert found.quality.equals(extract(recording, params).quality)

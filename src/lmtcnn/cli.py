@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ from lmtcnn.errors import BatchError, LmtcnnError
 
 if TYPE_CHECKING:
     from lmtcnn.params import Params
+    from lmtcnn.quality import AnimalFindings, Inspection
 
 DATA = Path("data")
 
@@ -132,6 +133,33 @@ def cohort_check(params_file: ParamsFile = PARAMS) -> None:
 
 
 @app.command()
+def inspect(
+    databases: Annotated[list[Path], typer.Argument(help="Databases, or folders of them.")],
+    hours: Annotated[bool, typer.Option("--hours", help="Show every hour of every animal, too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Say what recordings are, and what is wrong with them.
+
+    Example: lmtcnn inspect recording.sqlite
+    """
+    from lmtcnn import quality as module
+
+    params = _load(params_file)
+    process.keep_memory(below=2**24)  # as in `stops`
+    with _progress("inspect") as progress:
+        inspections, failed = module.inspect(databases, params, workers, progress)
+    if as_json:
+        print(module.to_json(inspections), end="")
+    else:
+        for inspection in inspections:
+            _show_inspection(inspection, hours=hours)
+    if failed:
+        raise BatchError(failed)
+
+
+@app.command()
 def stops(
     databases: Annotated[
         list[Path] | None, typer.Argument(help="Databases or folders of them; without, the study's.")
@@ -153,6 +181,27 @@ def stops(
     with _alone(out), _progress("stops") as progress:
         quality = module.stops(recordings, out, params, workers, progress)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
+
+
+@app.command()
+def plot(
+    database: Annotated[Path, typer.Argument(help="A database.")],
+    animal: Annotated[str | None, typer.Option(help="RFID or number; without, the first.")] = None,
+    interval: Annotated[int | None, typer.Option(help="From 0; without, the one with most stops.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the figures.")] = DATA / "plot",
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Draw one hour of one mouse: positions through time, stops on the floor, histogram.
+
+    Example: lmtcnn plot recording.sqlite --animal 900000001000101 --interval 20
+    """
+    from lmtcnn import cohort
+    from lmtcnn import plot as module
+
+    params = _load(params_file)
+    (recording,) = cohort.unlisted([database], params)
+    for path in module.plot(recording, animal, interval, out, params):
+        print(path)
 
 
 @app.command()
@@ -363,6 +412,95 @@ def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def _show_inspection(found: "Inspection", *, hours: bool) -> None:
+    from rich.table import Table
+
+    console = _console()
+    table = Table(found.recording, found.verdict, title=SIMULATED if found.simulated else None)
+    for name, text in (*_recording_lines(found), *_animal_lines(found.animals)):
+        table.add_row(name, text)
+    for each in (table, _animal_table(found.animals), *([_hour_table(found)] if hours else []), _check_table(found)):
+        console.print(each)
+
+
+def _recording_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
+    from lmtcnn.clock import length
+
+    yield "file", f"{found.file}, {found.bytes / 1e6:.1f} MB"
+    yield "time", f"{length(found.duration_s)} from {found.start}, {length(found.paused_s)} paused"
+    rate = "no" if found.fps is None else f"{found.fps:.2f}"
+    missing = f"{found.n_missing_frames} missing ({found.missing_share:.2%})"
+    yield "frames", f"{found.n_frames}, {missing}, {found.n_segments} segments, {rate} frames/s by TIMESTAMP"
+    if found.clock_back:
+        yield "clock back", ", ".join(f"{step.by_ms} ms at frame {step.frame}" for step in found.clock_back)
+    others = [name for name in found.indexes if name != found.covering_index]
+    covering = f"{found.covering_index} (covering)" if found.covering_index else "no covering one: a slower read"
+    yield "indexes", ", ".join([covering, *others])
+    tools = [f"{tool.process} {tool.version}, {tool.runs} times, last {tool.last}" for tool in found.tools]
+    yield "tools", "\n".join([*tools, *["identities corrected"] * found.identity_corrected]) or "none logged"
+    yield (
+        "sensors",
+        "\n".join(
+            f"{name}: {f'{r.lowest:g} to {r.highest:g}, mean {r.mean:.4g}' if r else 'not fitted'}"
+            for name, r in found.sensors.items()
+        ),
+    )
+
+
+def _animal_lines(animals: "Sequence[AnimalFindings]") -> Iterator[tuple[str, str]]:
+    for animal in animals:
+        told = [f"{name} {value}" for name, value in animal.columns.items() if value not in (None, "")]
+        yield f"animal {animal.animal_id}", ", ".join([f"RFID {animal.rfid or '(none)'}", *told])
+
+
+def _animal_table(animals: "Sequence[AnimalFindings]") -> Any:
+    from rich.table import Table
+
+    from lmtcnn.clock import length
+
+    halves = [f"half window {half}" for half in animals[0].n_stops_half_window]
+    stops = ["stops", *(f"with {half}" for half in halves), "stopped"]
+    table = Table("animal", "detections", "known", *stops, "filled", "jumps", "double same / other", "at 0 / invalid")
+    for a in animals:
+        counts = [str(n) for n in (a.n_stops, *a.n_stops_half_window.values())]
+        rows = [f"{a.n_identical} / {a.n_conflicting}", f"{a.n_at_zero} / {a.n_invalid}"]
+        known = [str(a.animal_id), str(a.n_rows), f"{a.detected_share:.1%}"]
+        table.add_row(*known, *counts, length(a.stopped_s), str(a.n_filled), str(a.n_jumps), *rows)
+    return table
+
+
+def _hour_table(found: "Inspection") -> Any:
+    """A row for each interval; of each animal: share of frames in which it is known, stops, seconds stopped."""
+    from rich.table import Table
+
+    from lmtcnn.clock import length
+
+    header = [f"{a.animal_id}: known, stops, stopped" for a in found.animals]
+    table = Table(f"from (x {length(found.interval_s)})", *header)
+    cells: dict[int, dict[int, str]] = {}
+    for animal in found.animals:
+        for each in animal.intervals:
+            known = "" if each.detected_share is None else f"{each.detected_share:.0%}"
+            cells.setdefault(each.interval, {})[animal.animal_id] = f"{known}, {each.n_stops}, {each.stopped_s:.0f} s"
+    for interval, row in sorted(cells.items()):
+        table.add_row(str(interval), *(row.get(a.animal_id, "") for a in found.animals))
+    return table
+
+
+def _check_table(found: "Inspection") -> Any:
+    from rich.table import Table
+
+    table = Table("check", "animal", "counted", "of", "value", "verdict", "definition")
+    told: set[str] = set()
+    for c in found.checks:
+        numbers = [f"{n:.12g}" for n in (c.numerator, c.denominator)]
+        value = "" if c.value is None else f"{c.value:.2%}" if c.unit == "share" else f"{c.value:.6g} {c.unit}"
+        words = c.definition if c.definition not in told else "as above"
+        told.add(c.definition)
+        table.add_row(c.name, "" if c.animal_id is None else str(c.animal_id), *numbers, value, c.verdict, words)
+    return table
+
+
 def _show_predictions(predictions: list[Any], classes: tuple[str, ...]) -> None:
     from rich.table import Table
 
@@ -410,8 +548,8 @@ def _console(to_stderr: bool = False) -> Any:
     from rich.console import Console
 
     stream = sys.stderr if to_stderr else sys.stdout
-    width = None if stream.isatty() else 160
-    return Console(file=stream, width=width, markup=False, emoji=False)  # a class may well be called [ko]
+    # What stands in files is shown as it is: a name such as `a[b]` is no markup, `:mouse:` no emoji.
+    return Console(file=stream, width=None if stream.isatty() else 160, markup=False, emoji=False)
 
 
 def _say(line: str) -> None:

@@ -15,6 +15,9 @@ lines and ends with exit code 2; anything that is not an LmtcnnError is a bug an
 
 from collections.abc import Iterable
 
+MAX_FOUND = 400
+"""Characters of what was found that a message shows."""
+
 
 class LmtcnnError(Exception):
     """One or more problems, each told in one line."""
@@ -63,5 +66,16 @@ class BatchError(LmtcnnError):
 
 
 def problem(where: object, expected: str, found: str, do: str) -> str:
-    """The one form of a message: *where: expected ..., found ...; what to do*."""
-    return f"{where}: expected {expected}, found {found}; {do}"
+    """The one form of a message: *where: expected ..., found ...; what to do*.
+
+    What was found may be anything: what would break the line is written as an escape, what is endless is cut.
+    """
+    return _one_line(f"{where}: expected {expected}, found {_short(found)}; {do}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_FOUND else f"{text[:MAX_FOUND]}... ({len(text)} characters)"
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

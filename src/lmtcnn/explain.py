@@ -1,23 +1,27 @@
 """What the network looks at: the map of every channel, averaged over the samples of each class.
 
+Beside the maps, what they were made of: the network as a diagram, and one hour of one mouse on its way to a histogram.
+
 Networks of different folds have channels that do not correspond, so the maps are of *one network trained on all
 cages* (arXiv 2412.05158 shows the same), the member of `explain.seed`. It has seen the samples it is shown with: the
 maps say what this network does, not how well it would do.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from lmtcnn import SIMULATED, figures, histograms
+from lmtcnn import SIMULATED, cohort, figures, floor, histograms, plot
 from lmtcnn.errors import DataError, problem
 from lmtcnn.files import atomic, ensure_folder, read_json, write_json
 from lmtcnn.model import StereotypeCNN, prepare, select
-from lmtcnn.params import Params
+from lmtcnn.params import ExplainParams, Params
 from lmtcnn.train import check_made, load_members
 
 BATCH = 16
@@ -25,8 +29,16 @@ CROSSES = 3
 CROSS_SPACING_TILES = 4
 """Crosses lie at least so far apart, so that neighbours of one place do not take all of them."""
 
+log = logging.getLogger("lmtcnn")
+
+NAMES = {"conv": "convolution", "relu": "ReLU", "pool": "max-pooling"}
+LAYERS = {
+    "conv": "activation before ReLU",
+    "relu": "activation after ReLU and before pooling",
+    "pool": "activation after ReLU and pooling",
+}
 DEFINITIONS = {
-    "maps": "activation after ReLU and before pooling, averaged over the samples of a class",
+    "maps": "{layer}, averaged over the samples of a class",
     "spread": "largest minus smallest class mean in a tile",
     "crosses": f"the {CROSSES} tiles of largest spread, at least {CROSS_SPACING_TILES} tiles apart",
     "difference": "share of the variance between samples that lies between classes, all tiles together",
@@ -46,9 +58,11 @@ class ClassMaps(NamedTuple):
 
 
 def explain(data: Path, params: Params) -> dict[str, Any]:
-    """The stage: activation_maps.npy, activation_maps.json and maps/*.png in data/explain; returns the JSON's content.
+    """The stage: arrays, activation_maps.json and all drawings in data/explain; returns the JSON's content.
 
-    Raises DataError where the training or the histograms are missing, or the training had other parameters.
+    activation_maps.npy (classes, channels, N, N); maps/, a figure for each channel; atlas, all of them; architecture;
+    example/, one hour of a mouse. Raises DataError where the training or the histograms are missing, or the training
+    had other parameters.
     """
     check_made(data / "train", params)
     stacks, index = histograms.load(data / "histograms", params)
@@ -56,19 +70,27 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     classes, seed = list(params.classes), params.explain.seed
     network = select(model, [made["seeds"].index(seed)])
     codes = np.array([classes.index(name) for name in index["class"]], dtype=np.int64)
-    maps = class_maps(network, stacks, codes, len(classes), params.train.transform)
+    maps = class_maps(network, stacks, codes, len(classes), params.train.transform, params.explain.layer)
     folder = ensure_folder(data / "explain")
     with atomic(folder / "activation_maps.npy") as temporary, temporary.open("wb") as stream:
         np.save(stream, maps.means.astype(np.float32))
-    summary = describe(maps, network, made, classes, seed)
-    zones = find_zones(params) if made["simulated"] else None
-    draw(folder / "maps", maps, summary, zones)
+    summary = describe(maps, network, made, classes, params.explain)
+    draw(folder, maps, summary, params.furniture, find_zones(params) if made["simulated"] else None)
+    layers = describe_network(network, classes)
+    drawing = figures.architecture(layers, "The network", "Maps: channels (of the input: intervals) x rows x columns.")
+    figures.save(drawing, folder / "architecture.png")
+    _draw_example(folder / "example", stacks, index, params)
     write_json(folder / "activation_maps.json", summary)
     return summary
 
 
 def class_maps(
-    network: StereotypeCNN, stacks: NDArray[Any], codes: NDArray[np.int64], classes: int, transform: str
+    network: StereotypeCNN,
+    stacks: NDArray[Any],
+    codes: NDArray[np.int64],
+    classes: int,
+    transform: str,
+    layer: str = "relu",
 ) -> ClassMaps:
     """Mean maps of each class, and how much of each channel's variance they explain, BATCH samples at a time.
 
@@ -78,7 +100,7 @@ def class_maps(
     squares: NDArray[np.float64] | None = None
     for start in range(0, len(stacks), BATCH):
         with torch.inference_mode():
-            found = network.activations(prepare(stacks[start : start + BATCH], transform))
+            found = network.activations(prepare(stacks[start : start + BATCH], transform), layer)
         batch = torch.cat([values[0] for values in found.values()], dim=1).double().numpy()  # (B, K, N, N)
         if sums is None or squares is None:
             sums, squares = np.zeros((classes, *batch.shape[1:])), np.zeros(batch.shape[1:])
@@ -131,7 +153,7 @@ def top_tiles(
 
 
 def describe(
-    maps: ClassMaps, network: StereotypeCNN, made: Mapping[str, Any], classes: Sequence[str], seed: int
+    maps: ClassMaps, network: StereotypeCNN, made: Mapping[str, Any], classes: Sequence[str], chosen: ExplainParams
 ) -> dict[str, Any]:
     """activation_maps.json: axes, provenance, and each channel's figure, difference and crosses."""
     width, height = made["floor_cm"]
@@ -158,39 +180,99 @@ def describe(
     return {
         "format": 1,
         "simulated": made["simulated"],
-        "network": f"one network trained on all cages, seed {seed}",
-        "seed": seed,
-        "layer": "ReLU",
+        "network": f"one network trained on all cages, seed {chosen.seed}",
+        "seed": chosen.seed,
+        "layer": chosen.layer,
         "axes": ["class", "channel", "row", "column"],
         "classes": list(classes),
         "n_samples": {name: int(n) for name, n in zip(classes, maps.counts, strict=True)},
         "floor_cm": [width, height],
         "origin": "upper left corner of the floor, x to the right with the column, y down with the row",
-        "definitions": DEFINITIONS,
+        "definitions": {name: text.format(layer=LAYERS[chosen.layer]) for name, text in DEFINITIONS.items()},
         "order": [int(k) for k in np.argsort(-maps.difference, kind="stable")],
         "channels": channels,
     }
 
 
-def draw(folder: Path, maps: ClassMaps, summary: Mapping[str, Any], zones: Mapping[str, Any] | None = None) -> None:
-    """One figure for each channel; figures of channels that are no more are removed."""
-    ensure_folder(folder)
-    names = {Path(channel["figure"]).name for channel in summary["channels"]}
-    for stale in {path for path in folder.glob("*.png") if path.name not in names}:
+def draw(
+    folder: Path,
+    maps: ClassMaps,
+    summary: Mapping[str, Any],
+    furniture: floor.Zones,
+    planted: floor.Zones | None = None,
+) -> None:
+    """A figure for each channel in maps/, and the atlas; figures of channels that are no more are removed."""
+    ensure_folder(folder / "maps")
+    names = {Path(channel["figure"]).stem for channel in summary["channels"]}
+    for stale in {path for path in (folder / "maps").iterdir() if path.stem not in names}:
         stale.unlink()
-    numbered = {str(i): (name, zone) for i, (name, zone) in enumerate((zones or {}).items(), start=1)}
+    numbered = {str(i): (name, zone) for i, (name, zone) in enumerate((planted or {}).items(), start=1)}
     note = caption(summary, {number: name for number, (name, _) in numbered.items()})
+    note += " Outlined: what stands in the cage." if furniture else ""
     for k, channel in enumerate(summary["channels"]):
-        figure = figures.activation_maps(
+        figure = floor.activation_maps(
             maps.means[:, k],
             summary["classes"],
             tuple(summary["floor_cm"]),
-            f"{summary['layer']} / {channel['kernel']}x{channel['kernel']} / channel {channel['channel']:02}",
+            f"{NAMES[summary['layer']]} / {channel['kernel']}x{channel['kernel']} / channel {channel['channel']:02}",
             note=note,
             crosses=[(cross["row"], cross["column"]) for cross in channel["crosses"]],
-            zones={number: zone for number, (_, zone) in numbered.items()},
+            furniture=furniture,
+            planted={number: zone for number, (_, zone) in numbered.items()},
         )
-        figures.save(figure, folder / Path(channel["figure"]).name, dpi=110)
+        figures.save(figure, folder / channel["figure"])
+    mice = f"{SIMULATED}. " if summary["simulated"] else ""
+    drawing = floor.atlas(
+        maps.means,
+        summary["classes"],
+        list(dict.fromkeys(channel["kernel"] for channel in summary["channels"])),
+        [f"{channel['channel']:02}\n{channel['difference']:.0%}" for channel in summary["channels"]],
+        f"All channels, {NAMES[summary['layer']]}",
+        f"{mice}{summary['network'].capitalize()}; mean over the samples of a class, each channel on its own scale. "
+        f"Percent: {DEFINITIONS['difference']}.",
+    )
+    figures.save(drawing, folder / "atlas.png")
+
+
+def describe_network(network: StereotypeCNN, classes: Sequence[str]) -> dict[str, Any]:
+    """Shapes and numbers of parameters of one member, taken from the network itself by sending zeros through it."""
+    shape = network.architecture
+    x = torch.zeros(1, shape["intervals"], shape["tiles"], shape["tiles"])
+    with torch.inference_mode():
+        maps, pooled = network.activations(x), network.activations(x, "pool")
+    counts = {name: values[0].numel() for name, values in network.named_parameters()}  # of the first member
+    branches = [
+        {
+            "kernel": kernel,
+            "maps": list(maps[kernel].shape[2:]),
+            "pooled": list(pooled[kernel].shape[2:]),
+            "parameters": sum(n for name, n in counts.items() if name.startswith(f"branch{kernel}.")),
+        }
+        for kernel in shape["kernels"]
+    ]
+    linear = sum(n for name, n in counts.items() if name.startswith("linear."))
+    return {
+        "input": list(x.shape[1:]),
+        "branches": branches,
+        "pool": shape["pool"],
+        "features": sum(int(np.prod(branch["pooled"])) for branch in branches),
+        "linear_parameters": linear,
+        "parameters": sum(counts.values()),
+        "classes": list(classes),
+    }
+
+
+def _draw_example(folder: Path, stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> None:
+    """The study's first sample in the interval with most stops, from its database; a line where there is none."""
+    first = index.row(0, named=True)
+    manifest = Path(params.cohort.manifest)
+    known = cohort.load(params).recordings if manifest.is_file() else ()
+    recording = next((r for r in known if r.name == first["recording"]), None)
+    if recording is None or not all(path.is_file() for path in recording.files):
+        log.warning("%s: no database at hand, so no figures of an example", first["recording"])
+        return
+    interval = int(stacks[0].sum(axis=(1, 2)).argmax())
+    plot.plot(recording, first["rfid"], interval, ensure_folder(folder), params)
 
 
 def caption(summary: Mapping[str, Any], zones: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Every drawing of the project.
+"""Drawings: their style, and those of results; drawings of the floor are in `floor`.
 
 Figures are made through matplotlib's objects, never through pyplot, so that no state outlives a call and the same
 numbers give the same bytes whatever a user's matplotlibrc says. Classes keep one colour everywhere; the colours are
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib import colormaps, font_manager, patheffects, style
+from matplotlib import colormaps, font_manager, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -28,19 +28,30 @@ from lmtcnn.files import atomic
 # Pairs of one hue, dark and light, follow each other: with AM, JM, AF, JF a hue is a sex and its lightness an age.
 PALETTE = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#000000", "#F0E442")
 TRAIN_COLOUR, TEST_COLOUR = "#777777", "#009E73"
-CROSS_COLOUR = "#E8112D"
-SHARES, INTENSITY = "Blues", "viridis"  # both rise in lightness alone, so they survive a grey printer
+BRANCH_COLOURS = ("#333333", "#8A6D3B", "#5B7F95", "#7B5E8A")  # not those of classes
+X_COLOUR, Y_COLOUR = "#0072B2", "#009E73"
+SHARES = "Blues"  # rises in lightness alone, so it survives a grey printer
 
-STYLE = {"font.size": 9.0, "axes.titlesize": 10.0, "axes.spines.top": False, "axes.spines.right": False}
+DPI = 300
+
+STYLE = {
+    "svg.hashsalt": "lmtcnn",
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a class may well be called $a$
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 @contextlib.contextmanager
-def _styled() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Draw in the project's style, whatever a user's matplotlibrc says."""
     with style.context(["default", STYLE]):
         yield
 
 
-STYLE["text.parse_math"] = False  # a class may well be called $a$
 warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)  # `lacking` tells it once
 
 
@@ -58,14 +69,20 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
     return {name: to_hex(colormaps["cividis"](step)) for name, step in zip(classes, steps, strict=True)}
 
 
-def save(figure: Figure, path: Path, dpi: int = 120) -> None:
-    """Write `figure` as PNG, atomically, without date or software, so that the same figure gives the same bytes."""
-    with _styled(), atomic(path) as temporary:
-        FigureCanvasAgg(figure)
-        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as `path`.png at 300 dpi and as `path`.svg, each atomically; `path` ends in .png.
+
+    Without date or software, so that the same figure gives the same bytes.
+    """
+    FigureCanvasAgg(figure)
+    with styled():
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        with atomic(path.with_suffix(".svg")) as temporary:
+            figure.savefig(temporary, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
 
 
-@_styled()
+@styled()
 def confusion_matrix(counts: NDArray[Any], classes: Sequence[str], title: str, note: str = "") -> Figure:
     """Table 1 of the paper: true classes in rows, predicted ones in columns; counts, and each row's shares below.
 
@@ -75,7 +92,7 @@ def confusion_matrix(counts: NDArray[Any], classes: Sequence[str], title: str, n
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     side = 1.6 + 0.75 * len(classes)
-    figure, axes = _sheet(1, (side, side + 0.3), title, note)
+    figure, axes = sheet(1, (side, side + 0.3), title, note)
     table = axes[0]
     table.imshow(shares, cmap=SHARES, vmin=0, vmax=1)
     for row, column in np.ndindex(counts.shape):
@@ -100,13 +117,13 @@ def confusion_matrix(counts: NDArray[Any], classes: Sequence[str], title: str, n
     return figure
 
 
-@_styled()
+@styled()
 def curves(frame: pl.DataFrame, title: str, note: str = "") -> Figure:
     """Loss and accuracy over epochs, of training and of held-out cages: the mean over networks, +- one sd.
 
     `frame` has the columns of data/evaluate/curves.csv; an sd that is null (a single network) draws no band.
     """
-    figure, axes = _sheet(2, (8.0, 3.7), title, note)
+    figure, axes = sheet(2, (8.0, 3.7), title, note)
     epochs = frame["epoch"].to_numpy()
     for panel, quantity in zip(axes, ("loss", "accuracy"), strict=True):
         for part, label, colour, line in (
@@ -126,90 +143,93 @@ def curves(frame: pl.DataFrame, title: str, note: str = "") -> Figure:
     return figure
 
 
-@_styled()
-def activation_maps(
-    maps: NDArray[Any],
-    classes: Sequence[str],
-    floor_cm: tuple[float, float],
-    title: str,
-    *,
-    note: str = "",
-    crosses: Sequence[tuple[int, int]] = (),
-    zones: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Figure:
-    """One channel's mean map for each class, on the floor seen from above, in two columns and one colour scale.
-
-    `maps` is (classes, N, N), rows are y; `floor_cm` is the floor's width and height; x runs to the right and y down,
-    as in the cage. `crosses` are (row, column) of tiles, marked in red in every panel; `zones`, places as truth.json
-    has them by a short name, are outlined. A class without samples (NaN) stays empty.
-    """
-    width, height = floor_cm
-    rows = -(-len(classes) // 2)
-    lines = _wrapped(note, 6.6)
-    above, below = 0.62, 0.62 + 0.145 * len(lines)  # inches: title; axis labels and note
-    tall = above + 2.8 * rows + below
-    figure = Figure(figsize=(6.6, tall))
-    # Fixed margins: a study has dozens of these, and an automatic layout draws each of them twice.
-    grid = figure.add_gridspec(
-        rows, 2, left=0.075, right=0.86, top=1 - above / tall, bottom=below / tall, wspace=0.08, hspace=0.2
-    )
-    figure.suptitle(title, size=12, y=1 - 0.1 / tall)
-    figure.text(0.02, 0.06 / tall, "\n".join(lines), size=8, va="bottom")
-    top = float(np.nanmax(maps)) if np.isfinite(maps).any() else 0.0
-    colours = class_colours(classes)
-    for place, (name, values) in enumerate(zip(classes, maps, strict=True)):
-        panel = figure.add_subplot(grid[place // 2, place % 2])
-        image = panel.imshow(values, cmap=INTENSITY, vmin=0, vmax=top or 1.0, extent=(0, width, height, 0))
-        panel.set_title(name, weight="bold", pad=7)
-        panel.spines[:].set(visible=True, color=colours[name], linewidth=2.5)
-        panel.set(xlabel="x (cm)", ylabel="y (cm)")
-        panel.label_outer()
-        for label, zone in (zones or {}).items():
-            _draw_zone(panel, label, zone)
-        _draw_crosses(panel, crosses, floor_cm, values.shape)
-        if np.isnan(values).all():
-            panel.text(width / 2, height / 2, "no samples", ha="center", va="center")
-    bar = figure.add_axes((0.885, 0.3, 0.022, 0.45))
-    figure.colorbar(image, cax=bar, label="mean activation")
-    return figure
-
-
-def _sheet(columns: int, inches: tuple[float, float], title: str, note: str) -> tuple[Figure, list[Axes]]:
+def sheet(columns: int, inches: tuple[float, float], title: str, note: str) -> tuple[Figure, list[Axes]]:
     """An empty figure of panels side by side, with a title above and small print below."""
     figure = Figure(figsize=inches, layout="constrained")
     figure.suptitle(title, size=12)
     if note:
-        figure.supxlabel("\n".join(_wrapped(note, inches[0])), size=8, x=0.02, ha="left")
+        figure.supxlabel("\n".join(wrapped(note, inches[0])), size=8, x=0.02, ha="left")
     return figure, [figure.add_subplot(1, columns, place + 1) for place in range(columns)]
 
 
-def _wrapped(note: str, inches: float) -> list[str]:
+def wrapped(note: str, inches: float) -> list[str]:
     """The lines of small print below a figure of this width; matplotlib does not wrap by itself."""
     return textwrap.wrap(note, int(inches * 15.5))
 
 
-def _draw_crosses(
-    panel: Axes, crosses: Sequence[tuple[int, int]], floor_cm: tuple[float, float], shape: tuple[int, ...]
-) -> None:
-    if not len(crosses):
-        return
-    row, column = np.asarray(crosses).T
-    x, y = (column + 0.5) * floor_cm[0] / shape[1], (row + 0.5) * floor_cm[1] / shape[0]
-    edge = [patheffects.withStroke(linewidth=3, foreground="white")]  # red alone is dark for some readers
-    panel.plot(x, y, "x", color=CROSS_COLOUR, markersize=6, markeredgewidth=1.5, path_effects=edge)
+@styled()
+def positions(
+    time: NDArray[np.float64],
+    x_cm: NDArray[np.float64],
+    y_cm: NDArray[np.float64],
+    starts: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    title: str,
+    *,
+    unit: str,
+    note: str = "",
+) -> Figure:
+    """Where a mouse was through time, x and y, with a marker where each stop starts (the paper's figure 1a).
 
-
-def _draw_zone(panel: Axes, name: str, zone: Mapping[str, Any]) -> None:
-    """A zone of truth.json: a circle's centre and radius, or a rectangle's upper left corner and size, in cm.
-
-    Its name stands on the outline, at the upper left: the middle is where crosses fall.
+    `starts` are time, x and y of the stops' first frames; times are in `unit`; nan breaks a line.
     """
-    line: dict[str, Any] = {"fill": False, "edgecolor": "white", "linewidth": 0.8, "linestyle": (0, (4, 2))}
-    x, y = zone["x_cm"], zone["y_cm"]
-    if zone["shape"] == "circle":
-        panel.add_patch(Circle((x, y), zone["radius_cm"], **line))
-        x, y = x - zone["radius_cm"] * 0.707, y - zone["radius_cm"] * 0.707
-    else:
-        panel.add_patch(Rectangle((x, y), zone["width_cm"], zone["height_cm"], **line))
-    edge = [patheffects.withStroke(linewidth=1.5, foreground="black")]
-    panel.text(x, y, name, color="white", size=7, ha="center", va="center", path_effects=edge)
+    figure, (axes,) = sheet(1, (9.0, 3.6), title, note)
+    for values, at, colour, name in ((x_cm, starts[1], X_COLOUR, "x"), (y_cm, starts[2], Y_COLOUR, "y")):
+        axes.plot(time, values, color=colour, linewidth=0.7, label=name, rasterized=True)
+        axes.plot(starts[0], at, "v", color="black", markersize=3.5, markeredgewidth=0)
+    axes.plot([], [], "v", color="black", markersize=3.5, markeredgewidth=0, label="a stop starts")
+    axes.set(xlabel=f"time ({unit})", ylabel="place (cm)", ylim=(0, None))
+    axes.margins(x=0.005)
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, borderpad=0)
+    return figure
+
+
+@styled()
+def architecture(layers: Mapping[str, Any], title: str, note: str = "") -> Figure:
+    """The network as a diagram, from left to right (the paper's figure 2); see `explain.describe_network`."""
+    branches = layers["branches"]
+    figure = Figure(figsize=(10.0, 1.3 + 1.75 * len(branches)))
+    axes = figure.add_axes((0.01, 0.1, 0.98, 0.8))
+    axes.set(xlim=(0, 100), ylim=(0, 20 * len(branches)))
+    axes.set_axis_off()
+    figure.suptitle(title, size=12)
+    figure.text(0.02, 0.02, note, size=8)
+    middle = 10 * len(branches)
+    _maps(axes, 6, middle, layers["input"], "input", "#777777")
+    ends = []
+    for i, branch in enumerate(branches):
+        y, colour = 20 * (len(branches) - i) - 10, BRANCH_COLOURS[i % len(BRANCH_COLOURS)]
+        _arrow(axes, (11, middle), (20, y))
+        _maps(axes, 27, y, branch["maps"], f"convolution {branch['kernel']}x{branch['kernel']}", colour)
+        axes.text(27, y - 8.2, f"{branch['parameters']:,} parameters", size=7.5, ha="center", color=colour)
+        _arrow(axes, (33, y), (42, y), "ReLU")
+        _maps(axes, 49, y, branch["pooled"], f"max-pooling {layers['pool']}x{layers['pool']}", colour)
+        ends.append((54.5, y))
+    for end in ends:
+        _arrow(axes, end, (65, middle))
+    axes.text(59, middle, "flatten", size=8, ha="center", va="center")
+    axes.add_patch(Rectangle((65.5, middle - 8), 2, 16, color="#777777"))
+    axes.text(66.5, middle + 9, f"{layers['features']:,}", size=9, ha="center")
+    axes.text(66.5, middle - 10.2, "concatenated", size=8, ha="center")
+    _arrow(axes, (68.5, middle), (79, middle), "linear")
+    axes.text(74, middle - 4, f"{layers['linear_parameters']:,}\nparameters", size=7.5, ha="center", va="top")
+    for i, (name, colour) in enumerate(class_colours(layers["classes"]).items()):
+        height = middle + 3.2 * ((len(layers["classes"]) - 1) / 2 - i)
+        axes.add_patch(Circle((81.5, height), 1.1, color=colour))
+        axes.text(83.5, height, name, size=10, va="center")
+    axes.text(92, middle, f"{layers['parameters']:,}\nparameters\nin all", size=9, ha="center", va="center")
+    return figure
+
+
+def _maps(axes: Axes, x: float, y: float, shape: Sequence[int], name: str, colour: str) -> None:
+    """A stack of square maps, its name above and its shape below."""
+    for step in (2, 1, 0):
+        corner = (x - 4 + 0.8 * step, y - 4 + 0.8 * step)
+        axes.add_patch(Rectangle(corner, 7, 7, facecolor="white", edgecolor=colour, linewidth=1.3))
+    axes.text(x, y + 6.2, name, size=9, ha="center")
+    axes.text(x, y - 5.9, " x ".join(map(str, shape)), size=8.5, ha="center")
+
+
+def _arrow(axes: Axes, begin: tuple[float, float], end: tuple[float, float], name: str = "") -> None:
+    axes.annotate("", end, begin, arrowprops={"arrowstyle": "->", "color": "#555555", "linewidth": 1.2})
+    if name:
+        axes.text((begin[0] + end[0]) / 2, (begin[1] + end[1]) / 2 + 0.9, name, size=8, ha="center")

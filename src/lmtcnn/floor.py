@@ -11,7 +11,8 @@ from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Patch, Rectangle
+from matplotlib.patches import Circle, Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lmtcnn.figures import class_colours, sheet, styled, wrapped
@@ -21,6 +22,7 @@ Zones = Mapping[str, Mapping[str, Any]]
 
 INTENSITY = "viridis"  # rises in lightness alone, so it survives a grey printer
 LATER = LinearSegmentedColormap.from_list("later", colormaps["cividis"](np.linspace(0.25, 1.0, 64)))
+NAME_ROOM_CM = 2.0
 GROUND, GRID_COLOUR, CROSS_COLOUR = "#14171A", "#F0E442", "#E8112D"
 KIND_COLOURS = {"feeder": "#FF5A4E", "water": "#56B4E9", "nest": "#FFFFFF", "dome": "#FFFFFF", "other": "#BBBBBB"}
 
@@ -29,28 +31,29 @@ KIND_COLOURS = {"feeder": "#FF5A4E", "water": "#56B4E9", "nest": "#FFFFFF", "dom
 def stops_on_floor(
     x_cm: NDArray[np.float64],
     y_cm: NDArray[np.float64],
-    start_s: NDArray[np.float64],
+    starts: NDArray[np.float64],
     floor_cm: tuple[float, float],
     tiles: int,
-    span: tuple[float, float],
+    span: float,
     title: str,
     *,
+    unit: str,
     note: str = "",
     zones: Zones | None = None,
 ) -> Figure:
     """Where a mouse stopped, lighter = later, on the N x N grid that its stops are counted in (the paper's figure 1b).
 
-    `start_s` in the unit of `span`, the time that the colours cover.
+    `starts` and `span`, the time that the colours cover, in `unit`.
     """
     width, height = floor_cm
     figure, (axes,) = sheet(1, (5.6, 5.4), title, note)
     axes.set_facecolor(GROUND)
     axes.vlines(np.linspace(0, width, tiles + 1), 0, height, color=GRID_COLOUR, linewidth=0.35, alpha=0.6)
     axes.hlines(np.linspace(0, height, tiles + 1), 0, width, color=GRID_COLOUR, linewidth=0.35, alpha=0.6)
-    points = axes.scatter(x_cm, y_cm, c=start_s, cmap=LATER, vmin=span[0], vmax=span[1], s=16, linewidth=0, zorder=3)
-    draw_furniture(axes, zones or {}, legend=True)
+    points = axes.scatter(x_cm, y_cm, c=starts, cmap=LATER, vmin=0, vmax=span, s=20, linewidth=0, zorder=3)
+    draw_furniture(axes, zones or {}, named=True)
     _frame(axes, floor_cm)
-    figure.colorbar(points, ax=axes, label="start of the stop (min)", shrink=0.8)
+    figure.colorbar(points, ax=axes, label=f"start of the stop ({unit})", shrink=0.8)
     return figure
 
 
@@ -62,9 +65,10 @@ def histogram(
     width, height = floor_cm
     figure, (axes,) = sheet(1, (5.6, 5.4), title, note)
     image = axes.imshow(counts, cmap=INTENSITY, vmin=0, vmax=max(counts.max(), 1), extent=(0, width, height, 0))
-    draw_furniture(axes, zones or {}, legend=True)
+    draw_furniture(axes, zones or {}, named=True)
     _frame(axes, floor_cm)
-    figure.colorbar(image, ax=axes, label=label, shrink=0.8)
+    ticks = MaxNLocator(integer=counts.dtype.kind in "iu")
+    figure.colorbar(image, ax=axes, label=label, shrink=0.8, ticks=ticks)
     return figure
 
 
@@ -161,21 +165,19 @@ def atlas(
     return figure
 
 
-def draw_furniture(axes: Axes, zones: Zones, *, legend: bool = False) -> None:
-    """Outline what stands in the cage; with `legend`, say below the floor which colour is what."""
-    kinds = []
-    for zone in zones.values():
-        _draw_zone(axes, zone, KIND_COLOURS[zone["kind"]])
-        kinds.append(zone["kind"])
-    if legend and kinds:
-        words: dict[str, list[str]] = {}
-        for kind in dict.fromkeys(kinds):
-            words.setdefault(KIND_COLOURS[kind], []).append(kind)
-        patches = [
-            Patch(facecolor=GROUND, edgecolor=colour, linewidth=1.5, label=", ".join(names))
-            for colour, names in words.items()
-        ]
-        axes.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, frameon=False)
+def draw_furniture(axes: Axes, zones: Zones, *, named: bool = False) -> None:
+    """Outline what stands in the cage; `named`, with its name above it (below it at the upper border)."""
+    for name, zone in zones.items():
+        colour = KIND_COLOURS[zone["kind"]]
+        _draw_zone(axes, zone, colour)
+        if named:
+            circle = zone["shape"] == "circle"
+            x, top = zone["x_cm"], zone["y_cm"] - zone["radius_cm"] if circle else zone["y_cm"]
+            bottom = zone["y_cm"] + (zone["radius_cm"] if circle else zone["height_cm"])
+            x += 0 if circle else zone["width_cm"] / 2
+            y, side = (top - 0.4, "bottom") if top > NAME_ROOM_CM else (bottom + 0.4, "top")
+            text = name.replace("_", " ")
+            axes.text(x, y, text, color=colour, size=7.5, ha="center", va=side, zorder=4, clip_on=True)
 
 
 def _scale(maps: NDArray[Any]) -> tuple[float, float]:

@@ -58,6 +58,18 @@ _PLACE = "CASE typeof({0}) WHEN 'real' THEN {0} WHEN 'integer' THEN {0} + 0.0 EL
 SQLite lets any value stand in any column (damaged or hand-made files).
 """
 
+SENSORS = ("TEMPERATURE", "HUMIDITY", "SOUND", "LIGHTVISIBLE", "LIGHTVISIBLEANDIR")
+"""Columns of FRAME in current files: degrees C, %, and three of the sensors' own units; 0 throughout: not fitted."""
+
+PARTICLES = "NUMPARTICLE"
+"""Column of FRAME: particles in the depth image; bedding on the glass makes many."""
+
+NO_ZERO = ("TEMPERATURE", "HUMIDITY")
+"""Sensors whose 0 is no reading."""
+
+_INTEGRITY_EVENT, _INTEGRITY_PROCESS = "IDs integrity ok", "correctdetectionintegrity"
+"""What lmt-analysis' CorrectDetectionIntegrity leaves in EVENT, and its name in LOG without blanks and capitals."""
+
 Columns = tuple[NDArray[Any], ...]
 
 
@@ -209,8 +221,15 @@ def _track_from_pages(source: "_Source", animal_id: int, layout: Layout) -> Trac
     places = source.places("index", index, ("ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"))
     leaves = find_leaves(source.pages, source.root(index), index=True)
     own = leaves.numbers[(leaves.low <= animal_id) & (leaves.high >= animal_id)]
-    track = Track(layout)
-    for found in chain(rows(source.pages, own, places, index=True), rows_above(source.pages, leaves.above, places)):
+    track, last = Track(layout), NOTHING
+    for found in rows(source.pages, own, places, index=True):
+        ids = found[0]
+        if ids.size:
+            if ids[0] < last or (ids[1:] < ids[:-1]).any():  # where SQLite would stop looking
+                raise NotPlain("an index out of order")
+            last = int(ids[-1])
+            _add(track, found, animal_id)
+    for found in rows_above(source.pages, leaves.above, places):
         _add(track, found, animal_id)
     return track
 
@@ -252,7 +271,7 @@ def _tracks_from_rows(source: "_Source", wanted: tuple[int, ...], layout: Layout
 
 def _add(track: Track, found: Sequence[NDArray[Any]], animal_id: int) -> None:
     """Add the animal's own ones of rows (ANIMALID, FRAMENUMBER, MASS_X, MASS_Y) to its track."""
-    own = found[0] == animal_id
+    own = (found[0] == animal_id) & (animal_id != NOTHING)
     columns = found[1:] if own.all() else [values[own] for values in found[1:]]
     if columns[0].size:
         track.add(*columns)
@@ -274,6 +293,125 @@ def span_s(database: Database) -> float:
         found = [connection.execute(ends.format(order)).fetchone() for order in ("DESC", "ASC")]
     last, first = (row[0] if row and isinstance(row[0], int) else 0 for row in found)
     return max(last - first, 0) / 1000
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program that wrote into the database after the tracker: its name, version, runs, and last date as logged."""
+
+    process: str
+    version: str
+    runs: int
+    last: str
+
+
+@dataclass(frozen=True)
+class History:
+    """What was done to a database: its indexes, the tools of its LOG table, whether identities were corrected.
+
+    `identity_corrected`: lmt-analysis' CorrectDetectionIntegrity took the identity of every animal away where not all
+    of them were seen.
+    """
+
+    indexes: tuple[str, ...]
+    tools: tuple[Tool, ...]
+    identity_corrected: bool
+
+
+def read_history(database: Database) -> History:
+    """Indexes by name, the LOG table where there is one, and the traces of CorrectDetectionIntegrity."""
+    with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
+        named = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+        indexes = tuple(sorted(str(row[0]) for row in named))
+        tools = tuple(_tools(connection))
+        event = (
+            "NAME" in _columns(connection, "EVENT")
+            and connection.execute("SELECT 1 FROM EVENT WHERE NAME = ? LIMIT 1", (_INTEGRITY_EVENT,)).fetchone()
+        )
+        logged = any("".join(tool.process.split()).lower() == _INTEGRITY_PROCESS for tool in tools)
+        return History(indexes, tools, bool(event) or logged)
+
+
+def _tools(connection: sqlite3.Connection) -> Iterator[Tool]:
+    there = _columns(connection, "LOG")
+    if "PROCESS" in there:
+        process, version, date = (
+            f"ifnull(CAST({name} AS TEXT), '')" if name in there else "''" for name in ("PROCESS", "VERSION", "DATE")
+        )
+        query = f"SELECT {process}, {version}, count(*), max({date}) FROM LOG GROUP BY 1, 2 ORDER BY 1, 2"
+        yield from (Tool(*row) for row in connection.execute(query))
+
+
+@dataclass(frozen=True)
+class Readings:
+    """A column of numbers in FRAME: mean, lowest, highest, and how many rows lie below and above its limits."""
+
+    mean: float
+    lowest: float
+    highest: float
+    n_below: int
+    n_above: int
+
+
+def read_sensors(database: Database, limits: Mapping[str, tuple[float, float]]) -> dict[str, Readings | None]:
+    """SENSORS and PARTICLES over all FRAME rows; None where a column is absent, empty, or a sensor's is 0 throughout.
+
+    One pass for means and extremes; a second one, three times as dear a column, only over those that hold something
+    else than numbers, a 0 that is no reading, or a value beyond the `limits` (column -> lowest, highest), to count it.
+    """
+    found: dict[str, Readings | None] = dict.fromkeys((*SENSORS, PARTICLES))
+    with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
+        there = _columns(connection, "FRAME")
+        plain = {name: name for name in found if name in there}
+        first = _aggregate(connection, plain, ("avg({0})", "min({0})", "max({0})"))
+        odd = {name: _guarded(name) for name, row in first.items() if _is_odd(name, row, limits)}
+        found |= {name: _readings(*row) for name, row in first.items() if name not in odd}
+        counts = ("avg({0})", "min({0})", "max({0})", "total({0} < {1!r})", "total({0} > {2!r})")
+        found |= {name: _readings(*row) for name, row in _aggregate(connection, odd, counts, limits).items()}
+    dark = [name for name in SENSORS if (readings := found[name]) and readings.lowest == readings.highest == 0]
+    return found | dict.fromkeys(dark)
+
+
+def _readings(mean: Any, lowest: Any, highest: Any, n_below: float = 0, n_above: float = 0) -> Readings | None:
+    return None if highest is None else Readings(mean, lowest, highest, int(n_below), int(n_above))
+
+
+def _guarded(name: str) -> str:
+    """A column's finite numbers; text and, where 0 is no reading, 0 count as none."""
+    fitting = [f"typeof({name}) IN ('integer', 'real')", f"{name} BETWEEN -1e300 AND 1e300"]
+    return f"(CASE WHEN {' AND '.join(fitting + [f'{name} != 0'] * (name in NO_ZERO))} THEN {name} END)"
+
+
+def _is_odd(name: str, row: Sequence[Any], limits: Mapping[str, tuple[float, float]]) -> bool:
+    """Whether extremes say that a column must be looked at closely."""
+    _, lowest, highest = row
+    if highest is None:
+        return False
+    if not all(isinstance(value, int | float) and abs(value) < 1e300 for value in (lowest, highest)):
+        return True
+    low, high = limits.get(name, (lowest, highest))
+    return bool(lowest < low or highest > high or (name in NO_ZERO and lowest <= 0 < highest))
+
+
+def _aggregate(
+    connection: sqlite3.Connection,
+    columns: Mapping[str, str],
+    functions: Sequence[str],
+    limits: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, tuple[Any, ...]]:
+    """Aggregates of columns of FRAME (name -> expression) in one pass; {1} and {2} stand for the limits."""
+    if not columns:
+        return {}
+    bounds = {name: (limits or {}).get(name, (-1e300, 1e300)) for name in columns}
+    wanted = [f.format(x, *(float(b) for b in bounds[name])) for name, x in columns.items() for f in functions]
+    row = connection.execute(f"SELECT {', '.join(wanted)} FROM FRAME").fetchone()
+    n = len(functions)
+    return {name: row[i * n : (i + 1) * n] for i, name in enumerate(columns)}
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
+    """Names of a table's columns, in capitals; none where there is no such table."""
+    return {str(row[1]).upper() for row in connection.execute(f"PRAGMA table_info({table})")}
 
 
 @dataclass(frozen=True)
@@ -385,7 +523,7 @@ def _check_companions(path: Path, header: bytes) -> str:
 def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
     lacking: list[str] = []
     for table, wanted in REQUIRED.items():
-        columns = {str(row[1]).upper() for row in connection.execute(f"PRAGMA table_info({table})")}
+        columns = _columns(connection, table)
         if not columns:
             lacking.append(f"no table {table}")
         elif missing := [name for name in wanted if name not in columns]:

@@ -62,12 +62,17 @@ class StereotypeCNN(nn.Module):
         features = len(kernels) * channels * (tiles // pool) ** 2
         self.linear = MemberLinear(members, features, classes)
 
-    def activations(self, x: Tensor) -> dict[int, Tensor]:
-        """Kernel -> activations after ReLU, before pooling, (M, B, channels, N, N), of x (B, T, N, N)."""
-        return {
-            kernel: functional.relu(branch.split_members(maps) + branch.bias[:, None, :, None, None])
-            for kernel, branch, maps in self._maps(x)
-        }
+    def activations(self, x: Tensor, layer: str = "relu") -> dict[int, Tensor]:
+        """Kernel -> maps of a layer, (M, B, channels, N, N), of x (B, T, N, N).
+
+        `layer`: conv (before ReLU), relu (after it) or pool (after pooling, N // pool wide).
+        """
+        found = {}
+        for kernel, branch, maps in self._maps(x):
+            taken = max_pool(maps, self.pool) if layer == "pool" else maps
+            values = branch.split_members(taken) + branch.bias[:, None, :, None, None]
+            found[kernel] = values if layer == "conv" else functional.relu(values)
+        return found
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (M, B, C) of x (B, T, N, N).

@@ -75,6 +75,9 @@ class Pages:
         self.size = 65_536 if size == 1 else size
         self.usable = self.size - header[20]
         self.count = os.fstat(self._file).st_size // max(self.size, 1)
+        said = int.from_bytes(header[28:32], "big")
+        if said and header[24:28] == header[92:96]:  # SQLite believes its header as long as it is up to date
+            self.count = min(self.count, said)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -88,6 +91,11 @@ class Pages:
     def min_local(self) -> int:
         """Bytes of a record that always lie in its own page, however long the record is."""
         return (self.usable - 12) * 32 // 255 - 23
+
+    @property
+    def max_key(self) -> int:
+        """Bytes of the longest record that an index keeps in one page."""
+        return (self.usable - 12) * 64 // 255 - 23
 
     def read(self, numbers: Ints) -> Bytes:
         """Pages one after the other, and some slack: (len(numbers) * size + slack,)."""
@@ -116,6 +124,8 @@ def find_leaves(pages: Pages, root: int, *, index: bool) -> Leaves:
     for _ in range(MAX_LEVELS):
         kind = pages.read(numbers[:1])[0]
         if kind == leaf:
+            if (low[1:] < low[:-1]).any() or (low > high).any():
+                raise NotPlain("keys out of order")
             return Leaves(numbers, low, high, np.concatenate(above))
         if kind != interior:
             raise NotPlain("a page of another kind")
@@ -161,6 +171,8 @@ class _Block:
         if (table[:, 0] != kind).any():
             raise NotPlain("a page of another kind")
         self.counts = table[:, 3].astype(np.int64) << 8 | table[:, 4]
+        if len(numbers) > 1 and not self.counts.all():  # only a tree of a single page may be empty
+            raise NotPlain("a page without cells")
         most = int(self.counts.max(initial=0))
         if head + 2 * most > pages.usable:
             raise NotPlain("more cells than a page can hold")
@@ -185,7 +197,9 @@ class _Block:
         """
         found: list[Values] = []
         place = self.cells + 4 if self.kind == _INDEX_INTERIOR else self.cells
-        _, place = self._varint(place)  # the payload's length
+        payload, place = self._varint(place)
+        if self.kind != _TABLE_LEAF and payload.max(initial=0) > self.pages.max_key:
+            raise NotPlain("a key that goes on elsewhere")
         if self.kind == _TABLE_LEAF:
             rowids, place = self._varint(place)
             found.append(rowids)
@@ -193,25 +207,33 @@ class _Block:
         if last > _HEADER_COLUMNS:
             raise NotPlain("columns far behind in the record")
         shapes = self.words[place].astype(np.int64) >> 8 * (_HEADER_COLUMNS - last)  # header's length, types
-        inside = place - self.bases
+        room = np.minimum(self.bases + self.pages.usable, place + payload) - place
         shape = int(shapes[len(shapes) // 2]) if len(shapes) else 0
         alike = shapes == shape
-        decoded = self._decode(place, inside[alike], shape, wanted)
+        decoded = self._decode(place, room[alike], payload[alike], shape, wanted)
         columns = [v if isinstance(v, np.ndarray) else np.full(len(place), v) for v in decoded]
         rest = np.flatnonzero(~alike)
         while rest.size:
             shape = int(shapes[rest[0]])
             own = rest[shapes[rest] == shape]
-            for values, part in zip(columns, self._decode(place[own], inside[own], shape, wanted), strict=True):
+            for values, part in zip(
+                columns, self._decode(place[own], room[own], payload[own], shape, wanted), strict=True
+            ):
                 values[own] = part
             rest = rest[shapes[rest] != shape]
         return found + columns
 
-    def _decode(self, places: Ints, inside: Ints, shape: int, wanted: Sequence[Wanted]) -> list[Values | float]:
-        """Columns of records of one shape that begin at `places` (those of `inside`, in their pages, must fit in)."""
+    def _decode(
+        self, places: Ints, room: Ints, payload: Ints, shape: int, wanted: Sequence[Wanted]
+    ) -> list[Values | float]:
+        """Columns of records of one shape that begin at `places`.
+
+        They must fit in `room`, what of their `payload` lies in the page, and fill it if the last one is wanted.
+        """
         last = max(wanted)[0]
-        steps = self._steps(shape, last) if inside.size else [0] * (last + 2)
-        if inside.max(initial=0) + steps[-1] > self.pages.usable:
+        steps = self._steps(shape, last) if room.size else [0] * (last + 2)
+        whole = steps[0] == last + 2  # no columns behind the last one that is wanted
+        if steps[-1] > room.min(initial=steps[-1]) or (whole and (payload != steps[-1]).any()):
             raise NotPlain("a record that goes on elsewhere")
         return [
             self._values(places + steps[column], shape >> 8 * (last - column) & 0xFF, fraction=fraction)

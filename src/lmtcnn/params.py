@@ -88,6 +88,8 @@ ClockTime = Annotated[str, AfterValidator(_clock_time)]
 Scale = Annotated[Fraction, BeforeValidator(_fraction), AfterValidator(_positive)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Celsius = Annotated[float, Field(ge=-50, le=100)]
 
 
 class Section(BaseModel):
@@ -203,10 +205,54 @@ class EvaluateParams(Section):
     svm_c: Positive
 
 
-class ExplainParams(Section):
-    """Which network is shown."""
+class Zone(Section):
+    """Something that stands in the cage: a circle (x, y, radius) or a rectangle (x, y, width, height), in cm.
 
+    The one section with values that may be left out: a zone has one of two shapes.
+    """
+
+    kind: Literal["nest", "dome", "feeder", "water", "other"]
+    circle_cm: tuple[float, float, Positive] | None = None
+    rectangle_cm: tuple[float, float, Positive, Positive] | None = None
+
+    @model_validator(mode="after")
+    def _one_shape(self) -> "Zone":
+        if (self.circle_cm is None) == (self.rectangle_cm is None):
+            raise ValueError("either circle_cm or rectangle_cm")
+        return self
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """The zone as truth.json holds zones, with its kind."""
+        if self.circle_cm:
+            shape, values = "circle", zip(("x_cm", "y_cm", "radius_cm"), self.circle_cm, strict=True)
+            return {"shape": shape, **dict(values), "kind": self.kind}
+        corner = zip(("x_cm", "y_cm", "width_cm", "height_cm"), self.rectangle_cm or (), strict=True)
+        return {"shape": "rectangle", **dict(corner), "kind": self.kind}
+
+
+class ExplainParams(Section):
+    """Which network is shown, and which of its layers."""
+
+    layer: Literal["conv", "relu", "pool"]
     seed: int = Field(ge=0)
+
+
+class QualityParams(Section):
+    """Limits of the quality checks; shares are of 1."""
+
+    omitted_warn: Share
+    omitted_fail: Share
+    detected_warn: Share
+    detected_fail: Share
+    anonymous_warn: Share
+    anonymous_fail: Share
+    outside_warn: Share
+    outside_fail: Share
+    hour_detected: Share
+    temperature_warn_c: tuple[Celsius, Celsius]
+    temperature_fail_c: tuple[Celsius, Celsius]
+    max_particles: int = Field(ge=0)
 
 
 class RegisterParams(Section):
@@ -255,11 +301,18 @@ class Params(Definitions):
         """Whether the study's recordings are those that the stage `simulate` writes."""
         return Path(self.cohort.databases) == SIMULATED_COHORT
 
+    @property
+    def furniture(self) -> dict[str, dict[str, Any]]:
+        """What stands in the cage, by name, as drawings take it."""
+        return {name: zone.place for name, zone in self.zones.items()}
+
     compressed: Compressed
     cohort: CohortParams
+    zones: dict[str, Zone]
     simulate: SimulateParams
     train: TrainParams
     evaluate: EvaluateParams
+    quality: QualityParams
     explain: ExplainParams
     register_: RegisterParams = Field(alias="register")
     report: ReportParams
@@ -313,7 +366,7 @@ def parse_section(section: type[S], raw: Mapping[str, Any], where: str) -> S:
 
 def dump(section: Section) -> dict[str, Any]:
     """A section as plain JSON values, the same that would be read again; fractions stay exact as text."""
-    values = section.model_dump(by_alias=True)
+    values = section.model_dump(by_alias=True, exclude_none=True)
     return {key: _plain(value) for key, value in values.items()}
 
 

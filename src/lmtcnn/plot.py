@@ -12,6 +12,9 @@ from lmtcnn.errors import ParamsError, problem
 from lmtcnn.files import ensure_folder
 from lmtcnn.params import Params
 
+SHORT_S = 180
+"""Intervals up to this length are drawn in seconds, longer ones in minutes."""
+
 
 def plot(recording: Recording, animal: str | None, interval: int | None, folder: Path, params: Params) -> list[Path]:
     """Draw 1a_positions, 1b_stops and 1c_histogram (PNG and SVG) into `folder`; returns the PNGs.
@@ -30,26 +33,27 @@ def plot(recording: Recording, animal: str | None, interval: int | None, folder:
         raise ParamsError(problem(f"--interval {interval}", f"0 to {last}", "another", "correct it"))
     own = trace.stops.filter(pl.Series(found == interval))
     begin_s = interval * settings.interval_s - offset_s
-    end_s = begin_s + settings.interval_s
-    rows = (trace.time_s >= begin_s) & (trace.time_s < end_s)
-    time_min, x_cm, y_cm = ((trace.time_s[rows] - begin_s) / 60, trace.x_cm[rows], trace.y_cm[rows])
-    starts_min = (own["start_s"].to_numpy() - begin_s) / 60
-    at_x, at_y = (np.interp(starts_min, time_min, values) if time_min.size else starts_min for values in (x_cm, y_cm))
+    unit, unit_s = ("min", 60.0) if settings.interval_s > SHORT_S else ("s", 1.0)
+    rows = (trace.time_s >= begin_s) & (trace.time_s < begin_s + settings.interval_s)
+    time, x_cm, y_cm = (trace.time_s[rows] - begin_s) / unit_s, trace.x_cm[rows], trace.y_cm[rows]
+    starts = (own["start_s"].to_numpy() - begin_s) / unit_s
+    at_x, at_y = (np.interp(starts, time, values) if time.size else starts for values in (x_cm, y_cm))
     who = f"{recording.name}, {trace.rfid or f'animal {trace.animal_id}'}, interval {interval}"
     mark = f"{SIMULATED}. " if trace.simulated else ""
-    size = clocks.length(settings.interval_s)
-    note = f"{mark}{own.height} stops in {size}, which begin {clocks.length(max(begin_s, 0.0))} after the recording."
+    size, since = clocks.length(settings.interval_s), clocks.length(max(begin_s, 0.0))
+    note = f"{mark}{own.height} stops in the {size} that begin {since} after the recording's start."
     floor_cm = histograms.floor_of(recording.arena)
     counts = histograms.stack_of(own, floor_cm, settings, offset_s).counts
     shown = counts[interval] if interval < settings.intervals else counts.sum(axis=0)
-    unit = "stops" if settings.weight == "count" else "seconds stopped"
-    places = own["x_cm"].to_numpy(), own["y_cm"].to_numpy(), starts_min
+    counted, dtype = ("stops", np.int64) if settings.weight == "count" else ("seconds stopped", np.float64)
+    places = own["x_cm"].to_numpy(), own["y_cm"].to_numpy(), starts
+    span, zones = settings.interval_s / unit_s, params.furniture
     drawings = {
-        "1a_positions": figures.positions(time_min, x_cm, y_cm, (starts_min, at_x, at_y), who, note),
+        "1a_positions": figures.positions(time, x_cm, y_cm, (starts, at_x, at_y), who, unit=unit, note=note),
         "1b_stops": floor.stops_on_floor(
-            *places, floor_cm, settings.tiles, (0, settings.interval_s / 60), who, note=note, zones=params.furniture
+            *places, floor_cm, settings.tiles, span, who, unit=unit, note=note, zones=zones
         ),
-        "1c_histogram": floor.histogram(shown, floor_cm, who, label=unit, note=note, zones=params.furniture),
+        "1c_histogram": floor.histogram(shown.astype(dtype), floor_cm, who, label=counted, note=note, zones=zones),
     }
     paths = [ensure_folder(folder) / f"{name}.png" for name in drawings]
     for path, drawing in zip(paths, drawings.values(), strict=True):

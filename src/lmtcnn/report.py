@@ -181,6 +181,7 @@ def parameter_rows(params: Params) -> list[tuple[str, list[tuple[str, str]]]]:
         sections.setdefault(section, []).append((name, text))
     sections.pop("compressed", None)  # anchors for other sections, nothing by itself
     sections.pop("classes", None)  # the page begins with them
+    sections.pop("zones", None)  # drawn on every floor
     if not params.simulates:
         sections.pop("simulate", None)
     return list(sections.items())

@@ -24,7 +24,7 @@ from lmtcnn import clock as clocks
 from lmtcnn import lmt
 from lmtcnn.clock import BLOCK_FRAMES, Clock, Layout, Origin
 from lmtcnn.cohort import Recording
-from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, problem
+from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, ParamsError, problem
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.params import Definitions, StopsParams, dump
 from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
@@ -55,6 +55,16 @@ class Extraction:
     coverage: pl.DataFrame
 
 
+class Observer:
+    """What else wants to see a recording while `extract` reads it once; this one looks away."""
+
+    def file(self, database: lmt.Database, clock: Clock, layout: Layout) -> None:
+        """See a file, before its animals."""
+
+    def animal(self, animal_id: int, track: Track, params: StopsParams) -> None:
+        """See the positions of an animal in a file, before gaps are filled; in threads, several at once."""
+
+
 def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]]:
     """Stops of one animal, and counts: n_filled, and n_stops_gap_<g> for the settings of GAP_LEVELS.
 
@@ -79,6 +89,17 @@ def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]
             counts["n_filled"] = filled
     assert bouts is not None  # max_gap_frames is one of the levels
     return bouts, counts
+
+
+def count_stops(track: Track, params: StopsParams, half_windows: Iterable[int]) -> dict[int, int]:
+    """Stops of one animal under other half windows (frames), all else alike; the track stays as it is."""
+    gaps = find_gaps(track)
+    near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
+    filled = fill(track, gaps, near & (gaps.length <= params.max_gap_frames))
+    settings = {half: params.model_copy(update={"half_window_frames": half}) for half in half_windows}
+    counts = {half: len(_Still(track, using).runs()[0]) for half, using in settings.items()}
+    track.x_px[filled] = track.y_px[filled] = np.nan
+    return counts
 
 
 class _Still:
@@ -145,7 +166,8 @@ def _means(values: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[
     if not first.size:
         return np.empty(0)
     edges = np.column_stack((first, last + 1)).ravel()
-    return np.asarray(np.add.reduceat(values, edges)[::2] / (last - first + 1))
+    with np.errstate(over="ignore", invalid="ignore"):  # places of 1e308 are no places, but numbers
+        return np.asarray(np.add.reduceat(values, edges)[::2] / (last - first + 1))
 
 
 @dataclass(frozen=True)
@@ -159,12 +181,15 @@ class _Part:
     shift: int
 
 
-def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extraction:
+def extract(
+    recording: Recording, params: Definitions, threads: int = 1, observer: Observer | None = None
+) -> Extraction:
     """Read a recording, one file or several, and find the stops of its animals.
 
     `threads` animals are read at once; memory is that of as many animals' positions with the covering index, of
     all without. Raises DatabaseError or CohortError.
     """
+    observer = observer or Observer()
     parts = _look_at(recording, params.stops, threads)
     first = parts[0].clock
     row = first.first_unpaused
@@ -173,7 +198,7 @@ def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extr
     offset_s = clocks.align_offset_s(origin.timestamp_ms, params.histograms, recording.timezone)
     intervals = (offset_s, params.histograms.interval_s)
     tables = [
-        _extract_part(recording, part, members, origin, params.stops, intervals, threads)
+        _extract_part(recording, part, members, origin, params.stops, intervals, threads, observer)
         for part, members in zip(parts, ids, strict=True)
     ]
     quality = pl.concat([table.quality for table in tables])
@@ -188,6 +213,54 @@ def extract(recording: Recording, params: Definitions, threads: int = 1) -> Extr
         .agg(pl.col("detected", "unpaused").sum())
         .sort("animal_id", "interval"),
     )
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where one animal was: time since the recording's start, place of every frame (nan where unknown), its stops."""
+
+    animal_id: int
+    rfid: str | None
+    simulated: bool
+    start_ms: int
+    time_s: NDArray[np.float64]
+    x_cm: NDArray[np.float64]
+    y_cm: NDArray[np.float64]
+    stops: pl.DataFrame
+
+
+def trace(recording: Recording, animal: str | None, params: Definitions) -> Trace:
+    """Positions and stops of one animal, by its RFID or its number, None the first.
+
+    Raises ParamsError where there is no such animal, and what `extract` raises.
+    """
+    parts = _look_at(recording, params.stops, 1)
+    first = parts[0].clock
+    origin = Origin(int(first.frames[first.first_unpaused]), int(first.timestamps_ms[first.first_unpaused]))
+    ids = _name_animals(recording, parts)
+    known = dict(sorted(pair for members in ids for pair in members.values()))
+    chosen = next((i for i, rfid in known.items() if animal in (None, rfid, str(i))), None)
+    if chosen is None:
+        names = ", ".join(rfid or str(i) for i, rfid in known.items())
+        raise ParamsError(problem(f"--animal {animal}", f"one of {names}", "another", "correct it"))
+    settings = params.stops.model_copy(update={"arena": recording.arena})
+    columns: list[tuple[NDArray[np.float64], ...]] = []
+    tables = [STOPS.empty()]
+    for part, members in zip(parts, ids, strict=True):
+        key = next((key for key, (i, _) in members.items() if i == chosen), None)
+        if key is None:
+            continue
+        if part.database.index:
+            track = lmt.read_track(part.database, key, part.layout)
+        else:
+            track = lmt.read_tracks(part.database, [key], part.layout)[0][key]
+        times_s = np.concatenate([*clocks.layout_seconds(part.clock, part.layout, origin, part.shift, settings)])
+        columns.append((times_s, *to_floor(track.x_px.copy(), track.y_px.copy(), settings)))
+        bouts, _ = find_stops(track, settings)
+        tables.append(_stop_table(recording.name, chosen, known[chosen], bouts, part, origin, settings))
+    time_s, x_cm, y_cm = (np.concatenate(values) for values in zip(*columns, strict=True))
+    simulated = any(part.database.simulated for part in parts)
+    return Trace(chosen, known[chosen], simulated, origin.timestamp_ms, time_s, x_cm, y_cm, pl.concat(tables))
 
 
 def _look_at(recording: Recording, params: StopsParams, threads: int) -> list[_Part]:
@@ -244,7 +317,9 @@ def _extract_part(
     params: StopsParams,
     intervals: tuple[float, float],
     threads: int,
+    observer: Observer,
 ) -> Extraction:
+    observer.file(part.database, part.clock, part.layout)
     params = params.model_copy(update={"arena": recording.arena})
     times_s = clocks.layout_seconds(part.clock, part.layout, origin, part.shift, params)
     held, edges, span_s = clocks.interval_edges(part.layout, times_s, *intervals)
@@ -256,6 +331,7 @@ def _extract_part(
         counts = {"n_detected": int(np.count_nonzero(present)), "n_jumps": track.count_jumps()}
         coverage = [int(np.count_nonzero(present[a:b])) for a, b in pairwise(edges)]
         del present
+        observer.animal(animal_id, track, params)
         bouts, found = find_stops(track, params)
         stops = _stop_table(recording.name, animal_id, rfid, bouts, part, origin, params)
         row = {

@@ -168,9 +168,10 @@ def log_explain(data: Path, params: Params) -> str:
     read_json(folder / "activation_maps.json", "the activation maps", "explain")
     with _once(client, run_id, "lmtcnn.explain", folder) as fresh:
         if fresh:
-            for path in sorted(folder.glob("maps/*.png")):
+            for path in sorted(folder.rglob("*.png")):
                 with Image.open(path) as image:
-                    client.log_image(run_id, image, key=f"maps/{path.stem}", step=params.explain.seed)
+                    key = path.relative_to(folder).with_suffix("").as_posix()
+                    client.log_image(run_id, image, key=key, step=params.explain.seed)
             for path in sorted(folder.glob("activation_maps.*")):
                 client.log_artifact(run_id, str(path), "explain")
     return run_id

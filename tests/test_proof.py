@@ -1,0 +1,13 @@
+"""The proofs, in small: the full counts are run by `make proof`, their numbers stand in docs/proof.md."""
+
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def test_a_hundred_damaged_files_are_read_right_or_refused_in_one_line() -> None:
+    command = [sys.executable, str(ROOT / "proof" / "fuzz.py"), "--cases", "100", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("100 cases, seed 7")
