@@ -211,8 +211,7 @@ def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
         ),
         (
             f"{HEADER}\nr1,001,c1,M\n",
-            "row 2: expected a class of params.yaml, found sex M, age (empty); "
-            "correct the labels, or `classes` in params.yaml",
+            "row 2: expected a value in age, found none; fill it in",
         ),
         (
             f"{HEADER}\nr1,001,c1,M,adult\nr1,001,c1,M,adult\n",

@@ -160,7 +160,7 @@ def test_half_of_the_stops_may_be_late_and_no_more(small) -> None:
     assert check_length("r1", 10, 5, settings) is None
     assert check_length("r1", 0, 0, settings) is None
     assert check_length("r1", 10, 6, settings) == (
-        "r1: expected stops within 3 intervals of 3600 s, found 6 of 10 beyond; check histograms.interval_s"
+        "r1: expected stops within 3 intervals of 3600 s, found 6 of 10 beyond; check histograms.interval_s and align"
     )
 
 
@@ -289,7 +289,7 @@ def test_more_stops_in_a_tile_than_a_number_can_hold_are_refused(study: Study) -
 
 def test_recordings_with_more_than_half_of_their_stops_late_are_all_named(study: Study) -> None:
     study.write(lambda name, animal: [(0.0, 1.0, 1.0), (31.0, 1.0, 1.0), (32.0, 1.0, 1.0)])
-    found = "expected stops within 3 intervals of 10 s, found 4 of 6 beyond; check histograms.interval_s"
+    found = "expected stops within 3 intervals of 10 s, found 4 of 6 beyond; check histograms.interval_s and align"
     assert told(DataError, study.run) == (f"r1: {found}", f"r2: {found}")
     assert list(study.folder.iterdir()) == []
 

@@ -119,6 +119,7 @@ def test_parameters_of_the_simulator_are_shown_for_its_cohorts_only(params):
     own = params.model_copy(update={"cohort": params.cohort.model_copy(update={"databases": "data/raw"})})
     assert dict(parameter_rows(own)).keys() == {
         "cohort",
+        "quality",
         "stops",
         "histograms",
         "train",

@@ -122,9 +122,10 @@ def cohort_check(params_file: ParamsFile = PARAMS) -> None:
 
     from lmtcnn import cohort
 
-    found, odd = cohort.check(_load(params_file))
+    params = _load(params_file)
+    found, odd = cohort.check(params)
     counts = Counter(sample.class_name for sample in found.samples)
-    classes = ", ".join(f"{n} {name}" for name, n in counts.items())
+    classes = ", ".join(f"{counts[name]} {name}" for name in params.classes if counts[name])
     verdict = "fine" if not odd else "usable, with the warnings above"
     for line in odd:
         _say(f"warning: {line}")

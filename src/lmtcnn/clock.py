@@ -226,17 +226,19 @@ def is_short(span_s: float, params: HistogramsParams) -> bool:
     return span_s < MIN_LENGTH * params.intervals * params.interval_s
 
 
-def short(name: str, span_s: float, params: HistogramsParams) -> list[str]:
-    """A line if a recording is too short to be compared with others, none otherwise."""
-    if not is_short(span_s, params):
-        return []
-    wanted = length(params.intervals * params.interval_s)
-    return [f"{name}: {length(span_s)} long, T = {params.intervals} intervals are {wanted}: the rest stays empty"]
+def misfit(name: str, span_s: float, params: HistogramsParams) -> list[str]:
+    """A line if a recording is too short to be compared with others, or twice as long as T intervals; or none."""
+    wanted_s = params.intervals * params.interval_s
+    sizes = f"{name}: {length(span_s, wanted_s)} long, T = {params.intervals} intervals are {length(wanted_s)}"
+    if is_short(span_s, params):
+        return [f"{sizes}: the rest stays empty"]
+    return [f"{sizes}: the rest is left out"] if span_s >= 2 * wanted_s else []
 
 
-def length(seconds: float) -> str:
-    """A stretch of time in words."""
-    return f"{seconds / 3600:.3g} h" if seconds >= 3600 else f"{seconds:.4g} s"
+def length(seconds: float, beside: float = 0.0) -> str:
+    """A stretch of time in words; in hours if it, or one that stands beside it, is an hour or more."""
+    in_hours = seconds >= 3600 or (beside >= 3600 and seconds >= 36)
+    return f"{seconds / 3600:.3g} h" if in_hours else f"{seconds:.4g} s"
 
 
 def interval_edges(

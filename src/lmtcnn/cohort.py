@@ -130,6 +130,8 @@ def _read(manifest: Path, databases: Path, params: Definitions) -> tuple[Cohort,
             continue
         faults, sample = _sample(f"{manifest}: row {number}", row, params)
         problems += faults
+        if not sample:
+            excluded[row["recording"]].add(row["rfid"])  # known, if not understood
         if row["recording"]:
             groups[row["recording"]].append(row)
         if sample:
@@ -181,8 +183,8 @@ def check(params: Params) -> tuple[Cohort, list[str]]:
                 span_s += lmt.span_s(database)
             except (DatabaseError, CohortError) as error:
                 failed.append(error)
-                span_s = float("inf")
-        odd += clocks.short(recording.name, span_s, params.histograms)
+                span_s = float("nan")
+        odd += clocks.misfit(recording.name, span_s, params.histograms)
     if len(cohort.cages) == 1:
         do = "add recordings of another cage: one is held out in turn"
         failed.append(problem(manifest, "two cages or more", f"only {cohort.cages[0]}", do))
@@ -312,7 +314,9 @@ def _excluded(row: Mapping[str, str]) -> bool:
 
 
 def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[list[str], Sample | None]:
-    faults = [problem(where, f"a value in {name}", "none", "fill it in") for name in REQUIRED if not row[name]]
+    faults = []
+    if empty := [name for name in (*REQUIRED, *params.labels) if not row[name]]:
+        faults.append(problem(where, f"a value in {', '.join(empty)}", "none", "fill it in"))
     for kind in ("recording", "cage"):  # both become names of files
         if row[kind] and not (_NAME.fullmatch(row[kind]) and row[kind].strip(".")):
             faults.append(problem(where, f"a {kind}'s name without a path", row[kind], f"rename the {kind}"))
@@ -327,7 +331,7 @@ def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[li
         name for name, labels in params.classes.items() if all(row[column] == value for column, value in labels.items())
     ]
     found = ", ".join(f"{column} {row[column] or '(empty)'}" for column in params.labels)
-    if len(fitting) != 1:
+    if len(fitting) != 1 and all(row[column] for column in params.labels):
         expected = "a class of params.yaml" if not fitting else "one class"
         found = found if not fitting else f"{found}, which is {' and '.join(fitting)}"
         faults.append(problem(where, expected, found, "correct the labels, or `classes` in params.yaml"))

@@ -3,8 +3,8 @@
 Beside the maps, what they were made of: the network as a diagram, and one hour of one mouse on its way to a histogram.
 
 Networks of different folds have channels that do not correspond, so the maps are of *one network trained on all
-cages* (arXiv 2412.05158 shows the same), the member of `explain.seed`. It has seen the samples it is shown with: the
-maps say what this network does, not how well it would do.
+cages*, the member of `explain.seed`. It has seen the samples it is shown with: the maps say what this network does,
+not how well it would do.
 """
 
 import logging

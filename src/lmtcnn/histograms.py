@@ -70,7 +70,7 @@ def check_length(where: object, stops: int, late: int, params: HistogramsParams)
     if late <= MAX_LATE_SHARE * stops:
         return None
     span = f"{params.intervals} intervals of {params.interval_s:g} s"
-    return problem(where, f"stops within {span}", f"{late} of {stops} beyond", "check histograms.interval_s")
+    return problem(where, f"stops within {span}", f"{late} of {stops} beyond", "check histograms.interval_s and align")
 
 
 def stack_dtype(params: HistogramsParams) -> np.dtype[Any]:
@@ -154,7 +154,7 @@ def _warn(
     """Say which recordings are too short to be compared, and which samples are empty."""
     for recording in cohort.recordings:
         span_s = float(quality.filter(recording=recording.name)["span_s"].to_numpy().max())
-        for line in clocks.short(recording.name, span_s, params):
+        for line in clocks.misfit(recording.name, span_s, params):
             log.warning("%s", line)
     for row in rows:
         if row["n_stops"] == row["n_late"]:

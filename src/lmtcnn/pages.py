@@ -32,7 +32,7 @@ MIN_CELL = 6
 MIN_USABLE, MAX_LEVELS = 960, 20
 _TABLE_LEAF, _TABLE_INTERIOR, _INDEX_LEAF, _INDEX_INTERIOR = 0x0D, 0x05, 0x0A, 0x02
 _SLACK = 256  # bytes beyond the last page of a buffer, so that looking there is harmless
-_NULL, _FLOAT, _ZERO, _MAX_TYPE = 0, 7, 8, 9
+_NULL, _LONG, _FLOAT, _ZERO, _MAX_TYPE = 0, 6, 7, 8, 9
 _HEADER_COLUMNS = 6  # types of so many columns after the first stand in 8 bytes with the header's length
 _WIDTH = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)  # bytes of a value of each type
 
@@ -198,7 +198,9 @@ class _Block:
         found: list[Values] = []
         place = self.cells + 4 if self.kind == _INDEX_INTERIOR else self.cells
         payload, place = self._varint(place)
-        if self.kind != _TABLE_LEAF and payload.max(initial=0) > self.pages.max_key:
+        if self.kind != _TABLE_LEAF and (
+            payload.max(initial=0) > self.pages.max_key or (place + payload > self.bases + self.pages.usable).any()
+        ):
             raise NotPlain("a key that goes on elsewhere")
         if self.kind == _TABLE_LEAF:
             rowids, place = self._varint(place)
@@ -261,6 +263,8 @@ class _Block:
                 raise NotPlain("a fraction in a column of whole numbers")
             return raw.view(np.float64)
         raw >>= 64 - 8 * _WIDTH[kind]
+        if kind == _LONG and (raw == NOTHING).any():
+            raise NotPlain("a number that looks like none")
         return raw.astype(np.float64) if fraction else raw
 
     def _page_numbers(self, places: Ints) -> Ints:

@@ -30,7 +30,7 @@ NAMES = {
     "ensemble_accuracy": ("accuracy of the ensemble", "networks of all seeds averaged"),
     "balanced_accuracy": ("balanced accuracy", "mean of the recalls"),
     "macro_f1": ("macro F1", "mean over classes of the F1 score"),
-    "mcc": ("Matthews' correlation", "1 is perfect, 0 is no better than chance"),
+    "mcc": ("Matthews' correlation", "1 is perfect, 0 is a guess that knows the classes' shares"),
     "log_loss": ("log loss", "natural logarithm; lower is better"),
     "brier": ("Brier score", "0 to 2; lower is better"),
     "knn_accuracy": ("PCA and nearest neighbours", "accuracy on the same folds"),
