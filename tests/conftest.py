@@ -4,18 +4,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
-from numpy.typing import NDArray
 
 from lmtcnn.errors import LmtcnnError
 from lmtcnn.files import write_json
 from lmtcnn.params import Params, dump, load, parse
-from lmtcnn.schemas import index_table
 
 ROOT = Path(__file__).parent.parent
 
@@ -102,20 +97,6 @@ def change(params: Params) -> Callable[..., Params]:
     return changed
 
 
-def stacks_of(
-    classes: Sequence[str], cages: Sequence[str], shape: tuple[int, int, int], seed: int
-) -> NDArray[np.uint16]:
-    """Stacks that a network can tell apart: each class prefers a tile of its own, each cage adds a little."""
-    rng = np.random.default_rng(seed)
-    n = shape[-1]
-    stacks = rng.poisson(0.3, (len(classes), *shape)).astype(np.uint16)
-    for i, (name, cage) in enumerate(zip(classes, cages, strict=True)):
-        place = sum(map(ord, name)) * 7 % (n * n)
-        stacks[i, :, place // n, place % n] += 3
-        stacks[i, :, len(cage) % n, sum(map(ord, cage)) % n] += 1
-    return stacks
-
-
 @pytest.fixture(scope="session")
 def tiny(change: Callable[..., Params]) -> Params:
     """4 intervals of 5 s, 8 x 8 tiles, 2 channels, 2 seeds, 3 epochs: a study that trains in a moment."""
@@ -125,31 +106,14 @@ def tiny(change: Callable[..., Params]) -> Params:
     return change(**values, **{f"train.{key}": value for key, value in train.items()})
 
 
-def write_histograms(data: Path, params: Params, cages: Sequence[str] = ("c1", "c2", "c3"), seed: int = 0) -> None:
-    """data/histograms of cages of two males or two females, each recorded at two ages."""
-    rows = [
-        {"recording": f"{cage}_{age}", "animal_id": i, "rfid": f"{cage}{i}", "cage": cage, "sex": sex, "age": age,
-         "class": "AJ"[age == "juvenile"] + sex, "n_stops": 100, "n_outside": 5, "n_late": 0}
-        for cage, sex in zip(cages, cycle("MF"), strict=False) for age in ("adult", "juvenile") for i in (1, 2)
-    ]  # fmt: skip
-    table = index_table(params.labels)
-    index = pl.DataFrame(rows, schema=dict(table.columns))
-    table.write(index, data / "histograms" / "index.parquet")
-    shape = (params.histograms.intervals, params.histograms.tiles, params.histograms.tiles)
-    stacks = stacks_of(index["class"].to_list(), index["cage"].to_list(), shape, seed)
-    np.save(data / "histograms" / "stacks.npy", stacks)
-    arena = params.stops.arena
-    made = {"simulated": True, "floor_cm": [arena.width_cm, arena.height_cm], "stops": dump(params.stops)}
-    write_json(data / "histograms" / "histograms.json", {**made, "histograms": dump(params.histograms)})
-
-
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Params) -> Path:
     """The data folder of a study of three cages, trained whole; not to be changed."""
+    import study
     from lmtcnn import train
 
     data = tmp_path_factory.mktemp("study") / "data"
-    write_histograms(data, tiny)
+    study.write_histograms(data, tiny, study.THREE_CAGES)
     train.train(data, tiny)
     write_json(data / "evaluate" / "metrics.json", {"accuracy": 0.5, "balanced_accuracy": 0.6})
     return data

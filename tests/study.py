@@ -1,56 +1,172 @@
-"""A small study as the stages leave it, for tests of what comes after: 4 cages of 2 mice at 2 ages, 3 x 6 x 6 maps."""
+"""Small studies as the stages leave them, for tests of what comes after: 4 cages of 2 mice at 2 ages, 3 x 6 x 6 maps.
+
+`run_study` trains one; `write_study` writes by hand what a training leaves, with the predictions that a test wants.
+"""
 
 import functools
 import json
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
-from conftest import ROOT, stacks_of
+from conftest import ROOT
 from lmtcnn import evaluate, register, tracking, train
 from lmtcnn.files import write_json
+from lmtcnn.folds import ALL
+from lmtcnn.histograms import floor_of
+from lmtcnn.model import StereotypeCNN, initialise, join
 from lmtcnn.params import Params, dump, load, parse
-from lmtcnn.schemas import index_table
+from lmtcnn.schemas import HISTORY, index_table, predictions_table
 
-INTERVALS, TILES, CAGES = 3, 6, ("c1", "c2", "c3", "c4")
+CAGES = {"c1": "F", "c2": "M", "c3": "F", "c4": "M"}
+"""Cage -> sex of its mice."""
+THREE_CAGES = {"c1": "M", "c2": "F", "c3": "M"}
+
+Probabilities = Callable[[dict, int], list[float]]
+"""Sample (a row of the index) and seed -> a probability for each class."""
 
 
 def small_params(**changes: object) -> Params:
-    """params.yaml for such a study; changes are dotted with a double underscore: train__lr=0.1."""
+    """params.yaml for such a study; a change is a section's (train={"lr": 0.1}) or a value's (train__lr=0.1)."""
     raw = dump(load(ROOT / "params.yaml"))
-    raw["histograms"] |= {"intervals": INTERVALS, "tiles": TILES, "interval_s": 10.0}
-    raw["train"] |= {"epochs": 3, "channels": 2, "seeds": [0, 1], "batch": 8, "device": "cpu", "lr": 0.05}
-    raw["register"] = {"promotion": str(ROOT / "mlops" / "promotion.py")}
-    for name, value in changes.items():
-        section, key = name.split("__")
-        raw[section][key] = value
+    small = {
+        "histograms": {"intervals": 3, "tiles": 6, "interval_s": 10.0},
+        "train": {
+            "kernels": [1, 3],
+            "channels": 2,
+            "seeds": [0, 1],
+            "epochs": 3,
+            "batch": 8,
+            "lr": 0.05,
+            "device": "cpu",
+        },
+        "register": {"promotion": str(ROOT / "mlops" / "promotion.py")},
+    }
+    for name, value in [*small.items(), *changes.items()]:
+        section, _, key = name.partition("__")
+        raw[section].update({key: value} if key else value)
     return parse(raw, "test")
 
 
-def write_histograms(data: Path, params: Params) -> None:
-    """data/histograms of a cohort in which each class has a tile of its own."""
+def write_histograms(
+    data: Path, params: Params, cages: Mapping[str, str] = CAGES, *, simulated: bool = True, seed: int = 0
+) -> pl.DataFrame:
+    """data/histograms of cages of two mice at two ages; returns the index. Classes differ in the tiles they prefer."""
+    names = {tuple(labels.values()): name for name, labels in params.classes.items()}
     rows = [
-        {"recording": f"{cage}_{age}", "animal_id": i, "rfid": f"{cage}{i}", "cage": cage, "sex": sex, "age": age,
-         "class": next(n for n, labels in params.classes.items() if labels == {"sex": sex, "age": age}),
-         "n_stops": 40, "n_outside": 0, "n_late": 0}
-        for number, cage in enumerate(CAGES)
-        for sex in ["FM"[number % 2]]
+        (f"{cage}_{age}", animal, f"{cage}{animal}", cage, sex, age, names[sex, age], 60 + animal, 1, 0)
+        for cage, sex in cages.items()
         for age in ("adult", "juvenile")
-        for i in (1, 2)
-    ]  # fmt: skip
+        for animal in (1, 2)
+    ]
     schema = index_table(params.labels)
-    index = pl.DataFrame(rows, schema=dict(schema.columns))
+    index = pl.DataFrame(rows, schema=dict(schema.columns), orient="row")
     schema.write(index, data / "histograms" / "index.parquet")
-    stacks = stacks_of(index["class"].to_list(), index["cage"].to_list(), (INTERVALS, TILES, TILES), seed=0)
-    np.save(data / "histograms" / "stacks.npy", stacks)
-    floor_cm = [params.stops.arena.width_cm, params.stops.arena.height_cm]
-    made = {"simulated": True, "floor_cm": floor_cm, "stops": dump(params.stops)}
-    write_json(data / "histograms" / "histograms.json", made | {"histograms": dump(params.histograms)})
+    shape = (params.histograms.intervals, params.histograms.tiles, params.histograms.tiles)
+    np.save(data / "histograms" / "stacks.npy", stacks_of(index["class"], index["cage"], shape, seed))
+    write_json(data / "histograms" / "histograms.json", {"simulated": simulated, **_preprocessing(params)})
+    return index
+
+
+def stacks_of(
+    classes: Sequence[str], cages: Sequence[str], shape: tuple[int, int, int], seed: int
+) -> NDArray[np.uint16]:
+    """Stacks that a network can tell apart: a class prefers a tile, AF (1, 4) by far, a cage adds a little."""
+    rng = np.random.default_rng(seed)
+    n = shape[-1]
+    stacks = rng.poisson(0.3, (len(classes), *shape)).astype(np.uint16)
+    for i, (name, cage) in enumerate(zip(classes, cages, strict=True)):
+        place = sum(map(ord, name)) * 7 % (n * n)
+        stacks[i, :, place // n, place % n] += 3
+        stacks[i, :, 1, 4] += 9 * (name == "AF")
+        stacks[i, :, len(cage) % n, sum(map(ord, cage)) % n] += 1
+    return stacks
+
+
+def sure(sample: dict, seed: int) -> list[float]:
+    """The true class with 0.7, the others with 0.1."""
+    return [0.7 if name == sample["class"] else 0.1 for name in ("AM", "JM", "AF", "JF")]
+
+
+def write_study(
+    data: Path, params: Params, probabilities: Probabilities = sure, simulated: bool = False
+) -> pl.DataFrame:
+    """Write data/histograms and data/train; returns the index."""
+    index = write_histograms(data, params, simulated=simulated)
+    write_training(data / "train", index, params, (*CAGES, ALL), probabilities, simulated)
+    return index
+
+
+def write_training(
+    folder: Path,
+    index: pl.DataFrame,
+    params: Params,
+    members: tuple[str, ...],
+    probabilities: Probabilities = sure,
+    simulated: bool = False,
+) -> None:
+    """What `train` leaves for these members: cages, and ALL."""
+    table = predictions_table(tuple(params.classes))
+    predictions = []
+    for seed in params.train.seeds:
+        for sample in index.filter(pl.col("cage").is_in(members)).iter_rows(named=True):
+            p = probabilities(sample, seed)
+            known = [sample[key] for key in ("recording", "animal_id", "rfid", "cage", "cage")]
+            predictions.append((*known, seed, sample["class"], list(params.classes)[int(np.argmax(p))], *p))
+    table.write(pl.DataFrame(predictions, schema=dict(table.columns), orient="row"), folder / "predictions.parquet")
+    history = [
+        (
+            fold,
+            seed,
+            epoch,
+            *((9.0, 0.9, None, None) if fold == ALL else (1.0 / epoch, 0.5, 2.0 / epoch, 0.25 + 0.5 * seed)),
+        )
+        for fold in members
+        for seed in params.train.seeds
+        for epoch in range(1, params.train.epochs + 1)
+    ]
+    HISTORY.write(pl.DataFrame(history, schema=dict(HISTORY.columns), orient="row"), folder / "history.parquet")
+    architecture = {
+        "members": len(params.train.seeds),
+        "intervals": params.histograms.intervals,
+        "tiles": params.histograms.tiles,
+        "classes": len(params.classes),
+        "kernels": list(params.train.kernels),
+        "channels": params.train.channels,
+        "pool": params.train.pool,
+    }
+    if ALL in members:
+        networks = {seed: StereotypeCNN(**{**architecture, "members": 1}) for seed in params.train.seeds}
+        for seed, network in networks.items():
+            initialise(network, seed)
+        train.save_weights(join(networks), folder / "weights.safetensors")
+    preprocessing = _preprocessing(params)
+    summary = {
+        "format": 1,
+        "classes": params.classes,
+        "seeds": list(params.train.seeds),
+        "folds": list(CAGES),
+        "architecture": architecture,
+        "train": dump(params.train),
+        "simulated": simulated,
+        "n_samples": index.height,
+        "n_recordings": index["recording"].n_unique(),
+        "floor_cm": preprocessing.pop("floor_cm"),
+        "preprocessing": preprocessing,
+    }
+    write_json(folder / "train.json", summary)
+
+
+def _preprocessing(params: Params) -> dict:
+    floor_cm = list(floor_of(params.stops.arena))
+    return {"floor_cm": floor_cm, "stops": dump(params.stops), "histograms": dump(params.histograms)}
 
 
 def run_study(data: Path, params: Params) -> Path:

@@ -402,11 +402,12 @@ def test_check_tells_all_that_is_wrong_with_the_databases(tmp_path: Path, write_
         f"{raw / 'r4.sqlite'}: expected an LMT database, found no file; check the path",
         f"{raw / 'r5.sqlite'}: expected an LMT database, found no file; check the path",
         f"{path}: expected two cages or more, found only c1; add recordings of another cage: one is held out in turn",
+        f"{path}: expected samples of two classes or more, found only AM; add recordings of another class",
     )
     for name in ("r2", "r3", "r4"):
         database(raw / "new", {1: "1"}).replace(raw / f"{name}.sqlite")
     database(raw / "r5.sqlite", {1: "5"})
-    write_manifest([*rows, {"recording": "r5", "rfid": "5", "cage": "c2", **sample}])
+    write_manifest([*rows, {"recording": "r5", "rfid": "5", "cage": "c2", "sex": "F", "age": "adult"}])
     assert len(cohort.check(using)[0].samples) == 5
 
 

@@ -10,7 +10,7 @@ import pytest
 from lmtcnn.errors import DataError
 from lmtcnn.evaluate import average, confusion_counts, evaluate
 from lmtcnn.metrics import PAPER
-from studies import CAGES, small_params, sure, write_histograms, write_study, write_training
+from study import CAGES, small_params, sure, write_histograms, write_study, write_training
 
 CLASSES = list(PAPER.classes)
 OWN = {"wild": {"genotype": "wt"}, "mutant": {"genotype": "ko"}}
@@ -91,7 +91,8 @@ def test_the_order_of_the_rows_of_predictions_means_nothing(tmp_path):
     np.testing.assert_array_equal(average(shuffled, index, CLASSES), average(frame, index, CLASSES))
 
 
-def test_curves_are_means_over_networks_with_a_held_out_cage(tmp_path, params):
+def test_curves_are_means_over_networks_with_a_held_out_cage(tmp_path):
+    params = small_params(train={"epochs": 2})
     write_study(tmp_path, params)
     evaluate(tmp_path, params)
     last = pl.read_csv(tmp_path / "evaluate" / "curves.csv").row(-1, named=True)
@@ -101,7 +102,7 @@ def test_curves_are_means_over_networks_with_a_held_out_cage(tmp_path, params):
 
 def test_single_folds_make_the_full_result_once_all_are_there(tmp_path, params):
     write_study(tmp_path / "full", params)
-    index = write_histograms(tmp_path / "parts" / "histograms", params)
+    index = write_histograms(tmp_path / "parts", params, simulated=False)
     for cage in CAGES:
         write_training(tmp_path / "parts" / "train" / "folds" / cage, index, params, (cage,))
     assert evaluate(tmp_path / "parts", params) == evaluate(tmp_path / "full", params)
@@ -109,7 +110,7 @@ def test_single_folds_make_the_full_result_once_all_are_there(tmp_path, params):
 
 
 def test_an_incomplete_set_is_refused_by_the_names_of_its_cages(tmp_path, params):
-    index = write_histograms(tmp_path / "histograms", params)
+    index = write_histograms(tmp_path, params, simulated=False)
     for cage in ("c1", "c3"):
         write_training(tmp_path / "train" / "folds" / cage, index, params, (cage,))
     with pytest.raises(DataError) as caught:
@@ -141,8 +142,8 @@ def test_a_prediction_too_many_is_refused(tmp_path, params):
     )
 
 
-def test_a_training_by_other_parameters_is_refused_and_they_are_named(tmp_path, params):
-    write_study(tmp_path, params)
+def test_a_training_by_other_parameters_is_refused_and_they_are_named(tmp_path):
+    write_study(tmp_path, small_params(train={"lr": 0.1}, histograms={"interval_s": 20.0}))
     other = small_params(train={"lr": 0.5}, histograms={"interval_s": 7.0})
     with pytest.raises(DataError) as caught:
         evaluate(tmp_path, other)
@@ -154,11 +155,11 @@ def test_a_training_by_other_parameters_is_refused_and_they_are_named(tmp_path, 
 
 def test_where_a_training_ran_does_not_matter(tmp_path, params):
     write_study(tmp_path, params)
-    assert evaluate(tmp_path, small_params(train={"device": "cpu"})) == evaluate(tmp_path, params)
+    assert evaluate(tmp_path, small_params(train={"device": "auto"})) == evaluate(tmp_path, params)
 
 
 def test_no_training_at_all_says_what_to_run(tmp_path, params):
-    write_histograms(tmp_path / "histograms", params)
+    write_histograms(tmp_path, params, simulated=False)
     with pytest.raises(DataError) as caught:
         evaluate(tmp_path, params)
     assert str(caught.value) == (

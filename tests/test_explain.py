@@ -12,7 +12,7 @@ from lmtcnn.explain import class_maps, describe_network, explain, find_zones, sp
 from lmtcnn.files import write_json
 from lmtcnn.model import StereotypeCNN, initialise, select
 from lmtcnn.train import load_members
-from studies import small_params, write_histograms, write_study
+from study import small_params, write_histograms, write_study
 
 OUTLINED = " Outlined: what stands in the cage."
 
@@ -157,6 +157,7 @@ def test_the_stage_leaves_arrays_their_axes_and_a_figure_for_each_channel(tmp_pa
 
 def test_a_cross_marks_the_tile_that_only_one_class_visits(tmp_path, params, undrawn):
     """Adult females stop 9 times more in row 1, column 4 of 6: x (4 + 1/2) / 6 of 49.8 cm, y (1 + 1/2) / 6 of 50.9."""
+    params = small_params(histograms={"intervals": 2})  # of these random weights one channel adds up both intervals
     write_study(tmp_path, params)
     summary = explain(tmp_path, params)
     pointwise = [channel for channel in summary["channels"] if channel["kernel"] == 1]
@@ -269,7 +270,7 @@ def test_a_training_of_other_seeds_is_refused(tmp_path, params):
 
 
 def test_no_training_says_what_to_run(tmp_path, params):
-    write_histograms(tmp_path / "histograms", params)
+    write_histograms(tmp_path, params, simulated=False)
     with pytest.raises(DataError) as caught:
         explain(tmp_path, params)
     assert str(caught.value) == (

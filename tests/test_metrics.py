@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmtcnn.metrics import PAPER, Row, compare, paper_metrics, score, score_labels
-from studies import small_params
+from study import small_params
 
 CLASSES = list(PAPER.classes)
 OWN = {"wild": {"genotype": "wt"}, "mutant": {"genotype": "ko"}}

@@ -92,7 +92,7 @@ def test_metrics_are_grouped_and_undefined_ones_left_out() -> None:
 
 
 def test_parameters_of_the_simulation_belong_to_its_own_cohort_only() -> None:
-    params = study.small_params()
+    params = study.small_params(train__kernels=[3, 9])
     own = params.model_copy(update={"cohort": params.cohort.model_copy(update={"databases": "data/raw"})})
     simulated, real = (provenance.parameters(p, {"cages": 4}) for p in (params, own))
     assert {name.partition(".")[0] for name in set(simulated) - set(real)} == {"simulate"}

@@ -10,7 +10,7 @@ from lmtcnn.evaluate import evaluate
 from lmtcnn.explain import explain
 from lmtcnn.files import read_json, write_json
 from lmtcnn.report import map_figures, metric_rows, parameter_rows, recall_rows, report
-from studies import small_params, write_study
+from study import small_params, write_study
 
 SIMULATED = "SIMULATED MICE: this says nothing about real mice"
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from conftest import told, write_histograms
+from conftest import told
 from lmtcnn import histograms, train
 from lmtcnn.errors import DataError, ParamsError
 from lmtcnn.files import read_json
@@ -19,8 +19,9 @@ from lmtcnn.model import StereotypeCNN, initialise, prepare, select, softmax_mem
 from lmtcnn.params import Params, TrainParams, dump
 from lmtcnn.train import Study, batches, class_weights, fit, load_study, member_losses, sample_losses
 from plain import Plain
+from study import THREE_CAGES, write_histograms
 
-CAGES = ("c1", "c2", "c3")
+CAGES = tuple(THREE_CAGES)
 CLASSES = ["AM", "JM", "AF", "JF"]
 
 
@@ -272,13 +273,13 @@ def test_the_networks_that_are_served_have_seen_all_cages(data: Path, study: Stu
 
 
 def test_two_runs_write_the_same_bytes(data: Path, tmp_path: Path, tiny: Params) -> None:
-    write_histograms(tmp_path, tiny)
+    write_histograms(tmp_path, tiny, THREE_CAGES)
     train.train(tmp_path, tiny)
     assert content(tmp_path / "train") == content(data / "train")
 
 
 def test_progress_is_told_after_every_epoch_of_every_seed(tmp_path: Path, tiny: Params) -> None:
-    write_histograms(tmp_path, tiny)
+    write_histograms(tmp_path, tiny, THREE_CAGES)
     told_of = []
     train.train(tmp_path, tiny, progress=lambda done, total: told_of.append((done, total)))
     assert told_of == [(i, 6) for i in range(1, 7)]
@@ -291,7 +292,7 @@ def test_progress_is_told_after_every_epoch_of_every_seed(tmp_path: Path, tiny: 
 def with_fold(tmp_path_factory, tiny: Params) -> tuple[dict[str, bytes], Path]:
     """A full run, what it wrote, and then a fold alone."""
     folder = tmp_path_factory.mktemp("fold") / "data"
-    write_histograms(folder, tiny)
+    write_histograms(folder, tiny, THREE_CAGES)
     train.train(folder, tiny)
     before = content(folder / "train")
     train.train(folder, tiny, fold="c2")
@@ -439,7 +440,7 @@ def test_weights_of_another_shape_are_told(weights) -> None:
 
 
 def test_a_training_that_diverges_is_told_and_leaves_no_result(tmp_path: Path, tiny: Params) -> None:
-    write_histograms(tmp_path, tiny)
+    write_histograms(tmp_path, tiny, THREE_CAGES)
     wild = tiny.model_copy(update={"train": tiny.train.model_copy(update={"lr": 1e30})})
     (line,) = told(ParamsError, train.train, tmp_path, wild)
     assert line.startswith("train.lr: expected a rate at which the loss stays finite, found an infinite one in epoch ")

@@ -540,9 +540,11 @@ def _show_metrics(metrics: dict[str, Any], params: "Params") -> None:
     from lmtcnn.metrics import compare
 
     title = SIMULATED if metrics["simulated"] else None
-    table = Table("held-out cages", "here", "paper", title=title)
-    for name, ours, paper in compare(metrics, params.classes):
-        table.add_row(name, *("" if value is None else f"{value:.3f}" for value in (ours, paper)))
+    rows = compare(metrics, params.classes)
+    shown = 2 if any(row.paper is not None for row in rows) else 1
+    table = Table("held-out cages", *("here", "paper")[:shown], title=title)
+    for name, *values in rows:
+        table.add_row(name, *("" if value is None else f"{value:.3f}" for value in values[:shown]))
     _console().print(table)
 
 

@@ -27,6 +27,12 @@ ARENA_COLUMNS = tuple(f"arena_{name}" for name in Arena.model_fields)
 RECORDING_COLUMNS = ("cage", "files", "timezone", "night", *ARENA_COLUMNS)
 """Columns that must say the same in every row of a recording."""
 
+ALL = "all"
+"""No cage's name: the word for the networks from which none is held out."""
+
+TAKEN = {*REQUIRED, *RECORDING_COLUMNS, "exclude", "animal_id", "n_stops", "n_outside", "n_late"}
+"""Columns of the manifest, or of what is made of it, that mean something already and can be no label."""
+
 _SCIENTIFIC = re.compile(r"\d+([.,]\d+)?[eE]\+?\d+")
 _NAME = re.compile(r"[^/\\\x00-\x1f]+")
 
@@ -182,6 +188,9 @@ def check(params: Params) -> tuple[Cohort, list[str]]:
     if len(cohort.cages) == 1:
         do = "add recordings of another cage: one is held out in turn"
         failed.append(problem(manifest, "two cages or more", f"only {cohort.cages[0]}", do))
+    if len(found := {sample.class_name for sample in cohort.samples}) == 1:
+        do = "add recordings of another class"
+        failed.append(problem(manifest, "samples of two classes or more", f"only {min(found)}", do))
     if failed:
         raise BatchError(failed)
     return cohort, [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort), *odd]
@@ -282,6 +291,9 @@ def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]
         renamed = [f"{alike[name]} to {name}" for name in lacking if name in alike]
         do = "rename " + ", ".join(renamed) if len(renamed) == len(lacking) else "add them to the header"
         raise CohortError(problem(manifest, f"the columns {', '.join(lacking)}", known, do))
+    if taken := [name for name in params.labels if name in TAKEN]:
+        found, do = f"{', '.join(taken)}, of another meaning", "rename it, in params.yaml and in the manifest"
+        raise CohortError(problem(f"{manifest}: classes", "label columns of your own", found, do))
     if doubled := [name for name, n in Counter(header).items() if name and n > 1]:
         raise CohortError([problem(manifest, f"one column {name}", "two", "rename one of them") for name in doubled])
     rows, faults = [], []
@@ -308,6 +320,10 @@ def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[li
     for kind in ("recording", "cage"):  # both become names of files
         if row[kind] and not (_NAME.fullmatch(row[kind]) and row[kind].strip(".")):
             faults.append(problem(where, f"a {kind}'s name without a path", row[kind], f"rename the {kind}"))
+    if row["cage"] == ALL:
+        faults.append(
+            problem(where, "another name of the cage", f"{ALL}, the word for no cage held out", "rename the cage")
+        )
     if _SCIENTIFIC.fullmatch(row["rfid"]):
         do = "format the column as text and enter it again"
         faults.append(problem(where, "an RFID as text", f"{row['rfid']}, a spreadsheet's number", do))

@@ -1,5 +1,6 @@
 """How well cages that were never seen are labelled: figures of merit, the confusion matrix, the baselines."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from lmtcnn.model import prepare
 from lmtcnn.params import Params
 from lmtcnn.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
 from lmtcnn.train import check_made
+
+log = logging.getLogger("lmtcnn")
 
 
 def evaluate(data: Path, params: Params) -> dict[str, Any]:
@@ -141,6 +144,8 @@ def _draw(
 ) -> None:
     classes, mark = tuple(params.classes), f"{SIMULATED}. " if simulated else ""
     networks = f"{len(params.train.seeds)} networks" if len(params.train.seeds) > 1 else "one network"
+    if boxes := figures.lacking("".join(classes)):
+        log.warning("classes: figures show %s as boxes: their font has no such characters", boxes)
     counts = confusion_counts(confusion, classes)
     note = f"{mark}{confusion.height} samples, each labelled by {networks} that never saw its cage."
     figures.save(figures.confusion_matrix(counts, classes, "Held-out cages", note), folder / "confusion.png")

@@ -7,13 +7,14 @@ those of Okabe and Ito (2008), told apart by colour-blind readers, and no figure
 
 import contextlib
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from matplotlib import colormaps, style
+from matplotlib import colormaps, font_manager, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -36,6 +37,7 @@ DPI = 300
 STYLE = {
     "svg.hashsalt": "lmtcnn",
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a class may well be called $a$
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.spines.top": False,
@@ -48,6 +50,15 @@ def styled() -> Iterator[None]:
     """Draw in the project's style, whatever a user's matplotlibrc says."""
     with style.context(["default", STYLE]):
         yield
+
+
+warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)  # `lacking` tells it once
+
+
+def lacking(text: str) -> str:
+    """The characters of `text` that figures draw as boxes, their font having none; sorted."""
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return "".join(sorted(character for character in set(text) if not font.get_char_index(ord(character))))
 
 
 def class_colours(classes: Sequence[str]) -> dict[str, str]:
@@ -98,6 +109,9 @@ def confusion_matrix(counts: NDArray[Any], classes: Sequence[str], title: str, n
     table.set_yticklabels(classes)
     table.xaxis.set_label_position("top")
     table.xaxis.tick_top()
+    for label in table.get_xticklabels():
+        if max(map(len, classes)) > 8:  # wider than a cell: side by side they would run into each other
+            label.set(rotation=35, ha="left", rotation_mode="anchor")
     table.tick_params(length=0, labelsize=11)
     table.spines[:].set_visible(False)
     return figure

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from lmtcnn import cohort
 from lmtcnn.errors import CohortError, problem
 
-ALL = "all"
+ALL = cohort.ALL
 """The "fold" of the networks that see every cage: nothing is held out."""
 
 

@@ -87,21 +87,28 @@ def score_labels(
     }
     if len(present) > 1:
         figures_of_merit["mcc"] = float(sk.matthews_corrcoef(codes, guesses))
-    pairs = [(label, labels_by_class[name][label]) for label in labels_by_class[classes[0]] for name in classes]
-    for label, value in dict.fromkeys(pairs):
-        chosen = np.isin(codes, [i for i, name in enumerate(classes) if labels_by_class[name][label] == value])
+    for label, value in label_values(labels_by_class):
+        chosen = np.isin(codes, [i for i, name in enumerate(classes) if labels_by_class[name].get(label) == value])
         if chosen.any():
             figures_of_merit[f"accuracy_{label}_{value}"] = float(right[chosen].mean())
     return {**figures_of_merit, **recalls(codes, guesses, classes)}
 
 
+def label_values(classes: Labels) -> list[tuple[str, str]]:
+    """Every (label column, value) that the classes name, column by column; a class need not name every column."""
+    columns = dict.fromkeys(label for labels in classes.values() for label in labels)
+    return list(dict.fromkeys((c, labels[c]) for c in columns for labels in classes.values() if c in labels))
+
+
 def compare(metrics: Mapping[str, Any], classes: Labels) -> list[Row]:
     """Each metric beside the paper's, in the order of metrics.json.
 
-    The paper's column is filled only if `classes` are the paper's four. Its networks are single ones, so its
+    The paper's column is filled only if `classes` are the paper's four and all have samples: to tell two of them apart
+    is another task. Its networks are single ones, so its
     accuracy stands beside `accuracy` and `ensemble_accuracy` has none; what its Table 1 gives stands beside ours.
     """
     same = {name: dict(labels) for name, labels in classes.items()} == PAPER.classes
+    same = same and sum(f"recall_{name}" in metrics for name in classes) in (0, len(classes))  # 0: no recalls in them
     paper = paper_metrics() if same else {}
     numbers = {key: value for key, value in metrics.items() if isinstance(value, float)}
     return [Row(key, value, paper.get(key)) for key, value in numbers.items()]

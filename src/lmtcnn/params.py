@@ -37,6 +37,8 @@ def _fraction(value: object) -> object:
 
 def _label(value: object) -> object:
     """A label such as 8 (weeks) is as good as "8": manifests are text."""
+    if isinstance(value, str):
+        return value.strip()  # as the cells of a manifest are
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -274,6 +276,8 @@ class Definitions(Section):
 
     @model_validator(mode="after")
     def _labelled(self) -> "Definitions":
+        if not all(self.classes):
+            raise ValueError("classes: a name for every class")
         if not all(self.classes.values()):
             raise ValueError("classes: a label column and its value for every class")
         return self

@@ -1,6 +1,7 @@
 """What a run says of itself: its key, its name, its parameters, where its data came from, and a text for people."""
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -78,16 +79,18 @@ def run_name(
 
 def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
     """metrics.json under MLflow's names, without undefined ones: `cv/accuracy`, `cv/sex_F`, `baseline/knn`."""
-    named = {}
+    named: dict[str, float] = {}
     for name, value in metrics.items():
         if not isinstance(value, float) or not math.isfinite(value):
             continue
         method, _, rest = name.partition("_")
+        of_label = method == "accuracy" and "_" in rest  # accuracy_sex_F, not accuracy or accuracy_low
         if method in BASELINES:
-            named[safe(f"baseline/{method if rest == 'accuracy' else name}")] = value
+            wanted = safe(f"baseline/{method if rest == 'accuracy' else name}")
         else:
-            of_label = method == "accuracy" and "_" in rest  # accuracy_sex_F, not accuracy or accuracy_low
-            named[safe(f"cv/{rest if of_label else name}")] = value
+            wanted = safe(f"cv/{rest if of_label else name}")
+        numbered = (f"{wanted} {n}" for n in itertools.count(2))  # 50% and 50# both become 50_
+        named[next(name for name in itertools.chain([wanted], numbered) if name not in named)] = value
     return named
 
 
@@ -182,8 +185,9 @@ def networks(n: int) -> str:
 
 def matrix_text(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     """A confusion matrix as a Markdown table: true classes in rows, predicted ones in columns."""
-    lines = [f"| true | {' | '.join(f'predicted {name}' for name in classes)} |", "|---" * (len(classes) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(map(str, row))} |" for name, row in zip(classes, counts, strict=True)]
+    names = [name.replace("|", "\\|") for name in classes]
+    lines = [f"| true | {' | '.join(f'predicted {name}' for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(map(str, row))} |" for name, row in zip(names, counts, strict=True)]
     return "\n".join(lines) + "\n"
 
 

@@ -18,7 +18,7 @@ from lmtcnn.clock import length
 from lmtcnn.errors import DataError, problem
 from lmtcnn.figures import class_colours
 from lmtcnn.files import ensure_folder, read_json, write_text
-from lmtcnn.metrics import PAPER, compare
+from lmtcnn.metrics import PAPER, compare, label_values
 from lmtcnn.params import Params, flat
 from lmtcnn.schemas import index_table
 
@@ -26,7 +26,7 @@ SHOWN_CHANNELS = 4
 """The page shows the channels in which classes differ most; all of them lie in data/explain/maps."""
 
 NAMES = {
-    "accuracy": ("accuracy", "single networks, mean over seeds: the paper's kind"),
+    "accuracy": ("accuracy", "single networks, mean over seeds"),
     "ensemble_accuracy": ("accuracy of the ensemble", "networks of all seeds averaged"),
     "balanced_accuracy": ("balanced accuracy", "mean of the recalls"),
     "macro_f1": ("macro F1", "mean over classes of the F1 score"),
@@ -110,18 +110,17 @@ def describe_cohort(index: pl.DataFrame, params: Params) -> dict[str, Any]:
 
 def metric_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, str]]:
     """Name, explanation, ours and the paper's for every metric that is not a class's recall."""
+    of_labels = {f"accuracy_{label}_{value}": (label, value) for label, value in label_values(params.classes)}
     rows = []
     for metric, ours, paper in compare(metrics, params.classes):
-        if "recall_" in metric:
+        if metric.removeprefix("knn_").removeprefix("svm_").startswith("recall_"):
             continue
         name, meaning = NAMES.get(metric, (metric, ""))
-        for label in params.labels:
-            if metric.startswith(f"accuracy_{label}_"):
-                value = metric.removeprefix(f"accuracy_{label}_")
-                name, meaning = (
-                    f"accuracy where {label} is {value}",
-                    f"all {len(params.classes)} classes to choose from",
-                )
+        if metric in of_labels:
+            name = "accuracy where {} is {}".format(*of_labels[metric])
+            meaning = f"all {len(params.classes)} classes to choose from"
+        if metric == "accuracy" and paper is not None:
+            meaning += ": the paper's kind"
         rows.append({"name": name, "meaning": meaning, "ours": _number(metric, ours), "paper": _number(metric, paper)})
     return rows
 

@@ -150,6 +150,9 @@ def train(
     made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", MADE)
     stacks, index = histograms.load(data / "histograms", params)
     cages = cages_of(index["cage"].to_list(), index["rfid"].to_list())
+    if len(found := index["class"].unique().to_list()) < 2:
+        do = "add recordings of another class"
+        raise DataError(problem(data / "histograms", "samples of two classes or more", f"only {found[0]}", do))
     if fold is not None and fold not in cages:
         raise ParamsError(problem(f"--fold {fold}", f"a cage ({', '.join(cages)})", "another name", "correct it"))
     folder = ensure_folder(data / "train" / "folds" / fold if fold else data / "train")
