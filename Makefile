@@ -31,6 +31,7 @@ bench: .venv/ready  ## reading against SQLite (a 72 h recording of 8.5 GB), trai
 	python benchmarks/training.py
 
 ui: .venv/ready  ## MLflow's pages of the runs, on this machine only
+	python -c 'from lmtcnn import tracking; print("compare runs:", tracking.view_url())'
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
 	mlflow ui --workers 1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 

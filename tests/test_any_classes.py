@@ -320,7 +320,7 @@ def test_names_may_hold_what_markup_paths_and_formulas_are_made_of(here: Path, l
     (logged,) = client.search_runs([tracking.experiment_of(client).experiment_id], "tags.`lmtcnn.kind` = 'training'")
     values = json.loads(Path("data/evaluate/metrics.json").read_text())
     assert {"cv/dose_ mg_kg_KO 50_", "cv/dose_ mg_kg_KO 50_ 2"} <= set(logged.data.metrics)
-    kept = [name for name in logged.data.metrics if name.startswith(("cv/", "baseline/"))]
+    kept = [name for name in logged.data.metrics if name.startswith(("cv/", "baseline/", "recall_baseline/"))]
     assert len(kept) == sum(isinstance(value, float) for value in values.values())
 
 
@@ -342,7 +342,7 @@ def test_two_names_that_mlflow_would_take_for_one_stay_two_metrics() -> None:
         "cv/recall_50_": 0.1,
         "cv/recall_50_ 2": 0.2,
         "cv/recall_50_ 3": 0.3,
-        "baseline/knn_recall_50_": 0.4,
+        "recall_baseline/knn_50_": 0.4,
     }
 
 

@@ -20,7 +20,7 @@ FLOORS = (
     {"schemas", "clock", "tracks", "lmt", "cohort", "ledger", "stops", "quality", "histograms"},
     {"truth", "behaviour", "btree", "recorder", "simulate"},
     {"folds", "model", "train", "metrics", "baselines", "figures", "floor", "plot", "evaluate", "explain", "bundle"},
-    {"store", "provenance", "registry", "tracking", "register", "served", "predict", "report"},
+    {"store", "provenance", "registry", "view", "tracking", "register", "served", "predict", "report"},
     {"cli"},
 )
 

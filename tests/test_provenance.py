@@ -86,7 +86,7 @@ def test_metrics_are_grouped_and_undefined_ones_left_out() -> None:
         "cv/sex_F": 1.0,
         "cv/recall_AM": 0.25,
         "baseline/knn": 0.6,
-        "baseline/svm_recall_AM": 0.1,
+        "recall_baseline/svm_AM": 0.1,
         "cv/type____": 0.3,
     }
 
@@ -96,7 +96,7 @@ def test_parameters_of_the_simulation_belong_to_its_own_cohort_only() -> None:
     own = params.model_copy(update={"cohort": params.cohort.model_copy(update={"databases": "data/raw"})})
     simulated, real = (provenance.parameters(p, {"cages": 4}) for p in (params, own))
     assert {name.partition(".")[0] for name in set(simulated) - set(real)} == {"simulate"}
-    assert (real["train.kernels"], real["train.transform"], real["cohort.cages"]) == ("[3, 9]", "none", "4")
+    assert (real["train.kernels"], real["train.transform"], real["cohort.cages"]) == ("3, 9", "none", "4")
     assert real["classes"] == "AM, JM, AF, JF"
 
 
@@ -115,7 +115,7 @@ stages:
     deps: [{path: data/raw, md5: aaa.dir}, {path: data/cohort.csv, md5: bbb}]
     outs: [{path: data/stops, md5: ccc.dir}]
   histograms:
-    deps: [{path: data/stops, md5: ccc.dir}]
+    deps: [{path: data/stops, md5: ccc.dir}, {path: src/lmtcnn/histograms.py, md5: ddd}]
     outs: [{path: data/histograms, md5: 53901ad13d235584ad87d8066b224b58.dir}]
 """  # the last is what DVC 3.67 wrote for the two files below
 
@@ -168,3 +168,13 @@ def test_the_text_of_a_run_says_that_mice_are_simulated_and_what_was_done() -> N
         "Simpler methods: knn 25.0%, svm 100.0%.\n"
     )
     assert "SIMULATED" not in provenance.training_note(summary | {"simulated": False})
+
+
+def test_a_run_says_whose_it_is_where_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise OSError("no username set in the environment")
+
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert provenance.source_tags("lmtcnn train")["mlflow.user"] == "ada"
+    monkeypatch.setattr(provenance.getpass, "getuser", nobody)
+    assert "mlflow.user" not in provenance.source_tags("lmtcnn train")

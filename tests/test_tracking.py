@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import study
-from lmtcnn import provenance, tracking
+from lmtcnn import provenance, tracking, view
 from lmtcnn.errors import DataError, OutputError
 
 PARAMS = study.small_params(cohort__manifest="cohort.csv")
@@ -302,6 +302,52 @@ def test_the_link_that_compares_runs_has_the_form_that_mlflow_reads(logged: str)
         "http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a1%22%2C%22b2%22%5D"
         f"&experiments=%5B%22{experiment}%22%5D&workflowType=machine_learning"
     )
+
+
+def test_the_experiment_has_a_saved_view_that_is_written_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking.track(Path("data"), PARAMS)
+    client = tracking.connect()
+    experiment = tracking.experiment_of(client)
+    assert experiment.tags[view.TAG] == view.saved(PARAMS, experiment.creation_time)
+    assert tracking.view_url() == (
+        f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs"
+        "?viewStateShareKey=trainings&workflowType=machine_learning"
+    )
+    monkeypatch.setattr(client, "set_experiment_tag", None)  # not called again
+    tracking.save_view(client, PARAMS)
+
+
+def test_a_store_of_before_gets_the_view_when_it_is_tracked_again(project: Path) -> None:
+    run_id = tracking.track(Path("data"), PARAMS)
+    client = tracking.connect()
+    experiment = tracking.experiment_of(client)
+    client.delete_experiment_tag(experiment.experiment_id, view.TAG)
+    assert tracking.track(Path("data"), PARAMS) == run_id
+    assert view.TAG in tracking.experiment_of(client).tags
+
+
+def test_what_the_view_shows_is_in_a_run(logged: str) -> None:
+    run, client = tracking.connect().get_run(logged), tracking.connect()
+    shown = {"metrics": run.data.metrics, "params": run.data.params, "tags": run.data.tags}
+    for column in view.columns(PARAMS):
+        kind, name, _ = column.split("`")
+        assert name in shown[kind.rstrip(".")]
+    images = {file.path.partition("+")[0] for file in client.list_artifacts(logged, "images")}
+    assert images == {f"images/{view.CONFUSION.replace('/', '~')}"}
+
+
+def test_runs_differ_in_colour(project: Path) -> None:
+    first = tracking.log_train(Path("data"), PARAMS)
+    study.rewrite(Path("data/train/train.json"), train__lr=0.1)
+    second = tracking.log_train(Path("data"), study.small_params(train__lr=0.1))
+    client = tracking.connect()
+    colors = [client.get_run(run_id).data.tags["mlflow.runColor"] for run_id in (first, second)]
+    assert colors == list(view.COLORS[:2])
+
+
+def test_cages_are_listed_in_order(logged: str) -> None:
+    started = {run.info.start_time: run.info.run_name for run in children(tracking.connect(), logged)}
+    assert [started[start] for start in sorted(started, reverse=True)] == ["c1", "c2", "c3", "c4"]
 
 
 def test_what_is_not_there_is_told_by_the_stage_that_makes_it(project: Path) -> None:

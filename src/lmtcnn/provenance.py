@@ -1,5 +1,6 @@
 """What a run says of itself: its key, its name, its parameters, where its data came from, and a text for people."""
 
+import getpass
 import hashlib
 import itertools
 import json
@@ -78,7 +79,11 @@ def run_name(
 
 
 def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """metrics.json under MLflow's names, without undefined ones: `cv/accuracy`, `cv/sex_F`, `baseline/knn`."""
+    """metrics.json under MLflow's names, without undefined ones: `cv/accuracy`, `cv/sex_F`, `baseline/knn`.
+
+    Recalls of the baselines stand apart, `recall_baseline/knn_AM`: MLflow's pages group by what precedes the slash and
+    sort by name, and the accuracies would drown among them.
+    """
     named: dict[str, float] = {}
     for name, value in metrics.items():
         if not isinstance(value, float) or not math.isfinite(value):
@@ -86,7 +91,8 @@ def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
         method, _, rest = name.partition("_")
         of_label = method == "accuracy" and "_" in rest  # accuracy_sex_F, not accuracy or accuracy_low
         if method in BASELINES:
-            wanted = safe(f"baseline/{method if rest == 'accuracy' else name}")
+            measure, _, of_class = rest.partition("_")
+            wanted = safe(f"{measure}_baseline/{method}_{of_class}" if of_class else f"baseline/{method}")
         else:
             wanted = safe(f"cv/{rest if of_label else name}")
         numbered = (f"{wanted} {n}" for n in itertools.count(2))  # 50% and 50# both become 50_
@@ -110,6 +116,7 @@ def source_tags(started_by: str) -> dict[str, str]:
         "lmtcnn.pid": str(os.getpid()),
         "mlflow.source.name": started_by,
         "mlflow.source.type": "LOCAL",
+        **({"mlflow.user": user} if (user := _user()) else {}),
         **(
             {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(bool(changed)).lower()}
             if commit
@@ -132,9 +139,10 @@ def alive(tags: Mapping[str, str]) -> bool:
 
 
 def dvc_hashes(data: Path) -> dict[str, str]:
-    """`dvc.<path>` -> md5 of the histograms and of everything they were made of, back to the recordings.
+    """`dvc.<path>` -> md5 of the histograms and of all data they were made of, back to the recordings.
 
-    Only if dvc.lock knows exactly these histograms; their hash is taken from the files themselves, as DVC does.
+    Modules are left out: there are dozens, and the commit says what they were. Only if dvc.lock knows exactly these
+    histograms; their hash is taken from the files themselves, as DVC does.
     """
     stages = [*_locked_stages(Path("dvc.lock")), *_locked_stages(data / "dvc.lock")]
     outputs = {entry["path"]: (entry.get("md5"), stage) for stage in stages for entry in stage.get("outs", ())}
@@ -152,7 +160,8 @@ def dvc_hashes(data: Path) -> dict[str, str]:
             continue
         found[f"dvc.{path}"] = md5
         if known == md5:
-            waiting += [(entry["path"], entry["md5"]) for entry in stage.get("deps", ()) if "md5" in entry]
+            deps = (entry for entry in stage.get("deps", ()) if "md5" in entry and not entry["path"].endswith(".py"))
+            waiting += [(entry["path"], entry["md5"]) for entry in deps]
     return found
 
 
@@ -197,7 +206,17 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _text(value: Any) -> str:
+    """A parameter's value; a list in one line, where MLflow's pages would spread JSON over several."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return None
 
 
 def _git(*arguments: str) -> str | None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Decide = Callable[[Mapping[str, Any], Mapping[str, Any] | None], tuple[bool, str]]
 REASON = "lmtcnn.decision"
+SHOWN = ("cv/ensemble_accuracy", "cv/balanced_accuracy")
+"""Figures of merit that a version bears as tags."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def track(data: Path, params: Params) -> list[str]:
     if not stacks.is_file():
         raise DataError(problem(stacks, "the histograms of a study", "no file", "run `dvc repro` first"))
     run_id = tracking.track(data, params)
-    lines = [f"run {run_id}"]
+    lines = [f"run {run_id}", f"all runs: {tracking.view_url()}"]
     if (data / "train" / "weights.safetensors").is_file() and (data / "evaluate" / "metrics.json").is_file():
         lines.append(register(data, params).line)
     return lines
@@ -248,13 +250,14 @@ def _create(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     run, metrics = client.get_run(run_id), provenance.metric_names(made.meta["metrics"])
-    tags = {
+    tags = {  # few: the page of a model lists them all under every version; the rest is in model.json and the run
+        "lmtcnn.run": str(run.info.run_name),
+        **{name: f"{metrics[name]:.4f}" for name in SHOWN if name in metrics},
         **hashes,
         tracking.KEY: run.data.tags[tracking.KEY],
         tracking.IS_SIMULATED: str(made.meta["simulated"]).lower(),
         "lmtcnn.version": __version__,
         "lmtcnn.estimate": made.meta["estimate"],
-        **{name: f"{value:.6g}" for name, value in metrics.items() if name.startswith("cv/")},
     }
     model_id = _log_model(client, run, folder, made.classes, tags)
     source = f"models:/{model_id}"

@@ -2,8 +2,9 @@
 
 The children of a run stay folded away in MLflow's pages, so what one wants to compare stands on the parent: mean
 curves under the children's names, `cv/...`, `baseline/...`, `fold/accuracy` by fold, pooled matrices and predictions,
-maps. A run is found again by `lmtcnn.key`, a hash of what was trained on and how, never by an id in an output: DVC
-may restore a training without running it.
+maps. The experiment has a saved view of the parents with the columns and charts worth comparing (view.py). A run is
+found again by `lmtcnn.key`, a hash of what was trained on and how, never by an id in an output: DVC may restore a
+training without running it.
 
 All of this is made from the files of the stages, through MLflow's client, by one process. A stage writes its files
 first and its run afterwards, so nothing that happens here costs a training: `track` makes it good. Never
@@ -23,7 +24,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from lmtcnn import SIMULATED, evaluate, figures, histograms, provenance, store
+from lmtcnn import SIMULATED, evaluate, figures, histograms, provenance, store, view
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import digest, read_json
 from lmtcnn.params import Params, dump
@@ -40,19 +41,24 @@ __all__ = ["key", "project_root", "relocate"]  # of the store, under the name of
 KEY, KIND, IS_SIMULATED, HISTOGRAMS = "lmtcnn.key", "lmtcnn.kind", "lmtcnn.simulated", "lmtcnn.histograms"
 TRAINING, FOLD, COHORT = "training", "fold", "cohort"
 FINISHED_TRAINING = f"tags.`{KIND}` = '{TRAINING}' and attributes.status = 'FINISHED'"
-NOTE = "mlflow.note.content"
+NOTE, COLOR = "mlflow.note.content", "mlflow.runColor"
 CURVES = {
-    "train/loss": "train_loss",
-    "train/accuracy": "train_accuracy",
+    "test/accuracy": "test_accuracy",  # the first metric of a run is what the page that compares runs draws at first
     "test/loss": "test_loss",
-    "test/accuracy": "test_accuracy",
+    "train/accuracy": "train_accuracy",
+    "train/loss": "train_loss",
 }
 METRICS_AT_ONCE, OTHERS_AT_ONCE = 1000, 100  # MLflow's limits for one call
-ABOUT = """One run for each training, and in it one for each held-out cage. Select runs and press *Compare*.
+ABOUT = """One run for each training, and in it one for each held-out cage. *Views > Trainings* shows what to compare; \
+select runs and press *Compare*, or look at the charts.
 
-`cv/...` are results on cages that a network has not seen, `baseline/...` those of simpler methods on the same folds,
-`train/...` and `test/...` curves over epochs, averaged over folds and seeds. Runs with the tag `lmtcnn.kind` = `cohort`
-are models that were tried on a new cohort."""
+`cv/...` are results on cages that a network has not seen, `baseline/...` those of simpler methods on the same folds, \
+`fold/...` those of one cage after the other (so its last value is the last cage's). `test/...` and `train/...` are \
+curves over epochs, averaged over folds and seeds and taken while the networks still learn: judge by `cv/...`. Runs \
+with the tag `lmtcnn.kind` = `cohort` are models that were tried on a new cohort."""
+
+PAGES = "http://127.0.0.1:5000"
+"""Where `make ui` serves."""
 
 Point = tuple[str, float, int]
 """Name, value, step."""
@@ -127,6 +133,14 @@ def experiment_of(client: "MlflowClient") -> "Experiment":
     return found
 
 
+def save_view(client: "MlflowClient", params: Params) -> None:
+    """Let the experiment have the saved view for these classes, unless it has just this one."""
+    experiment = experiment_of(client)
+    wanted = view.saved(params, experiment.creation_time or 0)
+    if experiment.tags.get(view.TAG) != wanted:
+        client.set_experiment_tag(experiment.experiment_id, view.TAG, wanted)
+
+
 def log_train(data: Path, params: Params, started_s: float | None = None) -> str:
     """The run of the training in `data`, logged unless it is there already; returns its id.
 
@@ -134,6 +148,7 @@ def log_train(data: Path, params: Params, started_s: float | None = None) -> str
     time of the files. Raises DataError where the training is incomplete or had other parameters.
     """
     client = configure()
+    save_view(client, params)
     with store.alone():
         close_stale(client)
         content = key(data, params)
@@ -156,22 +171,20 @@ def log_evaluate(data: Path, params: Params) -> str:
                 points += [(f"fold/{name}", value, step) for step, value in enumerate(folds[name].to_list())]
             _add(client, run_id, points, tags={NOTE: provenance.training_note(_summary(data), metrics)})
             client.log_artifacts(run_id, str(folder), "evaluate")
+            _log_image(client, run_id, folder / "confusion.png", view.CONFUSION)
     return run_id
 
 
 def log_explain(data: Path, params: Params) -> str:
     """Add data/explain to the run of its training (logged first where it is missing); returns the run's id."""
-    from PIL import Image  # noqa: PLC0415 - matplotlib's; MLflow wants images, not files
-
     client, run_id = configure(), parent(data, params)
     folder = data / "explain"
     read_json(folder / "activation_maps.json", "the activation maps", "explain")
     with _once(client, run_id, "lmtcnn.explain", folder) as fresh:
         if fresh:
             for path in sorted(folder.rglob("*.png")):
-                with Image.open(path) as image:
-                    key = path.relative_to(folder).with_suffix("").as_posix()
-                    client.log_image(run_id, image, key=key, step=params.explain.seed)
+                key = path.relative_to(folder).with_suffix("").as_posix()
+                _log_image(client, run_id, path, key, params.explain.seed)
             for path in sorted(folder.glob("activation_maps.*")):
                 client.log_artifact(run_id, str(path), "explain")
     return run_id
@@ -227,7 +240,9 @@ def log_cohort(
 
 def parent(data: Path, params: Params) -> str:
     """Id of the run of the training in `data`, which is logged where it is missing."""
-    found = find(configure(), key(data, params))
+    client = configure()
+    save_view(client, params)
+    found = find(client, key(data, params))
     return str(found.info.run_id) if found else log_train(data, params)
 
 
@@ -245,17 +260,26 @@ def latest_parents(n: int) -> list[str]:
     return found
 
 
-def compare_url(run_ids: Sequence[str], pages: str = "http://127.0.0.1:5000") -> str:
+def compare_url(run_ids: Sequence[str], pages: str = PAGES) -> str:
     """The address of MLflow's page that compares runs; `pages` is where `make ui` serves, a server has its own.
 
     Form and `workflowType` as MLflow 3.17's pages read them (`getCompareRunPageRoute` in their JavaScript); without
     the latter a first visit lands among language models, where the way back to the runs is hard to find.
     """
     experiment = experiment_of(configure()).experiment_id
-    uri = store.tracking_uri()
-    base = uri.rstrip("/") if uri.startswith("http") else pages
     chosen, experiments = (quote(json.dumps(ids, separators=(",", ":"))) for ids in (list(run_ids), [experiment]))
-    return f"{base}/#/compare-runs?runs={chosen}&experiments={experiments}&workflowType=machine_learning"
+    return f"{_pages(pages)}/#/compare-runs?runs={chosen}&experiments={experiments}&workflowType=machine_learning"
+
+
+def view_url(pages: str = PAGES) -> str:
+    """The address of the saved view in which trainings are compared; `pages` as of `compare_url`."""
+    experiment = experiment_of(configure()).experiment_id
+    return f"{_pages(pages)}/#/experiments/{experiment}/runs?viewStateShareKey={view.KEY}&workflowType=machine_learning"
+
+
+def _pages(embedded: str) -> str:
+    uri = store.tracking_uri()
+    return uri.rstrip("/") if uri.startswith("http") else embedded
 
 
 def close_stale(client: "MlflowClient") -> None:
@@ -299,13 +323,17 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, t
         **provenance.dvc_hashes(data),
     }
     first = next(iter(_search(client, FINISHED_TRAINING, "ASC")), None)
+    newest = next(iter(_search(client, FINISHED_TRAINING)), None)
+    tags[COLOR] = view.color_after(newest.data.tags.get(COLOR) if newest else None)
     name = provenance.run_name(values, tags, (first.data.params, first.data.tags) if first else None)
     guesses = evaluate.average(predictions, index, classes).argmax(axis=1)
     samples = index.with_columns(ensemble=pl.Series([classes[i] for i in guesses], dtype=pl.String))
     with _opened(client, name, tags, *times_ms) as run_id:
-        for cage in summary["folds"]:
+        for number, cage in enumerate(reversed(summary["folds"])):
+            # A millisecond apart, as pages list the children by their start, the latest first.
+            fold_ms = (times_ms[0] + number, times_ms[1] + number)
             own = predictions.filter(fold=cage), history.filter(fold=cage), samples.filter(cage=cage)
-            _log_fold(client, run_id, cage, own, classes, tags, times_ms)
+            _log_fold(client, run_id, cage, own, classes, tags, fold_ms)
         _add(client, run_id, _curve_points(history), values, times_ms=times_ms)
         _log_inputs(client, run_id, data, stacks.dtype.name, stacks.shape, tags, sizes)
         client.log_dict(run_id, dump(params), "params.yaml")
@@ -327,7 +355,8 @@ def _log_fold(
 ) -> None:
     """A run inside `run_id`: curves, accuracies and matrix of one held-out cage."""
     predictions, history, samples = own
-    kept = {name: tags[name] for name in (IS_SIMULATED, "lmtcnn.host", "lmtcnn.pid", "mlflow.source.name")}
+    passed_on = (IS_SIMULATED, "lmtcnn.host", "lmtcnn.pid", "mlflow.source.name", "mlflow.user")
+    kept = {name: tags[name] for name in passed_on if name in tags}
     tags = {**kept, KIND: FOLD, "lmtcnn.fold": cage, "mlflow.parentRunId": run_id}
     points = [
         *_curve_points(history),
@@ -428,6 +457,14 @@ def _add(
         client.log_batch(run_id, params=chunk)
     for chunk in _chunks([RunTag(name, value) for name, value in (tags or {}).items()], OTHERS_AT_ONCE):
         client.log_batch(run_id, tags=chunk)
+
+
+def _log_image(client: "MlflowClient", run_id: str, path: Path, name: str, step: int = 0) -> None:
+    """A picture that pages show beside those of other runs under the same name, as they do not show mere files."""
+    from PIL import Image  # noqa: PLC0415 - matplotlib's; MLflow wants images, not files
+
+    with Image.open(path) as image:
+        client.log_image(run_id, image, key=name, step=step)
 
 
 @contextmanager
