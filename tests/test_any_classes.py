@@ -219,7 +219,7 @@ def done(lmtcnn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
 
 
 def test_the_manifest_and_params_yaml_alone_say_what_is_told_apart(done: Done) -> None:
-    sizes = ", ".join(f"3 {name}" for name in ("WT vehicle", "KO vehicle", "WT low", "KO low", "WT high", "KO high"))
+    sizes = ", ".join(f"3 {name}" for name in SIX)
     assert done.said["check"] == f"9 recordings, 18 samples ({sizes}), 3 cages: fine\n"
     assert done.table("histograms/index.parquet").columns[4:7] == ["genotype", "treatment", "class"]
     assert list(done.json("register/model.json")["classes"]) == list(SIX)
