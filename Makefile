@@ -5,7 +5,7 @@ unexport PYTHONDONTWRITEBYTECODE  # a dozen programs start here, and none should
 .ONESHELL:
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: demo test bench ui clean
+.PHONY: demo test proof bench ui clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv
@@ -24,6 +24,10 @@ test: .venv/ready  ## all checks and tests
 	ruff format --check .
 	mypy
 	pytest -n 2
+
+proof: .venv/ready  ## damaged files and kills in their full numbers; the results belong into docs/proof.md
+	python proof/fuzz.py --cases 4000
+	python proof/kills.py --kills 50
 
 bench: .venv/ready  ## reading against SQLite (a 72 h recording of 8.5 GB), training against plain PyTorch
 	test -f .demo/long.sqlite || lmtcnn simulate --full-length .demo/long.sqlite

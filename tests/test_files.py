@@ -162,3 +162,11 @@ with locked(Path({str(tmp_path)!r})):
 def test_two_folders_are_locked_apart(tmp_path: Path) -> None:
     with locked(tmp_path / "a"), locked(tmp_path / "b"):
         pass
+
+
+def test_what_a_killed_process_left_is_removed_before_the_next_begins(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / ".a.parquet.x1y2.part").write_bytes(b"half")
+    (tmp_path / "mine.part").write_bytes(b"mine")
+    with locked(tmp_path):
+        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mine.part"]

@@ -11,3 +11,10 @@ def test_a_hundred_damaged_files_are_read_right_or_refused_in_one_line() -> None
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("100 cases, seed 7")
+
+
+def test_five_kills_leave_what_an_undisturbed_run_leaves() -> None:
+    command = [sys.executable, str(ROOT / "proof" / "kills.py"), "--kills", "5", "--seed", "7"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("5 kills, seed 7")

@@ -14,6 +14,9 @@ from filelock import FileLock, Timeout
 
 from lmtcnn.errors import DataError, OutputError, problem
 
+PART = ".part"
+"""How names of files end that are being written."""
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -51,11 +54,14 @@ def ensure_folder(folder: Path) -> Path:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder's lock while it is written; raises OutputError at once where another process holds it.
 
-    The lock lies with the system's temporary files, so that none is left in the folder, where DVC would count it.
+    The lock lies with the system's temporary files, so that none is left in the folder, where DVC would count it. What
+    a killed process left half written in the folder is removed first.
     """
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
     try:
         with FileLock(Path(tempfile.gettempdir()) / f"lmtcnn-{os.getuid()}-{name}.lock", timeout=0):
+            for left in folder.rglob(f".*{PART}"):
+                left.unlink(missing_ok=True)
             yield
     except Timeout:
         raise OutputError(problem(folder, "nobody else at work here", "another lmtcnn", "wait for it to end")) from None
@@ -101,7 +107,7 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
 def _temporary(path: Path) -> tuple[int, str]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        return tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
 
