@@ -173,9 +173,10 @@ def positions(
     `starts` are time, x and y of the stops' first frames; times are in `unit`; nan breaks a line.
     """
     figure, (axes,) = sheet(1, (9.0, 3.6), title, note)
+    size = float(np.clip(35 / np.sqrt(max(len(starts[0]), 1)), 1.2, 3.5))  # an active hour has a thousand stops
     for values, at, colour, name in ((x_cm, starts[1], X_COLOUR, "x"), (y_cm, starts[2], Y_COLOUR, "y")):
-        axes.plot(time, values, color=colour, linewidth=0.7, label=name, rasterized=True)
-        axes.plot(starts[0], at, "v", color="black", markersize=3.5, markeredgewidth=0)
+        axes.plot(time, values, color=colour, linewidth=0.6, alpha=0.8, label=name, rasterized=True)
+        axes.plot(starts[0], at, "v", color="black", markersize=size, markeredgewidth=0)
     axes.plot([], [], "v", color="black", markersize=3.5, markeredgewidth=0, label="a stop starts")
     axes.set(xlabel=f"time ({unit})", ylabel="place (cm)", ylim=(0, None))
     axes.margins(x=0.005)
