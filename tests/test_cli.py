@@ -1,8 +1,10 @@
 """The command line: one line a problem, exit code 2, no traceback, the rest of the batch done."""
 
+import contextlib
 import json
 import logging
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -283,3 +285,49 @@ def test_track_without_a_study_is_one_line(run) -> None:
         2,
         ["error: data/histograms/stacks.npy: expected the histograms of a study, found no file; run `dvc repro` first"],
     )
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_no_command_writes_to_raw_recordings_or_beside_them(
+    run, tmp_path: Path, trained: Path, tiny, read_only: bool
+) -> None:
+    """Bytes, times and the folder's list before and after each command; a WAL file and a spoilt one among them."""
+    from lmtcnn import bundle
+
+    raw, rows = tmp_path / "raw", ["recording,rfid,cage,sex,age"]
+    raw.mkdir()
+    for name in ("a", "b", "c"):
+        Scene(still(1, 700, x=200.0), n_frames=700, animals={1: name}).write(raw / f"{name}.sqlite")
+        rows.append(f"{name},{name},cage_{name},{'F' if name == 'c' else 'M'},adult")
+    with contextlib.closing(sqlite3.connect(raw / "b.sqlite")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    (raw / "spoilt.sqlite").write_bytes((raw / "a.sqlite").read_bytes()[:9000])
+    (tmp_path / "cohort.csv").write_text("\n".join(rows))
+    text = (tmp_path / "params.yaml").read_text()
+    for old, new in (("databases: data/simulate", "databases: raw"), ("data/simulate/cohort.csv", "cohort.csv"),
+                     ("&seconds_per_hour 20", "&seconds_per_hour 5"), ("intervals: 72", "intervals: 4")):  # fmt: skip
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (tmp_path / "params.yaml").write_text(text)
+    bundle.write(bundle.build(trained, tiny), tmp_path / "model")
+
+    def seen() -> dict[str, tuple[bytes, int]]:
+        return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in raw.iterdir()}
+
+    before = seen()
+    if read_only:
+        for path in raw.iterdir():
+            path.chmod(0o444)
+        raw.chmod(0o555)
+    try:
+        for code, *command in (
+            (2, "cohort", "init", "raw", "--manifest", "new.csv"), (2, "inspect", "raw"), (0, "cohort", "check"),
+            (0, "stops"), (2, "stops", "raw", "--out", "found"), (0, "plot", "raw/b.sqlite"), (0, "histograms"),
+            (2, "predict", "raw", "--model", "model"),
+        ):  # fmt: skip
+            found, _, said = run(*command)
+            assert found == code, (command, said)
+            assert len([line for line in said if line.startswith("error: ")]) == (code == 2), (command, said)
+            assert seen() == before, command
+    finally:
+        raw.chmod(0o755)
