@@ -14,8 +14,9 @@ import contextlib
 import re
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -26,7 +27,18 @@ from numpy.typing import NDArray
 
 from lmtcnn.clock import Clock, Layout
 from lmtcnn.errors import DatabaseError, problem
-from lmtcnn.pages import MIN_CELL, NOTHING, PAGES_AT_ONCE, NotPlain, Pages, Wanted, find_leaves, rows, rows_above
+from lmtcnn.pages import (
+    MIN_CELL,
+    NOTHING,
+    PAGES_AT_ONCE,
+    NotPlain,
+    Pages,
+    Values,
+    Wanted,
+    find_leaves,
+    rows,
+    rows_above,
+)
 from lmtcnn.tracks import Track
 
 REQUIRED = {
@@ -44,6 +56,9 @@ SIMULATED_ID = 0x4C4D5453
 _MAGIC = b"SQLite format 3\0"
 _HOT_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 _BATCH_ROWS = 65_536
+
+TABLE_PAGES_AT_ONCE = 1024
+"""Pages of a table hold few rows, each with its mask of the mouse: more of them make a block worth its while."""
 
 YEAR_10000_MS = 253_402_300_799_999
 """Later times are no dates."""
@@ -234,28 +249,51 @@ def _track_from_pages(source: "_Source", animal_id: int, layout: Layout) -> Trac
     return track
 
 
-def read_tracks(database: Database, animal_ids: Iterable[int], layout: Layout) -> tuple[dict[int, Track], int]:
+def read_tracks(
+    database: Database, animal_ids: Iterable[int], layout: Layout, threads: int = 1
+) -> tuple[dict[int, Track], int]:
     """Positions of several animals in one pass over the table, and the number of rows without an animal.
 
-    Memory is that of all their positions.
+    Memory is that of all their positions; pages are taken apart in `threads`.
     """
     wanted = tuple(animal_ids)
     with _watched(database) as source:
         try:
-            return _tracks_from_pages(source, wanted, layout)
+            return _tracks_from_pages(source, wanted, layout, threads)
         except NotPlain:
             return _tracks_from_rows(source, wanted, layout)
 
 
-def _tracks_from_pages(source: "_Source", wanted: tuple[int, ...], layout: Layout) -> tuple[dict[int, Track], int]:
+def _tracks_from_pages(
+    source: "_Source", wanted: tuple[int, ...], layout: Layout, threads: int
+) -> tuple[dict[int, Track], int]:
     places = source.places("table", "DETECTION", ("ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"))
     leaves = find_leaves(source.pages, source.root("DETECTION"), index=False)
     tracks, anonymous = {animal_id: Track(layout) for animal_id in wanted}, 0
-    for _, *found in rows(source.pages, leaves.numbers, places, index=False):
-        anonymous += int(np.count_nonzero(found[0] == NOTHING))
-        for animal_id, track in tracks.items():
-            _add(track, found, animal_id)
+
+    def block(begin: int) -> list[Values]:
+        numbers = leaves.numbers[begin : begin + TABLE_PAGES_AT_ONCE]
+        return next(rows(source.pages, numbers, places, index=False, at_once=TABLE_PAGES_AT_ONCE))
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _, *found in _ahead(pool, block, range(0, len(leaves.numbers), TABLE_PAGES_AT_ONCE), 2 * threads):
+            anonymous += int(np.count_nonzero(found[0] == NOTHING))
+            for animal_id, track in tracks.items():
+                _add(track, found, animal_id)
     return tracks, anonymous
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[int], list[Values]], items: Iterable[int], most: int
+) -> Iterator[list[Values]]:
+    """What `pool.map` gives, but with at most so many results waiting: memory stays bounded."""
+    waiting: deque[Future[list[Values]]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) == most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _tracks_from_rows(source: "_Source", wanted: tuple[int, ...], layout: Layout) -> tuple[dict[int, Track], int]:

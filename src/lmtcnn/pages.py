@@ -142,14 +142,16 @@ def find_leaves(pages: Pages, root: int, *, index: bool) -> Leaves:
     raise NotPlain("a tree too deep")
 
 
-def rows(pages: Pages, numbers: Ints, wanted: Sequence[Wanted], *, index: bool) -> Iterator[list[Values]]:
+def rows(
+    pages: Pages, numbers: Ints, wanted: Sequence[Wanted], *, index: bool, at_once: int = PAGES_AT_ONCE
+) -> Iterator[list[Values]]:
     """Columns of all cells of leaf pages, some pages at a time; of a table the rowids come before them.
 
     The order within a page is that of its keys.
     """
     kind = _INDEX_LEAF if index else _TABLE_LEAF
-    for begin in range(0, len(numbers), PAGES_AT_ONCE):
-        yield _Block(pages, numbers[begin : begin + PAGES_AT_ONCE], kind).columns(wanted)
+    for begin in range(0, len(numbers), at_once):
+        yield _Block(pages, numbers[begin : begin + at_once], kind).columns(wanted)
 
 
 def rows_above(pages: Pages, numbers: Ints, wanted: Sequence[Wanted]) -> Iterator[list[Values]]:

@@ -324,7 +324,7 @@ def _extract_part(
     params = params.model_copy(update={"arena": recording.arena})
     times_s = clocks.layout_seconds(part.clock, part.layout, origin, part.shift, params)
     held, edges, span_s = clocks.interval_edges(part.layout, times_s, *intervals)
-    common = {**_recording_counts(part, origin), "span_s": span_s}
+    common: dict[str, object] = {**_recording_counts(part, origin), "span_s": span_s}
 
     def one(key: int, track: Track) -> Extraction:
         animal_id, rfid = members[key]
@@ -362,12 +362,13 @@ def _extract_part(
         )
 
     keys = sorted(members, key=lambda key: members[key][0])
-    if part.database.index:
-        with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
+        if part.database.index:
+            common["n_anonymous"] = lmt.count_anonymous(part.database)
             tables = list(pool.map(lambda key: one(key, lmt.read_track(part.database, key, part.layout)), keys))
-    else:
-        tracks, _ = lmt.read_tracks(part.database, keys, part.layout)
-        tables = [one(key, tracks.pop(key)) for key in keys]
+        else:
+            tracks, common["n_anonymous"] = lmt.read_tracks(part.database, keys, part.layout, threads)
+            tables = list(pool.map(lambda key: one(key, tracks.pop(key)), keys))
     return Extraction(*(pl.concat(getattr(t, name) for t in tables) for name in ("stops", "quality", "coverage")))
 
 
@@ -424,7 +425,6 @@ def _recording_counts(part: _Part, origin: Origin) -> dict[str, object]:
         "n_segments": len(layout.starts),
         "n_clock_back": part.n_clock_back,
         "measured_fps": clocks.measured_fps(clock, layout),
-        "n_anonymous": lmt.count_anonymous(part.database),
     }
 
 
