@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from lmtcnn import params as parameters
+from lmtcnn.bouts import find_stops
 from lmtcnn.clock import Layout
-from lmtcnn.stops import find_stops
 from lmtcnn.tracks import Track
 
 HOUR_FRAMES = 108_000

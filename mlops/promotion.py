@@ -24,4 +24,6 @@ def decide(candidate: Mapping[str, Any], champion: Mapping[str, Any] | None) -> 
     mine, theirs = ({tuple(sample) for sample in model["samples"]} for model in (candidate, champion))
     if mine > theirs:
         return True, f"its cohort holds all {len(theirs)} samples of the champion's and {len(mine - theirs)} more"
-    return False, "it learned from another cohort, which does not hold all of the champion's samples and more"
+    other = "it learned from another cohort, which does not hold all of the champion's samples and more"
+    same = "it learned from other histograms of the same samples: their accuracies cannot be compared"
+    return False, same if mine == theirs else other

@@ -42,7 +42,7 @@ def model(**changes: Any) -> dict[str, Any]:
             model(histograms_digest="other", balanced_accuracy=0.9),
             model(),
             False,
-            "it learned from another cohort, which does not hold all of the champion's samples and more",
+            "it learned from other histograms of the same samples: their accuracies cannot be compared",
         ),
         (
             model(histograms_digest="other", balanced_accuracy=0.9, samples=[A, C]),

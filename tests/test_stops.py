@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import T0_MS, Scene, run, still, told
+from lmtcnn.bouts import count_stops
 from lmtcnn.cohort import Recording
 from lmtcnn.errors import BatchError, CohortError, DatabaseError
 from lmtcnn.params import Params
 from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
-from lmtcnn.stops import Extraction, Observer, count_stops, extract, stops, trace
+from lmtcnn.stops import Extraction, Observer, extract, stops, trace
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from lmtcnn.params import Definitions, dump
 from lmtcnn.schemas import COVERAGE, QUALITY
 
 READERS = (
-    "clock", "cohort", "errors", "files", "ledger", "lmt", "pages", "params", "schemas", "stops", "tracks",
+    "bouts", "clock", "cohort", "errors", "files", "ledger", "lmt", "pages", "params", "schemas", "stops", "tracks",
 )  # fmt: skip
 """Modules whose change makes every table old."""
 

@@ -20,12 +20,13 @@ import polars as pl
 
 from lmtcnn import clock as clocks
 from lmtcnn import lmt, stops
+from lmtcnn.bouts import count_stops
 from lmtcnn.clock import BLOCK_FRAMES, Clock, Layout
 from lmtcnn.cohort import Recording
 from lmtcnn.errors import LmtcnnError
 from lmtcnn.lmt import Readings, Tool
 from lmtcnn.params import Arena, Params, QualityParams, StopsParams
-from lmtcnn.stops import Extraction, Observer, count_stops
+from lmtcnn.stops import Extraction, Observer
 from lmtcnn.tracks import Track
 
 Verdict = Literal["ok", "warn", "fail", "not fitted"]

@@ -1,0 +1,136 @@
+"""Where one mouse stopped: bouts in which its speed stays at or below 5 cm/s for at least 1 s (arXiv 2412.05158).
+
+The paper does not say over how many frames speed is measured nor what becomes of frames without identity; both change
+the count several-fold, so both are parameters, with defaults that keep a still mouse still (docs/definitions.md has
+the numbers):
+
+    speed(f) = |p(f + k) - p(f - k)| * 10/57 / (2 k / fps)   cm/s, k = half_window_frames
+
+A half window of 1 is lmt-analysis' speed; it counts tracking noise, which depends on body size and so on age.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmtcnn.clock import BLOCK_FRAMES
+from lmtcnn.params import StopsParams
+from lmtcnn.schemas import GAP_LEVELS
+from lmtcnn.tracks import Track, fill, find_gaps
+
+
+@dataclass(frozen=True)
+class Bouts:
+    """Stops of one animal: layout indices of the first and last frame, mean position in pixels."""
+
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+    x_px: NDArray[np.float64]
+    y_px: NDArray[np.float64]
+
+
+def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]]:
+    """Stops of one animal, and counts: n_filled, and n_stops_gap_<g> for the settings of GAP_LEVELS.
+
+    The track is filled in place. Gaps are filled from the shortest setting to the longest; the speed is computed
+    anew only where a filled frame takes part, so that four settings cost little more than one.
+    """
+    still = _Still(track, params)
+    gaps = find_gaps(track)
+    near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
+    counts: dict[str, int] = {}
+    bouts = None
+    filled = previous = 0
+    for level in sorted({*GAP_LEVELS, params.max_gap_frames}):
+        index = fill(track, gaps, near & (gaps.length > previous) & (gaps.length <= level))
+        still.update(index)
+        filled, previous = filled + index.size, level
+        first, last = still.runs()
+        if level in GAP_LEVELS:
+            counts[f"n_stops_gap_{level}"] = len(first)
+        if level == params.max_gap_frames:
+            bouts = Bouts(first, last, _means(track.x_px, first, last), _means(track.y_px, first, last))
+            counts["n_filled"] = filled
+    assert bouts is not None  # max_gap_frames is one of the levels
+    return bouts, counts
+
+
+def count_stops(track: Track, params: StopsParams, half_windows: Iterable[int]) -> dict[int, int]:
+    """Stops of one animal under other half windows (frames), all else alike; the track stays as it is."""
+    gaps = find_gaps(track)
+    near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
+    filled = fill(track, gaps, near & (gaps.length <= params.max_gap_frames))
+    settings = {half: params.model_copy(update={"half_window_frames": half}) for half in half_windows}
+    counts = {half: len(_Still(track, using).runs()[0]) for half, using in settings.items()}
+    track.x_px[filled] = track.y_px[filled] = np.nan
+    return counts
+
+
+class _Still:
+    """Where a mouse is slow: one flag a frame, false where the speed is not defined."""
+
+    def __init__(self, track: Track, params: StopsParams) -> None:
+        self.track, self.params = track, params
+        window_s = 2 * params.half_window_frames / params.fps
+        self.limit_px2 = (params.max_speed_cm_per_s * window_s / float(params.arena.cm_per_px)) ** 2
+        size, half = track.layout.size, params.half_window_frames
+        self.defined = np.zeros(size, np.bool_)  # whether f - k and f + k lie in the segment of f
+        for begin, end in zip(track.layout.offsets[:-1], track.layout.offsets[1:], strict=True):
+            self.defined[begin + half : max(begin + half, end - half)] = True
+        self.flags = np.zeros(size, np.bool_)
+        for begin in range(half, size - half, BLOCK_FRAMES):
+            end = min(begin + BLOCK_FRAMES, size - half)
+            self.flags[begin:end] = self._slow(
+                slice(begin + half, end + half), slice(begin - half, end - half), slice(begin, end)
+            )
+        self.flags &= self.defined
+
+    def update(self, filled: NDArray[np.int64]) -> None:
+        """Compute the flags again at every frame whose speed a filled frame takes part in."""
+        half = self.params.half_window_frames
+        for begin in range(0, filled.size, BLOCK_FRAMES):
+            block = filled[begin : begin + BLOCK_FRAMES]
+            for touched in (block - half, block, block + half):
+                inside = touched[(touched >= half) & (touched < self.flags.size - half)]
+                index = inside[self.defined[inside]]
+                self.flags[index] = self._slow(index + half, index - half, index)
+
+    def _slow(
+        self,
+        ahead: slice | NDArray[np.int64],
+        behind: slice | NDArray[np.int64],
+        here: slice | NDArray[np.int64],
+    ) -> NDArray[np.bool_]:
+        x, y, params = self.track.x_px, self.track.y_px, self.params
+        dx, dy = x[ahead] - x[behind], y[ahead] - y[behind]
+        with np.errstate(over="ignore"):
+            squared = dx * dx + dy * dy
+        slow = squared <= self.limit_px2
+        near = np.flatnonzero(np.abs(squared - self.limit_px2) <= 1e-9 * self.limit_px2)
+        if (
+            near.size
+        ):  # positions lie on a grid, so some speeds are exactly the limit: these by the definition's formula
+            distance_cm = params.arena.cm(np.hypot(dx[near], dy[near]))
+            slow[near] = distance_cm / (2 * params.half_window_frames / params.fps) <= params.max_speed_cm_per_s
+        return np.asarray(slow & ~np.isnan(x[here]))
+
+    def runs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First and last index of every maximal run that is long enough.
+
+        No run crosses segments: the half window leaves frames without a speed on both sides of every cut.
+        """
+        change = np.flatnonzero(self.flags[1:] != self.flags[:-1]) + 1  # a flag is never set on the first or last frame
+        first, last = change[::2], change[1::2] - 1
+        long = (last - first + 1) / self.params.fps >= self.params.min_duration_s
+        return first[long], last[long]
+
+
+def _means(values: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean over each run first..last, inclusive."""
+    if not first.size:
+        return np.empty(0)
+    edges = np.column_stack((first, last + 1)).ravel()
+    with np.errstate(over="ignore", invalid="ignore"):  # places of 1e308 are no places, but numbers
+        return np.asarray(np.add.reduceat(values, edges)[::2] / (last - first + 1))
