@@ -132,6 +132,15 @@ def test_what_is_lost_or_cut_is_read_again(study: Study, lost: str, how: str) ->
     assert study.content() == first
 
 
+@pytest.mark.parametrize("name", ["quality.parquet", "coverage.parquet", "stops.json"])
+def test_a_table_of_all_recordings_that_is_cut_is_written_anew(study: Study, name: str) -> None:
+    study.run()
+    first = study.content()
+    (study.folder / "stops" / name).write_bytes(b"cut")
+    assert study.run() == []
+    assert study.content() == first
+
+
 def test_a_recording_that_failed_is_tried_again_and_no_other(study: Study) -> None:
     path = study.folder / "b.sqlite"
     good = path.read_bytes()

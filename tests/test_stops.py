@@ -370,18 +370,17 @@ def test_an_observer_sees_every_file_and_every_animal_once_before_gaps_are_fille
     )
     seen: list[object] = []
 
-    class Witness(Observer):
-        def file(self, database, clock, layout) -> None:
-            seen.append((database.path.name, len(clock.frames), layout.size))
+    def see_file(database, clock, layout) -> None:
+        seen.append((database.path.name, len(clock.frames), layout.size))
 
-        def animal(self, animal_id, track, params) -> None:
-            before = track.x_px.copy()
-            counts = count_stops(track, params, (1, 3))
-            assert np.array_equal(track.x_px, before, equal_nan=True)
-            seen.append((animal_id, int(track.detected.sum()), counts))
+    def see_animal(animal_id, track, params) -> None:
+        before = track.x_px.copy()
+        counts = count_stops(track, params, (1, 3))
+        assert np.array_equal(track.x_px, before, equal_nan=True)
+        seen.append((animal_id, int(track.detected.sum()), counts))
 
     recording = Recording("r", paths, params.stops.arena)
-    found = extract(recording, params, observer=Witness())
+    found = extract(recording, params, observer=Observer(see_file, see_animal))
     per_file = [(1, 290, {1: 1, 3: 1}), (2, 300, {1: 1, 3: 1})]
     assert seen == [("1.sqlite", 300, 300), *per_file, ("2.sqlite", 300, 300), *per_file]
     assert found.quality.equals(extract(recording, params).quality)

@@ -264,38 +264,9 @@ def init(databases: Path, manifest: Path, params: Definitions) -> tuple[list[dic
 
 def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]]]:
     """(line number, row) of the manifest, after the checks on the file as a whole."""
-    do = "name one in cohort.manifest, or write one with `lmtcnn cohort init`"
-    try:
-        text = manifest.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise CohortError(problem(manifest, "a manifest", "no file", do)) from None
-    except UnicodeDecodeError as error:
-        do = "save it as CSV UTF-8"
-        raise CohortError(problem(manifest, "a table in UTF-8", "another encoding", do)) from error
-    except OSError as error:
-        found = error.strerror or str(error)
-        raise CohortError(problem(manifest, "a readable table", found, "check the path")) from error
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
-    try:
-        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise CohortError(problem(manifest, "a table", str(error), "check its quotes")) from error
-    if not table:
-        raise CohortError(problem(manifest, "a header", "an empty file", "fill the manifest"))
+    table = _table(manifest)
     header = [name.strip() for name in table[0]]
-    lacking = [name for name in (*REQUIRED, *params.labels) if name not in header]
-    if lacking:
-        known = ", ".join(header) or "an empty line"
-        alike = {name.lower(): name for name in header}
-        renamed = [f"{alike[name]} to {name}" for name in lacking if name in alike]
-        do = "rename " + ", ".join(renamed) if len(renamed) == len(lacking) else "add them to the header"
-        raise CohortError(problem(manifest, f"the columns {', '.join(lacking)}", known, do))
-    if taken := [name for name in params.labels if name in TAKEN]:
-        found, do = f"{', '.join(taken)}, of another meaning", "rename it, in params.yaml and in the manifest"
-        raise CohortError(problem(f"{manifest}: classes", "label columns of your own", found, do))
-    if doubled := [name for name, n in Counter(header).items() if name and n > 1]:
-        raise CohortError([problem(manifest, f"one column {name}", "two", "rename one of them") for name in doubled])
+    _check_header(manifest, header, params)
     rows, faults = [], []
     for number, cells in enumerate(table[1:], start=2):
         if any(cell.strip() for cell in cells[len(header) :]):
@@ -307,6 +278,43 @@ def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]
     if faults:
         raise CohortError(faults)
     return rows
+
+
+def _table(manifest: Path) -> list[list[str]]:
+    """Cells of a manifest, its header first."""
+    try:
+        text = manifest.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        do = "name one in cohort.manifest, or write one with `lmtcnn cohort init`"
+        raise CohortError(problem(manifest, "a manifest", "no file", do)) from None
+    except UnicodeDecodeError as error:
+        do = "save it as CSV UTF-8"
+        raise CohortError(problem(manifest, "a table in UTF-8", "another encoding", do)) from error
+    except OSError as error:
+        found = error.strerror or str(error)
+        raise CohortError(problem(manifest, "a readable table", found, "check the path")) from error
+    delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
+    try:
+        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise CohortError(problem(manifest, "a table", str(error), "check its quotes")) from error
+    if not table:
+        raise CohortError(problem(manifest, "a header", "an empty file", "fill the manifest"))
+    return table
+
+
+def _check_header(manifest: Path, header: Sequence[str], params: Definitions) -> None:
+    if lacking := [name for name in (*REQUIRED, *params.labels) if name not in header]:
+        known = ", ".join(header) or "an empty line"
+        alike = {name.lower(): name for name in header}
+        renamed = [f"{alike[name]} to {name}" for name in lacking if name in alike]
+        do = "rename " + ", ".join(renamed) if len(renamed) == len(lacking) else "add them to the header"
+        raise CohortError(problem(manifest, f"the columns {', '.join(lacking)}", known, do))
+    if taken := [name for name in params.labels if name in TAKEN]:
+        found, do = f"{', '.join(taken)}, of another meaning", "rename it, in params.yaml and in the manifest"
+        raise CohortError(problem(f"{manifest}: classes", "label columns of your own", found, do))
+    if doubled := [name for name, n in Counter(header).items() if name and n > 1]:
+        raise CohortError([problem(manifest, f"one column {name}", "two", "rename one of them") for name in doubled])
 
 
 def _excluded(row: Mapping[str, str]) -> bool:

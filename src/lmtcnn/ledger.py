@@ -49,9 +49,13 @@ class Ledger:
         except (DataError, OSError):  # never read, half gone, or of a file that is no more: reading says what is wrong
             return None
 
-    def forget(self, recording: Recording) -> None:
-        """Before a recording is read."""
+    def begin(self, recording: Recording) -> str | None:
+        """Forget a recording before it is read; its key as of now, None where a file is missing: reading says so."""
         (self.folder / recording.name / "key.json").unlink(missing_ok=True)
+        try:
+            return self.key(recording)
+        except OSError:
+            return None
 
     def keep(self, recording: Recording, quality: pl.DataFrame, coverage: pl.DataFrame, key: str) -> None:
         """After its table was written; `key` is from before it was read."""

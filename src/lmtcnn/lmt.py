@@ -486,7 +486,7 @@ class _Source:
 def _watched(database: Database) -> Iterator[_Source]:
     """Read a database without a lock, and refuse it if it changed since it was looked at.
 
-    What is read has been refused where a writer is at work, too: its lock is asked for before and after, for a moment.
+    SQLite's lock is asked for before and after, for a moment: where a writer is at work that is refused as well.
     """
     with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()

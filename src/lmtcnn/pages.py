@@ -2,10 +2,10 @@
 
 SQLite hands over one row after the other, a few million a second. Its file format is documented and frozen
 (https://www.sqlite.org/fileformat2.html, sections 1.6 and 2.1), and the columns that stops are made of are numbers, so
-NumPy can take them from whole pages at once. SQLite still opens the file, says where a table or index begins, and holds
-its lock while pages are read (`lmt.py`); whatever here is not plain, a text in a column of numbers, a record that is
-too long, a page that is no page, ends in NotPlain, and the rows are asked of SQLite instead, which has words for what
-is wrong. Nothing is ever guessed.
+NumPy can take them from whole pages at once. SQLite still opens the file and says where a table or index begins; that
+nobody wrote to it meanwhile is seen to in `lmt`. Whatever here is not plain, a text in a column of numbers, a record
+that is too long, a page that is no page, ends in NotPlain, and the rows are asked of SQLite instead, which has words
+for what is wrong. Nothing is ever guessed.
 
 A table is a tree of pages: leaves hold a cell for each row (payload length, rowid, record), the pages above them hold
 the numbers of their children. An index is the same, without rowids and with rows in the upper pages too. A record
@@ -40,7 +40,6 @@ NOTHING = -(2**63)
 """Stands for NULL in a column of whole numbers; in one of numbers it is nan."""
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 Values = NDArray[Any]
 Wanted = tuple[int, bool]

@@ -191,7 +191,8 @@ def inspect_file(path: Path, params: Params, threads: int = 1) -> Inspection:
     settings = params.stops.model_copy(update={"max_clock_back_ms": _ANY_STEP_MS})
     with ThreadPoolExecutor(1) as pool:
         witness = _Witness(params, pool)
-        extraction = stops.extract(recording, params.model_copy(update={"stops": settings}), threads, witness)
+        observer = Observer(witness.file, witness.animal)
+        extraction = stops.extract(recording, params.model_copy(update={"stops": settings}), threads, observer)
         file = witness.seen
         sensors = file.sensors.result()
     history = lmt.read_history(file.database)
@@ -264,7 +265,7 @@ class _Seen:
     n_stops_half_window: dict[int, int]
 
 
-class _Witness(Observer):
+class _Witness:
     """Counts, while a recording is read, what the stage `stops` does not."""
 
     seen: _File

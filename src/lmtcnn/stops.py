@@ -20,7 +20,7 @@ from lmtcnn import lmt
 from lmtcnn.bouts import Bouts, find_stops
 from lmtcnn.clock import Clock, Layout, Origin
 from lmtcnn.cohort import Recording
-from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, ParamsError, problem
+from lmtcnn.errors import BatchError, CohortError, DatabaseError, DataError, LmtcnnError, ParamsError, problem
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.ledger import Ledger
 from lmtcnn.params import Definitions, StopsParams, dump
@@ -42,14 +42,19 @@ class Extraction:
     coverage: pl.DataFrame
 
 
+@dataclass(frozen=True)
 class Observer:
-    """What else wants to see a recording while `extract` reads it once; this one looks away."""
+    """What else wants to see a recording while `extract` reads it once.
 
-    def file(self, database: lmt.Database, clock: Clock, layout: Layout) -> None:
-        """See a file, before its animals."""
+    `file` is called for each file before its animals, `animal` with the positions of an animal in a file before gaps
+    are filled: in threads, several at once.
+    """
 
-    def animal(self, animal_id: int, track: Track, params: StopsParams) -> None:
-        """See the positions of an animal in a file, before gaps are filled; in threads, several at once."""
+    file: Callable[[lmt.Database, Clock, Layout], None] = lambda database, clock, layout: None
+    animal: Callable[[int, Track, StopsParams], None] = lambda animal_id, track, params: None
+
+
+NOBODY = Observer()
 
 
 @dataclass(frozen=True)
@@ -63,19 +68,14 @@ class _Part:
     shift: int
 
 
-def extract(
-    recording: Recording, params: Definitions, threads: int = 1, observer: Observer | None = None
-) -> Extraction:
+def extract(recording: Recording, params: Definitions, threads: int = 1, observer: Observer = NOBODY) -> Extraction:
     """Read a recording, one file or several, and find the stops of its animals.
 
     `threads` animals are read at once; memory is that of as many animals' positions with the covering index, of
     all without. Raises DatabaseError or CohortError.
     """
-    observer = observer or Observer()
     parts = _look_at(recording, params.stops, threads)
-    first = parts[0].clock
-    row = first.first_unpaused
-    origin = Origin(int(first.frames[row]) + parts[0].shift, int(first.timestamps_ms[row]))
+    origin = _origin(parts)
     ids = _name_animals(recording, parts)
     offset_s = clocks.align_offset_s(origin.timestamp_ms, params.histograms, recording.timezone)
     intervals = (offset_s, params.histograms.interval_s)
@@ -117,8 +117,7 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
     Raises ParamsError where there is no such animal, and what `extract` raises.
     """
     parts = _look_at(recording, params.stops, 1)
-    first = parts[0].clock
-    origin = Origin(int(first.frames[first.first_unpaused]), int(first.timestamps_ms[first.first_unpaused]))
+    origin = _origin(parts)
     ids = _name_animals(recording, parts)
     known = dict(sorted(pair for members in ids for pair in members.values()))
     chosen = next((i for i, rfid in known.items() if animal in (None, rfid, str(i))), None)
@@ -173,6 +172,11 @@ def _look_at(recording: Recording, params: StopsParams, threads: int) -> list[_P
     return parts
 
 
+def _origin(parts: Sequence[_Part]) -> Origin:
+    first = parts[0].clock  # its frames are not shifted
+    return Origin(int(first.frames[first.first_unpaused]), int(first.timestamps_ms[first.first_unpaused]))
+
+
 def _name_animals(recording: Recording, parts: Sequence[_Part]) -> list[dict[int, tuple[int, str | None]]]:
     """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID."""
     members: dict[str | None, int] = {}
@@ -209,10 +213,8 @@ def _extract_part(
 
     def one(key: int, track: Track) -> Extraction:
         animal_id, rfid = members[key]
-        present = track.detected
-        counts = {"n_detected": int(np.count_nonzero(present)), "n_jumps": track.count_jumps()}
-        coverage = [int(np.count_nonzero(present[a:b])) for a, b in pairwise(edges)]
-        del present
+        coverage = _coverage_table(recording.name, animal_id, held, edges, track.detected)
+        counts = {"n_detected": int(coverage["detected"].sum()), "n_jumps": track.count_jumps()}
         observer.animal(animal_id, track, params)
         bouts, found = find_stops(track, params)
         stops = _stop_table(recording.name, animal_id, rfid, bouts, part, origin, params)
@@ -227,20 +229,7 @@ def _extract_part(
             "n_stops": stops.height,
             "stopped_s": float(stops["duration_s"].sum()),
         }
-        return Extraction(
-            stops,
-            pl.DataFrame([row], schema=dict(QUALITY.columns)),
-            pl.DataFrame(
-                {
-                    "recording": [recording.name] * len(coverage),
-                    "animal_id": [animal_id] * len(coverage),
-                    "interval": held,
-                    "detected": coverage,
-                    "unpaused": np.diff(edges),
-                },
-                schema=dict(COVERAGE.columns),
-            ),
-        )
+        return Extraction(stops, pl.DataFrame([row], schema=dict(QUALITY.columns)), coverage)
 
     keys = sorted(members, key=lambda key: members[key][0])
     with ThreadPoolExecutor(threads) as pool:
@@ -251,6 +240,22 @@ def _extract_part(
             tracks, common["n_anonymous"] = lmt.read_tracks(part.database, keys, part.layout, threads)
             tables = list(pool.map(lambda key: one(key, tracks.pop(key)), keys))
     return Extraction(*(pl.concat(getattr(t, name) for t in tables) for name in ("stops", "quality", "coverage")))
+
+
+def _coverage_table(
+    name: str, animal_id: int, held: NDArray[np.int64], edges: Sequence[int], present: NDArray[np.bool_]
+) -> pl.DataFrame:
+    """Frames with a position, and unpaused ones, for each interval that holds a frame; see `clock.interval_edges`."""
+    return pl.DataFrame(
+        {
+            "recording": [name] * len(held),
+            "animal_id": [animal_id] * len(held),
+            "interval": held,
+            "detected": [int(np.count_nonzero(present[a:b])) for a, b in pairwise(edges)],
+            "unpaused": np.diff(edges),
+        },
+        schema=dict(COVERAGE.columns),
+    )
 
 
 def _stop_table(
@@ -387,12 +392,7 @@ def _still_good(recordings: Sequence[Recording], ledger: Ledger | None) -> dict[
 def _one(
     recording: Recording, folder: Path, params: Definitions, threads: int, ledger: Ledger | None = None
 ) -> Extraction:
-    if ledger:
-        ledger.forget(recording)
-    try:
-        key = ledger.key(recording) if ledger else ""
-    except OSError:
-        key = ""  # no file: extract says so
+    key = ledger.begin(recording) if ledger else None
     extraction = extract(recording, params, threads)
     STOPS.write(extraction.stops, folder / f"{recording.name}.parquet")
     if ledger and key:
@@ -406,6 +406,10 @@ def _prune(folder: Path, recordings: Sequence[Recording], ledger: Ledger | None)
         ledger.prune(recordings)
     listing = folder / "quality.parquet"
     if listing.is_file():
-        before = QUALITY.read(listing)["recording"].unique()
-        for name in set(before) - {recording.name for recording in recordings}:
+        try:
+            before = set(QUALITY.read(listing)["recording"])
+        except DataError as error:  # cut, or of another version: this very run writes it anew
+            log.warning("%s", error.lines[0])
+            before = set()
+        for name in before - {recording.name for recording in recordings}:
             (folder / f"{name}.parquet").unlink(missing_ok=True)
