@@ -25,8 +25,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from conftest import Scene, run, still  # noqa: E402 - the tests' scenes are the undamaged files
 from lmtcnn import cohort, lmt, params, stops  # noqa: E402
-from lmtcnn.cohort import Recording  # noqa: E402
 from lmtcnn.errors import LmtcnnError  # noqa: E402
+from lmtcnn.recording import Recording  # noqa: E402
 
 LIMIT_S = 30
 PARAMS = params.load(ROOT / "params.yaml")

@@ -3,8 +3,10 @@
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,16 @@ FRAME = """CREATE TABLE FRAME (FRAMENUMBER INTEGER NOT NULL UNIQUE PRIMARY KEY, 
     NUMPARTICLE INTEGER, PAUSED INTEGER)"""
 COVERING = "CREATE INDEX detectionFastLoadXYIndex ON DETECTION(ANIMALID, FRAMENUMBER, MASS_X, MASS_Y)"
 
+EVENT = "CREATE TABLE EVENT (ID INTEGER PRIMARY KEY, NAME TEXT, DESCRIPTION TEXT, STARTFRAME INTEGER)"
+LOG = "CREATE TABLE LOG (id INTEGER PRIMARY KEY, process TEXT, version TEXT, date TEXT, tmin INTEGER, tmax INTEGER)"
+
+SENSORS = ("TEMPERATURE", "HUMIDITY", "SOUND", "LIGHTVISIBLE", "LIGHTVISIBLEANDIR")
+
 T0_MS = 1_700_000_000_000
+
+
+Look = Callable[..., Any]
+"""Write a scene, change it with SQL, and inspect it: an Inspection."""
 
 
 @dataclass
@@ -66,6 +77,23 @@ def run(first: int, last: int, x: float = 200.0, y: float = 150.0, animal: int |
     return [(f, animal, x + 2.0 * (f - first), y) for f in range(first, last + 1)]
 
 
+def alter(path: Path, sql: Sequence[str]) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in sql:
+            connection.execute(statement)
+
+
+def clock(n: int, *, per_s: float = 30, lost: int = 0) -> list[tuple[int, int, int]]:
+    """FRAME rows 1..n at a rate, without the `lost` ones after the first."""
+    return [(f, T0_MS + round((f - 1) * 1000 / per_s), 0) for f in range(1, n + 1) if not 2 <= f < 2 + lost]
+
+
+def sensors(**values: float | str | None) -> list[str]:
+    """The five sensors of a current file, 0 where they are not given."""
+    added = [f"ALTER TABLE FRAME ADD COLUMN {name} REAL DEFAULT 0" for name in SENSORS]
+    return added + [f"UPDATE FRAME SET {name} = {value}" for name, value in values.items()]
+
+
 def told(kind: type[LmtcnnError], call: Callable[..., object], *args: object, **kwargs: object) -> tuple[str, ...]:
     """The lines of the error of exactly this kind that a call raises."""
     with pytest.raises(LmtcnnError) as error:
@@ -95,6 +123,21 @@ def change(params: Params) -> Callable[..., Params]:
         return parse(raw, "test")
 
     return changed
+
+
+@pytest.fixture
+def look(tmp_path: Path, params: Params) -> "Look":
+    """Write a scene, change it with SQL, and inspect it."""
+
+    from lmtcnn.inspect import inspect_one
+    from lmtcnn.recording import Recording
+
+    def look(scene: Scene, sql: Sequence[str] = (), using: Params = params) -> Any:
+        path = scene.write(tmp_path / f"scene{len(list(tmp_path.iterdir()))}.sqlite")
+        alter(path, sql)
+        return inspect_one(Recording(path.stem, (path,), using.stops.arena), using)
+
+    return look
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,8 @@ CAGES = {"c1": "F", "c2": "M", "c3": "F", "c4": "M"}
 """Cage -> sex of its mice."""
 THREE_CAGES = {"c1": "M", "c2": "F", "c3": "M"}
 
+LEFT_OUT = {"left_out": {"c9_adult": "animal 2: detection 33.3 %"}, "starts": ["the hour tells the age"]}
+
 Probabilities = Callable[[dict, int], list[float]]
 """Sample (a row of the index) and seed -> a probability for each class."""
 
@@ -71,7 +73,9 @@ def write_histograms(
     schema.write(index, data / "histograms" / "index.parquet")
     shape = (params.histograms.intervals, params.histograms.tiles, params.histograms.tiles)
     np.save(data / "histograms" / "stacks.npy", stacks_of(index["class"], index["cage"], shape, seed))
-    write_json(data / "histograms" / "histograms.json", {"simulated": simulated, **_preprocessing(params)})
+    write_json(data / "histograms" / "histograms.json", {"simulated": simulated, **_preprocessing(params), **LEFT_OUT})
+    hours = ["hour," + ",".join(params.classes), "9" + ",4" * len(params.classes)]
+    (data / "histograms" / "start_hours.csv").write_text("\n".join(hours) + "\n")
     return index
 
 

@@ -220,7 +220,7 @@ def done(lmtcnn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
 
 def test_the_manifest_and_params_yaml_alone_say_what_is_told_apart(done: Done) -> None:
     sizes = ", ".join(f"3 {name}" for name in SIX)
-    assert done.said["check"] == f"9 recordings, 18 samples ({sizes}), 3 cages: fine\n"
+    assert done.said["check"].splitlines()[-1] == f"9 recordings, 18 samples ({sizes}), 3 cages: fine"
     assert done.table("histograms/index.parquet").columns[4:7] == ["genotype", "treatment", "class"]
     assert list(done.json("register/model.json")["classes"]) == list(SIX)
 
@@ -447,7 +447,7 @@ def test_a_class_need_not_name_every_label_column(here: Path) -> None:
 def test_whoever_is_missing_the_others_are_studied(here: Path, gone: dict[str, str], counts: list[int]) -> None:
     rows = [row for row in paper_rows("FMFMF") if any(row[key] != value for key, value in gone.items())]
     params = write(here, rows, PAPERS)
-    assert cohort.check(params)[1] == []
+    assert cohort.check(params).odd == []
     assert to_report(params)["n_samples"] == len(rows) == sum(counts)
     assert column("data/evaluate/folds.csv", "n") == [str(n) for n in counts]
 
@@ -455,7 +455,7 @@ def test_whoever_is_missing_the_others_are_studied(here: Path, gone: dict[str, s
 def test_classes_that_nobody_is_of_are_warned_of_and_stay_empty(here: Path) -> None:
     """Both juvenile classes: no recall, an empty row and map, and no figures of the paper, whose task was another."""
     params = write(here, paper_rows("FMF", ages=("adult",)), PAPERS)
-    assert cohort.check(params)[1] == [
+    assert cohort.check(params).odd == [
         "class JM: no sample",
         "class JF: no sample",
         "class AM: only in cage c1: nothing to learn it from while that is held out",
@@ -475,7 +475,7 @@ def test_a_class_of_one_cage_is_warned_of_and_not_found_where_that_is_held_out(h
     rows = [row for row in paper_rows("FMFM") if (row["cage"], row["age"]) != ("c3", "adult")]
     params = write(here, rows, PAPERS)
     line = "class AM: only in cage c1: nothing to learn it from while that is held out"
-    assert cohort.check(params)[1] == [line]
+    assert cohort.check(params).odd == [line]
     found = to_report(params)
     assert found["knn_recall_AM"] == found["svm_recall_AM"] == 0
     assert "recall_AM" in found
@@ -483,7 +483,7 @@ def test_a_class_of_one_cage_is_warned_of_and_not_found_where_that_is_held_out(h
 
 def test_two_cages_are_a_study_with_a_warning_for_every_class(here: Path) -> None:
     params = write(here, paper_rows("FM"), PAPERS)
-    assert cohort.check(params)[1] == [
+    assert cohort.check(params).odd == [
         f"class {name}: only in cage {cage}: nothing to learn it from while that is held out"
         for name, cage in (("AM", "c1"), ("JM", "c1"), ("AF", "c0"), ("JF", "c0"))
     ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmtcnn.bouts import count_stops, find_stops
+from lmtcnn.bouts import find_stops
 from lmtcnn.clock import Layout
 from lmtcnn.params import StopsParams
 from lmtcnn.tracks import Track
@@ -94,10 +94,14 @@ def test_gaps_join_what_they_divide_and_each_setting_is_counted(change: Callable
     assert ([counts[name] for name in names], counts["n_filled"]) == ([2, 2, 1, 1], 50)
 
 
-def test_stops_under_other_half_windows_leave_the_track_as_it_was(change: Callable) -> None:
+def test_stops_are_counted_under_other_half_windows(change: Callable) -> None:
     rng = np.random.default_rng(0)
-    track = track_of((200 + rng.normal(0, 0.5, 3000)).round(2).tolist())
-    before = track.x_px.copy()
-    counts = count_stops(track, change().stops, (1, 3))
-    assert counts[3] == 1 < counts[1]
-    assert np.array_equal(track.x_px, before)
+    x_px = (200 + rng.normal(0, 0.5, 3000)).round(2).tolist()
+    x_px[1000:1050] = [math.nan] * 50
+    counts = {
+        half: find_stops(track_of(x_px), change(**{"stops.half_window_frames": half}).stops) for half in (1, 3, 5)
+    }
+    for _, counted in counts.values():
+        assert counted["n_stops_half_1"] == len(counts[1][0].first) > counted["n_stops_half_3"]
+        assert counted["n_stops_half_3"] == len(counts[3][0].first) == 1
+    assert len(counts[5][0].first) == 1

@@ -95,10 +95,11 @@ def test_nothing_in_it_is_pickled(folder: Path, monkeypatch: pytest.MonkeyPatch)
 def test_model_json_says_all_that_a_new_recording_needs(bundle: Bundle, trained: Path, tiny: Params) -> None:
     index = pl.read_parquet(trained / "histograms" / "index.parquet")
     expected = {
-        "format": 1,
+        "format": 2,
         "classes": dump(tiny)["classes"],
         "stops": dump(tiny.stops),
         "histograms": dump(tiny.histograms),
+        "quality": dump(tiny.quality),
         "train": dump(tiny.train),
         "seeds": [0, 1],
         "simulated": True,
@@ -157,14 +158,14 @@ def test_a_model_json_that_is_none_is_told(folder: Path, content: bytes, found: 
     assert told(ModelError, read, folder) == (f"{folder / META}: expected a bundle, found {found}; {AGAIN}",)
 
 
-@pytest.mark.parametrize(("number", "found"), [(2, "2"), ("1", "1"), (None, "None")])
+@pytest.mark.parametrize(("number", "found"), [(1, "1"), ("2", "2"), (None, "None")])
 def test_a_bundle_of_another_format_is_told(folder: Path, number: object, found: str) -> None:
     edit(folder, lambda meta: meta.update(format=number))
-    assert told(ModelError, read, folder) == (f"{folder / META}: expected format 1, found {found}; {AGAIN}",)
+    assert told(ModelError, read, folder) == (f"{folder / META}: expected format 2, found {found}; {AGAIN}",)
 
 
 @pytest.mark.parametrize(
-    "key", ["architecture", "classes", "stops", "histograms", "train", "simulated", "cohort_statistics"]
+    "key", ["architecture", "classes", "stops", "histograms", "quality", "train", "simulated", "cohort_statistics"]
 )
 def test_a_key_that_is_missing_is_named(folder: Path, key: str) -> None:
     edit(folder, lambda meta: meta.pop(key))

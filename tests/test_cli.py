@@ -93,7 +93,8 @@ def test_inspect_shows_the_good_and_tells_the_bad_in_one_line(run, tmp_path: Pat
     shown = cells(out)
     for row in (
         ["a[b] :mouse:", "warn"],
-        ["file", f"a[b] :mouse:.sqlite, {path.stat().st_size / 1e6:.1f} MB"],
+        ["file", "a[b] :mouse:.sqlite"],
+        ["", f"{path.stat().st_size / 1e6:.1f} MB"],
         ["time", "9.967 s from 2023-11-14T22:13:20.000+00:00, 0 s paused"],
         ["frames", "300, 0 missing (0.00%), 1 segments, 30.00 frames/s by TIMESTAMP"],
         ["indexes", "detectionFastLoadXYIndex (covering)"],
@@ -101,7 +102,7 @@ def test_inspect_shows_the_good_and_tells_the_bad_in_one_line(run, tmp_path: Pat
         ["sensors", "TEMPERATURE: not fitted"],
         ["", "NUMPARTICLE: 1 to 1, mean 1"],
         ["animal 1", "RFID 001"],
-        ["1", "300", "100.0%", "1", "1", "1", "9.8 s", "0", "0", "0 / 0", "0 / 0"],
+        ["1", "300", "100.0%", "1", "1", "1", "9.8 s", "0", "0", "0 / 0", "0 / 0 / 0"],
     ):
         assert row in shown
     verdicts = [row[:6] for row in shown]
@@ -115,9 +116,10 @@ def test_inspect_shows_hours_where_they_are_asked_for(run, tmp_path: Path) -> No
     Scene(rows, n_frames=900, animals={1: "a", 2: "b"}).write(tmp_path / "one.sqlite")
     code, out, _ = run("inspect", "one.sqlite", "--hours")
     assert code == 0
-    assert ["from (x 20 s)", "1: known, stops, stopped", "2: known, stops, stopped"] in cells(out)
-    assert ["0", "100%, 1, 30 s", "50%, 1, 10 s"] in cells(out)
-    assert ["1", "100%, 0, 0 s", "0%, 0, 0 s"] in cells(out)
+    header = ["from (x 20 s)", "clock", "frames missing", "anonymous"]
+    assert [*header, "1: known, stops, stopped", "2: known, stops, stopped"] in cells(out)
+    assert ["0", "22:13 night", "0 of 600", "0.0%", "100%, 1, 30 s", "50%, 1, 10 s"] in cells(out)
+    assert ["1", "22:13 night", "0 of 300", "0.0%", "100%, 0, 0 s", "0%, 0, 0 s"] in cells(out)
 
 
 def cells(out: str) -> list[list[str]]:
@@ -210,7 +212,11 @@ def test_cohort_check_gives_a_verdict_and_what_is_odd(run, tmp_path: Path) -> No
     (folder / "cohort.csv").write_text("\n".join(rows))
     code, out, lines = run("cohort", "check")
     assert code == 0
-    assert out == "2 recordings, 2 samples (1 AM, 1 JF), 2 cages: usable, with the warnings above\n"
+    assert [row for row in cells(out) if len(row) == 5 and "━" not in row[0]] == [
+        ["hour", "AM", "JM", "AF", "JF"],
+        ["22", "1", "0", "0", "1"],
+    ]
+    assert out.endswith("2 recordings, 2 samples (1 AM, 1 JF), 2 cages: usable, with the warnings above\n")
     assert lines[0] == "warning: class JM: no sample"
     assert lines[-1] == "warning: b: 9.967 s long, T = 72 intervals are 1440 s: the rest stays empty"
 

@@ -117,19 +117,28 @@ def test_a_recording_that_is_paused_throughout_is_refused(params: Params) -> Non
 
 def test_small_steps_back_are_counted_and_the_greatest_is_named(params: Params, caplog) -> None:
     clock = clock_of([1, 2, 3, 4, 5], [100, 90, 190, 90, 200])
-    assert clocks.check(clock, PATH, params.stops) == 2
+    clocks.check(clock, PATH, params.stops)
+    assert [values.tolist() for values in clocks.steps_back(clock)] == [[2, 4], [10, 100]]
     assert caplog.messages == ["a.sqlite: FRAME 4: TIMESTAMP goes back by 100 ms (2 steps back in all)"]
 
 
 def test_a_clock_that_runs_forward_is_not_spoken_of(params: Params, caplog) -> None:
-    assert clocks.check(clock_of(range(1, 9)), PATH, params.stops) == 0
+    clocks.check(clock_of(range(1, 9)), PATH, params.stops)
     assert caplog.messages == []
 
 
 def test_with_the_frame_number_as_clock_a_great_step_back_is_only_warned_of(change, caplog) -> None:
-    clock = clock_of([1, 2], [1000, 0])
-    assert clocks.check(clock, PATH, change(**{"stops.clock": "frame"}).stops) == 1
-    assert caplog.messages == ["a.sqlite: FRAME 2: TIMESTAMP goes back by 1000 ms (1 steps back in all)"]
+    clock = clock_of([1, 2, 91], [1000, 0, 4000])
+    clocks.check(clock, PATH, change(**{"stops.clock": "frame"}).stops)
+    assert caplog.messages == [
+        "a.sqlite: time by frame numbers (stops.clock: frame): 3 s, by TIMESTAMP 3 s",
+        "a.sqlite: FRAME 2: TIMESTAMP goes back by 1000 ms (1 steps back in all)",
+    ]
+
+
+def test_jumps_are_long_steps_between_unpaused_rows() -> None:
+    clock = clock_of([1, 2, 3, 4, 5, 6], [0, 1000, 2001, 9000, 9033, 19_000], paused=[4, 5])
+    assert [values.tolist() for values in clocks.jumps(clock)] == [[3], [1001]]
 
 
 # ---- Rate and time ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Scene, still, told
 from lmtcnn import cohort
-from lmtcnn.cohort import Cohort, Recording, read, unlisted
+from lmtcnn.cohort import Cohort, read, unlisted
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, OutputError
 from lmtcnn.lmt import open_database
 from lmtcnn.params import Params
@@ -287,73 +287,6 @@ def test_all_problems_of_a_manifest_are_told_at_once(problems) -> None:
     )
 
 
-# ---- The manifest against a database ---------------------------------------------------------------------------------
-
-
-def matched(reading, tmp_path: Path, rfids: list[str], animals: dict[int, object]) -> dict[int, str | None]:
-    rows = "".join(f"r1,{rfid},c1,M,adult\n" for rfid in rfids)
-    (recording,) = reading(f"{HEADER}\n{rows}").recordings
-    return recording.match(open_database(database(tmp_path / "db.sqlite", animals)))
-
-
-def test_rfids_are_matched_exactly(reading, tmp_path: Path, caplog) -> None:
-    assert matched(reading, tmp_path, ["002", "0001"], {3: "0001", 5: "002"}) == {3: "0001", 5: "002"}
-    assert caplog.messages == []
-
-
-def test_leading_zeros_that_were_lost_are_matched_with_a_warning(reading, tmp_path: Path, caplog) -> None:
-    assert matched(reading, tmp_path, ["1", "0002"], {1: "0001", 2: "02"}) == {1: "1", 2: "0002"}
-    assert caplog.messages == [
-        "db.sqlite: RFID 0001 taken for 1 of the manifest",
-        "db.sqlite: RFID 02 taken for 0002 of the manifest",
-    ]
-
-
-def test_an_exact_rfid_is_not_taken_for_another_without_zeros(reading, tmp_path: Path) -> None:
-    assert matched(reading, tmp_path, ["1", "01"], {1: "001", 2: "01"}) == {1: "1", 2: "01"}
-
-
-def test_leading_zeros_are_not_guessed_where_two_animals_would_do(reading, tmp_path: Path) -> None:
-    assert told(CohortError, matched, reading, tmp_path, ["1"], {1: "01", 2: "001"}) == (
-        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected RFID 1 of the manifest, found 01, 001; correct the manifest",
-    )
-
-
-def test_every_rfid_that_is_not_in_the_database_is_told(reading, tmp_path: Path) -> None:
-    where = f"{tmp_path / 'db.sqlite'}: ANIMAL"
-    assert told(CohortError, matched, reading, tmp_path, ["1", "7", "8"], {1: "1", 2: None}) == (
-        f"{where}: expected RFID 7 of the manifest, found 1, (none); correct the manifest",
-        f"{where}: expected RFID 8 of the manifest, found 1, (none); correct the manifest",
-    )
-
-
-def test_animals_that_the_manifest_does_not_know_are_left_out_with_a_warning(reading, tmp_path: Path, caplog) -> None:
-    assert matched(reading, tmp_path, ["2"], {1: "1", 2: "2", 3: None}) == {2: "2"}
-    assert caplog.messages == ["db.sqlite: left out, not in the manifest: 1, animal 3"]
-
-
-def test_an_rfid_that_is_twice_in_the_database_is_told(reading, tmp_path: Path) -> None:
-    assert told(CohortError, matched, reading, tmp_path, ["1", "2"], {1: "1", 2: "2", 3: "1"}) == (
-        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected each RFID once, found 1 twice; correct a copy of the file",
-    )
-
-
-def test_a_doubled_rfid_that_the_manifest_does_not_ask_for_is_no_obstacle(reading, tmp_path: Path) -> None:
-    assert matched(reading, tmp_path, ["2"], {1: "1", 2: "2", 3: "1"}) == {2: "2"}
-
-
-def test_without_a_manifest_every_animal_counts(tmp_path: Path, params: Params) -> None:
-    found = open_database(database(tmp_path / "db.sqlite", {1: "1", 4: None}))
-    assert Recording("r", (found.path,), params.stops.arena).match(found) == {1: "1", 4: None}
-
-
-def test_without_a_manifest_a_doubled_rfid_is_told(tmp_path: Path, params: Params) -> None:
-    found = open_database(database(tmp_path / "db.sqlite", {1: "1", 4: "1"}))
-    assert told(CohortError, Recording("r", (found.path,), params.stops.arena).match, found) == (
-        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected each RFID once, found 1 twice; correct a copy of the file",
-    )
-
-
 # ---- Files without a manifest ----------------------------------------------------------------------------------------
 
 
@@ -408,7 +341,7 @@ def test_check_tells_all_that_is_wrong_with_the_databases(tmp_path: Path, write_
         database(raw / "new", {1: "1"}).replace(raw / f"{name}.sqlite")
     database(raw / "r5.sqlite", {1: "5"})
     write_manifest([*rows, {"recording": "r5", "rfid": "5", "cage": "c2", "sex": "F", "age": "adult"}])
-    assert len(cohort.check(using)[0].samples) == 5
+    assert len(cohort.check(using).cohort.samples) == 5
 
 
 def test_check_warns_of_what_is_odd(tmp_path: Path, write_manifest, change) -> None:
@@ -423,7 +356,7 @@ def test_check_warns_of_what_is_odd(tmp_path: Path, write_manifest, change) -> N
     database(tmp_path / "forgotten.sqlite", {1: "9"})
     short = change(**{"histograms.intervals": 10, "histograms.interval_s": 3600})
     paths = {"manifest": str(write_manifest(rows)), "databases": str(tmp_path)}
-    _, odd = cohort.check(short.model_copy(update={"cohort": short.cohort.model_copy(update=paths)}))
+    odd = cohort.check(short.model_copy(update={"cohort": short.cohort.model_copy(update=paths)})).odd
     assert odd[:4] == [
         f"{tmp_path / 'forgotten.sqlite'}: in no row of the manifest, left out",
         "class JF: no sample",

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import told
-from lmtcnn.cohort import Cohort, Recording, Sample
+from lmtcnn.cohort import Cohort
 from lmtcnn.errors import DataError
 from lmtcnn.files import read_json, write_json
 from lmtcnn.histograms import check_length, floor_of, histograms, load, stack_of
 from lmtcnn.params import Params, dump
+from lmtcnn.recording import Recording, Sample, provenance
 from lmtcnn.schemas import QUALITY, STOPS
-from lmtcnn.stops import provenance
 
 FLOOR = (50.0, 40.0)
 ORIGIN_MS = 1_714_550_400_000  # 2024-05-01 08:00 UTC
@@ -179,7 +179,7 @@ class Study:
             samples = {
                 rfid: Sample(name, rfid, name.replace("r", "c"), labels, "AM") for rfid in (f"{name}b", f"{name}a")
             }
-            self.recordings.append(Recording(name, (Path(f"{name}.sqlite"),), params.stops.arena, None, samples))
+            self.recordings.append(Recording(name, (Path(f"{name}.sqlite"),), params.stops.arena, samples=samples))
         self.write(lambda name, animal: [(0.0, 1.0, 1.0)], simulated)
 
     @property
@@ -198,6 +198,7 @@ class Study:
                 )
                 parts.append(own.select(list(STOPS.columns)).cast(dict(STOPS.columns)))
                 row = dict.fromkeys(QUALITY.columns, 0) | {"recording": r.name, "animal_id": animal, "rfid": rfid}
+                row |= {"verdict": "ok", "failed": "", "warned": "", "identity_corrected": False}
                 quality.append(row | {"simulated": simulated, "start_ms": ORIGIN_MS})
             STOPS.write(pl.concat(parts), self.stops_folder / f"{r.name}.parquet")
         QUALITY.write(pl.DataFrame(quality, schema=dict(QUALITY.columns)), self.stops_folder / "quality.parquet")
@@ -259,7 +260,7 @@ def test_the_same_stops_give_the_same_bytes(study: Study) -> None:
     first = content()
     study.run()
     assert content() == first
-    assert set(first) == {"stacks.npy", "index.parquet", "histograms.json"}
+    assert set(first) == {"stacks.npy", "index.parquet", "start_hours.csv", "histograms.json"}
 
 
 @pytest.mark.parametrize("simulated", [True, False])
@@ -271,7 +272,59 @@ def test_the_folder_says_what_it_was_made_by(tmp_path: Path, small, simulated: b
         "floor_cm": [284 * 10 / 57, 290 * 10 / 57],
         "stops": dump(study.params.stops),
         "histograms": dump(study.params.histograms),
+        "left_out": {},
+        "starts": [],
     }
+
+
+def spoil(study: Study, name: str) -> None:
+    """Make a recording fail a check."""
+    path = study.stops_folder / "quality.parquet"
+    mine = pl.col("recording") == name
+    columns = {"verdict": "fail", "failed": "animal 2: detection 33.3 %"}
+    spoilt = [pl.when(mine).then(pl.lit(value)).otherwise(pl.col(key)).alias(key) for key, value in columns.items()]
+    QUALITY.write(QUALITY.read(path).with_columns(spoilt), path)
+
+
+def test_a_recording_that_fails_a_check_is_left_out_and_it_is_said(study: Study, caplog) -> None:
+    spoil(study, "r1")
+    assert study.run()["recording"].to_list() == ["r2", "r2"]
+    assert load(study.folder, study.params)[0].shape[0] == 2
+    reason = "animal 2: detection 33.3 %"
+    assert caplog.messages[0] == f"r1: left out of training: {reason} (quality.on_fail: keep would keep it)"
+    assert read_json(study.folder / "histograms.json", "", "")["left_out"] == {"r1": reason}
+
+
+def test_a_recording_that_fails_a_check_may_be_kept(study: Study, caplog) -> None:
+    spoil(study, "r1")
+    keep = study.params.quality.model_copy(update={"on_fail": "keep"})
+    assert (
+        study.run(study.params.model_copy(update={"quality": keep}))["recording"].to_list() == ["r1"] * 2 + ["r2"] * 2
+    )
+    assert caplog.messages[0] == "r1: kept, though it fails: animal 2: detection 33.3 %"
+    assert read_json(study.folder / "histograms.json", "", "")["left_out"] == {}
+
+
+def test_a_study_of_which_nothing_is_left_is_told(study: Study) -> None:
+    spoil(study, "r1")
+    spoil(study, "r2")
+    assert told(DataError, study.run) == (
+        "quality: expected a recording that fails no check, found 2 that do; look at data/stops/quality.parquet and "
+        "the limits in params.yaml's section quality",
+    )
+
+
+def test_recordings_judged_by_other_limits_are_refused_with_what_differs(study: Study) -> None:
+    other = study.params.quality.model_copy(update={"detected_fail": 0.25})
+    assert told(DataError, study.run, study.params.model_copy(update={"quality": other})) == (
+        f"{study.stops_folder}: expected recordings judged by params.yaml's detected_fail, found detected_fail 0.5; "
+        "run `lmtcnn stops` again",
+    )
+
+
+def test_samples_are_tabulated_by_the_clock_hour_of_the_start(study: Study) -> None:
+    study.run()
+    assert (study.folder / "start_hours.csv").read_text() == "hour,AM,JM,AF,JF\n8,4,0,0,0\n"
 
 
 def test_an_animal_that_left_the_manifest_leaves_the_stacks(study: Study) -> None:
@@ -330,7 +383,7 @@ def test_stops_made_by_other_parameters_are_refused_with_what_differs(study: Stu
 def test_samples_without_stops_are_all_named(study: Study) -> None:
     study.recordings[0].samples["new"] = replace(study.recordings[0].samples["r1a"], rfid="new")
     other = {"r3a": Sample("r3", "r3a", "c3", {"sex": "M", "age": "adult"}, "AM")}
-    study.recordings.append(Recording("r3", (Path("r3.sqlite"),), study.params.stops.arena, None, other))
+    study.recordings.append(Recording("r3", (Path("r3.sqlite"),), study.params.stops.arena, samples=other))
     assert told(DataError, study.run) == (
         f"{study.stops_folder}: expected stops of r1, new, found none; run `lmtcnn stops` again",
         f"{study.stops_folder}: expected stops of r3, r3a, found none; run `lmtcnn stops` again",

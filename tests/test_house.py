@@ -17,8 +17,9 @@ STAGES = ("simulate", "stops", "histograms", "train", "evaluate", "explain", "re
 # One-way imports: a module may import from its own floor and from those below.
 FLOORS = (
     {"errors", "files", "params", "process", "pages"},
-    {"schemas", "clock", "tracks", "lmt", "cohort", "bouts", "ledger", "stops", "quality", "histograms"},
-    {"truth", "behaviour", "btree", "recorder", "simulate"},
+    {"schemas", "clock", "tracks", "bouts", "lmt", "recording", "quality", "start_hours", "cohort"},
+    {"ledger", "stops", "inspect", "histograms"},
+    {"truth", "behaviour", "btree", "recorder", "simulate", "stops_only"},
     {"folds", "model", "train", "metrics", "baselines", "figures", "floor", "plot", "evaluate", "explain", "bundle"},
     {"store", "provenance", "registry", "view", "tracking", "register", "served", "predict", "report"},
     {"cli"},

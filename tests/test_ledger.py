@@ -11,10 +11,13 @@ import pytest
 import test_house
 from conftest import Scene, still, told
 from lmtcnn import stops as module
-from lmtcnn.cohort import Recording
 from lmtcnn.errors import BatchError
 from lmtcnn.ledger import READERS, Ledger
 from lmtcnn.params import Params
+from lmtcnn.recording import Recording
+from lmtcnn.schemas import STOPS_TABLES
+
+TABLES = {f"{name}.parquet" for name in STOPS_TABLES}
 
 
 class Study:
@@ -113,15 +116,17 @@ def test_another_floor_in_the_manifest_reads_that_recording(study: Study) -> Non
 
 def test_a_recording_that_left_disappears_even_if_the_stage_never_ended(study: Study) -> None:
     study.run()
-    for name in ("quality.parquet", "coverage.parquet", "stops.json"):  # as after a kill of the first run
+    for name in (*TABLES, "stops.json"):  # as after a kill of the first run
         (study.folder / "stops" / name).unlink()
     study.recordings.pop(1)
     assert study.run() == []
-    assert set(study.content()) == {"a.parquet", "c.parquet", "quality.parquet", "coverage.parquet", "stops.json"}
+    assert set(study.content()) == {"a.parquet", "c.parquet", "stops.json"} | TABLES
     assert sorted(path.name for path in (study.folder / ".stops").iterdir()) == ["a", "c"]
 
 
-@pytest.mark.parametrize("lost", ["stops/b.parquet", ".stops/b/key.json", ".stops/b/quality.parquet"])
+@pytest.mark.parametrize(
+    "lost", ["stops/b.parquet", ".stops/b/key.json", *(f".stops/b/{name}" for name in sorted(TABLES))]
+)
 @pytest.mark.parametrize("how", ["gone", "cut"])
 def test_what_is_lost_or_cut_is_read_again(study: Study, lost: str, how: str) -> None:
     study.run()
@@ -132,7 +137,7 @@ def test_what_is_lost_or_cut_is_read_again(study: Study, lost: str, how: str) ->
     assert study.content() == first
 
 
-@pytest.mark.parametrize("name", ["quality.parquet", "coverage.parquet", "stops.json"])
+@pytest.mark.parametrize("name", [*sorted(TABLES), "stops.json"])
 def test_a_table_of_all_recordings_that_is_cut_is_written_anew(study: Study, name: str) -> None:
     study.run()
     first = study.content()

@@ -14,24 +14,26 @@ from hypothesis import strategies as st
 
 from conftest import T0_MS, Scene, still, told
 from lmtcnn import lmt
-from lmtcnn.clock import Layout, lay_out
+from lmtcnn.clock import Extremes, Layout, lay_out
 from lmtcnn.errors import DatabaseError
 from lmtcnn.lmt import (
     Readings,
-    count_anonymous,
+    count_rows,
     find,
     open_database,
+    read_anonymous,
     read_clock,
     read_history,
     read_sensors,
     read_track,
     read_tracks,
-    span_s,
 )
-from lmtcnn.pages import Pages
+from lmtcnn.pages import NotPlain, Pages
+from lmtcnn.tracks import Tally
 
 PAGE = 4096
 LAYOUT = Layout(np.array([1]), np.array([300]), np.array([0, 300]))
+TALLY = Tally(LAYOUT, [0, 300])
 COPY = "truncated: copy it again"
 
 
@@ -55,10 +57,12 @@ def read(path: Path) -> tuple:
     layout = lay_out(clock, path)
     ids = [animal.id for animal in found.animals]
     tracks = [read_track(found, key, layout) for key in ids]
-    passed, _ = read_tracks(found, ids, layout)
+    tally = Tally(layout, [0, layout.size])
+    passed = read_tracks(found, ids, layout, tally)
+    assert read_anonymous(found, Tally(layout, [0, layout.size])).n_rows == tally.n_rows
     positions = [values.tolist() for t in (*tracks, *passed.values()) for values in (t.x_px, t.y_px)]
     names = [(animal.id, animal.rfid) for animal in found.animals]
-    return names, clock.frames.tolist(), clock.timestamps_ms.tolist(), positions, count_anonymous(found)
+    return names, clock.frames.tolist(), clock.timestamps_ms.tolist(), positions, tally.n_rows
 
 
 def execute(path: Path, *statements: str) -> Path:
@@ -470,7 +474,7 @@ input()"""
         p.communicate("\n")
 
 
-@pytest.mark.parametrize("read", [lambda d: open_database(d.path), read_clock, count_anonymous])
+@pytest.mark.parametrize("read", [lambda d: open_database(d.path), read_clock, count_rows])
 def test_a_database_that_is_written_just_now_is_told(database: Path, locked, monkeypatch, read) -> None:
     monkeypatch.setattr(lmt, "BUSY_S", 0.05)
     found = open_database(database)
@@ -482,7 +486,7 @@ def test_a_database_that_is_written_just_now_is_told(database: Path, locked, mon
 
 
 @pytest.mark.parametrize(
-    "read", [read_clock, lambda d: read_track(d, 1, LAYOUT), lambda d: read_tracks(d, [1], LAYOUT)]
+    "read", [read_clock, lambda d: read_track(d, 1, LAYOUT), lambda d: read_tracks(d, [1], LAYOUT, TALLY)]
 )
 def test_a_database_that_changed_since_it_was_looked_at_is_told(database: Path, read) -> None:
     found = open_database(database)
@@ -525,13 +529,6 @@ def test_a_read_only_folder_is_enough_and_nothing_is_written_in_it(scene: Scene,
         folder.chmod(0o755)
 
 
-def test_a_quick_look_tells_how_long_a_recording_is(tmp_path: Path) -> None:
-    frames = [(f, T0_MS + 40 * f, 0) for f in range(1, 102)]
-    assert span_s(open_database(Scene(still(1, 3), frames).write(tmp_path / "a.sqlite"))) == 4.0
-    odd = [(1, T0_MS, 0), (2, None, 0)]
-    assert span_s(open_database(Scene(still(1, 3), odd).write(tmp_path / "b.sqlite"))) == 0.0
-
-
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_the_clock_is_the_same_in_one_stretch_and_in_several(tmp_path: Path, threads: int) -> None:
     frames = [(f, T0_MS + 33 * f, int(f % 1000 == 0)) for f in range(1, 140_000, 2)]
@@ -542,42 +539,77 @@ def test_the_clock_is_the_same_in_one_stretch_and_in_several(tmp_path: Path, thr
     assert clock.paused.tolist() == [bool(row[2]) for row in frames]
 
 
+@pytest.mark.parametrize("pages", [True, False], ids=["from pages", "from rows"])
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    ("values", "mean", "extremes"),
     [
-        ((22, 23, 24), Readings(23, 22, 24, 0, 0)),
-        ((19, 22, 25), Readings(22, 19, 25, 1, 1)),
-        ((20, 22, 24), Readings(22, 20, 24, 0, 0)),
-        ((0, 22, 24), Readings(23, 22, 24, 0, 0)),
-        ((0, 19, 26), Readings(22.5, 19, 26, 1, 1)),
-        ((None, 22, 24), Readings(23, 22, 24, 0, 0)),
-        (("warm", 22, 24), Readings(23, 22, 24, 0, 0)),
-        ((b"1", 22, 24), Readings(23, 22, 24, 0, 0)),
-        ((float("inf"), float("-inf"), 21.5), Readings(21.5, 21.5, 21.5, 0, 0)),
-        ((-4, 22, 24), Readings(14, -4, 24, 1, 0)),
-        ((0, 0, 0), None),
-        ((None, None, None), None),
-        (("a", "b", None), None),
+        ((22, 23, 24), 23, Extremes(22, 24, 0, 0)),
+        ((19, 22, 25), 22, Extremes(19, 25, 1, 1)),
+        ((20, 22, 24), 22, Extremes(20, 24, 0, 0)),
+        ((20.5, 21.5, 24), 22, Extremes(20.5, 24, 0, 0)),
+        ((0, 22, 24), 23, Extremes(22, 24, 0, 0)),
+        ((0, 19, 26), 22.5, Extremes(19, 26, 1, 1)),
+        ((None, 22, 24), 23, Extremes(22, 24, 0, 0)),
+        (("warm", 22, 24), 23, Extremes(22, 24, 0, 0)),
+        ((b"1", 22, 24), 23, Extremes(22, 24, 0, 0)),
+        ((float("inf"), float("-inf"), 21.5), 21.5, Extremes(21.5, 21.5, 0, 0)),
+        ((-4, 22, 24), 14, Extremes(-4, 24, 1, 0)),
+        ((0, 0, 0), None, None),
+        ((None, None, None), None, None),
+        (("a", "b", None), None, None),
     ],
 )
-def test_a_sensor_is_its_numbers_whatever_else_stands_in_the_column(tmp_path: Path, values, expected) -> None:
+def test_a_sensor_is_its_numbers_whatever_else_stands_in_the_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: bool, values, mean, extremes
+) -> None:
     path = Scene(still(1, 3), n_frames=3).write(tmp_path / "a.sqlite")
     execute(path, "ALTER TABLE FRAME ADD COLUMN Temperature REAL")
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         rows = zip(values, (1, 2, 3), strict=True)
         connection.executemany("UPDATE FRAME SET TEMPERATURE = ? WHERE FRAMENUMBER = ?", rows)
-    found = read_sensors(open_database(path), {"TEMPERATURE": (20, 24)})
-    assert found["TEMPERATURE"] == expected
+    if not pages:
+        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+    found = read_sensors(open_database(path))
+    assert found["TEMPERATURE"] == (mean and Readings(mean, extremes.lowest, extremes.highest))
     assert found["HUMIDITY"] is None
-    assert found["NUMPARTICLE"] == Readings(1, 1, 1, 0, 0)
+    assert found["NUMPARTICLE"] == Readings(1, 1, 1)
+    limits = {"TEMPERATURE": (20.0, 24.0), "NUMPARTICLE": (0.0, 0.5), "HUMIDITY": (0.0, 1.0)}
+    seen = read_clock(open_database(path), limits=limits).sensors
+    assert seen.pop("NUMPARTICLE") == Extremes(1, 1, 0, 3)
+    assert seen == ({"TEMPERATURE": extremes} if extremes else {})
+
+
+def not_plain(*_: object, **__: object) -> None:
+    raise NotPlain("for a test")
 
 
 def test_a_dark_sensor_is_one_that_is_0_throughout_and_no_particles_are_a_count(database: Path) -> None:
     execute(database, "ALTER TABLE FRAME ADD COLUMN SOUND REAL DEFAULT 0", "UPDATE FRAME SET NUMPARTICLE = 0")
-    found = read_sensors(open_database(database), {"NUMPARTICLE": (0, 100)})
-    assert (found["SOUND"], found["NUMPARTICLE"]) == (None, Readings(0, 0, 0, 0, 0))
+    found = read_sensors(open_database(database))
+    assert (found["SOUND"], found["NUMPARTICLE"]) == (None, Readings(0, 0, 0))
     execute(database, "UPDATE FRAME SET SOUND = 3 WHERE FRAMENUMBER <= 100")
-    assert read_sensors(open_database(database), {})["SOUND"] == Readings(1, 0, 3, 0, 0)
+    assert read_sensors(open_database(database))["SOUND"] == Readings(1, 0, 3)
+
+
+@pytest.mark.parametrize("covering_index", [True, False])
+@pytest.mark.parametrize("pages", [True, False], ids=["from pages", "from rows"])
+def test_rows_without_an_animal_are_counted_by_interval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, covering_index: bool, pages: bool
+) -> None:
+    """Intervals of 100 frames: 2, 0 and 1 rows; one in no frame of the layout, one of another animal."""
+    rows = [(1, None, 20, 20), (100, None, 20, 20), (201, None, 20, 20), (900, None, 20, 20), (150, 1, 20, 20)]
+    path = Scene(rows, n_frames=300, covering_index=covering_index).write(tmp_path / "a.sqlite")
+    if not pages:
+        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+    tally, seen = Tally(LAYOUT, [0, 100, 200, 300]), []
+    found = open_database(path)
+    if covering_index:
+        read_anonymous(found, tally, seen.append)
+        read_track(found, 1, LAYOUT, seen.append)
+    else:
+        read_tracks(found, [1], LAYOUT, tally, 1, seen.append)
+    assert (tally.n_rows, tally.counts.tolist()) == (4, [2, 0, 1])
+    assert sum(seen) == count_rows(found) == 5
 
 
 def test_the_history_of_a_damaged_database_is_one_line(database: Path) -> None:

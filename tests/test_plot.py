@@ -7,9 +7,9 @@ import pytest
 
 from conftest import Scene, run, still, told
 from lmtcnn import plot as module
-from lmtcnn.cohort import Recording
 from lmtcnn.errors import ParamsError
 from lmtcnn.plot import plot
+from lmtcnn.recording import Recording
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ from conftest import Scene, run, still, told
 from lmtcnn import bundle as bundles
 from lmtcnn import predict as module
 from lmtcnn.bundle import WORDS, Bundle
-from lmtcnn.cohort import Cohort, Recording, Sample, unlisted
+from lmtcnn.cohort import Cohort, unlisted
 from lmtcnn.errors import CohortError, DatabaseError, DataError, OutputError
 from lmtcnn.lmt import SIMULATED_ID
 from lmtcnn.model import StereotypeCNN, prepare, softmax_members
 from lmtcnn.params import Params
 from lmtcnn.predict import Prediction, Stacked, check_out, classify, predict, save, stack_recording, to_json
+from lmtcnn.recording import Recording, Sample
 
 CLASSES = ("AM", "JM", "AF", "JF")
 SIMULATED = "the model learned from simulated mice: it says nothing about real ones"
@@ -132,15 +133,18 @@ def test_nobody_is_answered_with_nothing(bundle: Bundle) -> None:
     assert predict([], bundle) == ([], [])
 
 
-def test_progress_is_told_after_every_recording(bundle: Bundle, recording) -> None:
+def test_progress_is_told_in_detections(bundle: Bundle, recording) -> None:
     told_of = []
     predict([recording("r1"), recording("r2")], bundle, progress=lambda done, total: told_of.append((done, total)))
-    assert told_of == [(1, 2), (2, 2)]
+    assert told_of[-1] == (2404, 2404)
+    assert [total for _, total in told_of] == [2404] * len(told_of)
+    assert told_of == sorted(told_of)
 
 
 # ---- What is refused -------------------------------------------------------------------------------------------------
 
 DO = "use a model of this length, or --force"
+FAILS = "the recording fails a quality check: "
 
 
 def test_a_recording_shorter_than_90_percent_of_the_model_s_time_is_refused(bundle: Bundle, recording) -> None:
@@ -180,7 +184,13 @@ def test_what_is_refused_is_answered_when_forced_with_a_warning(bundle: Bundle, 
     assert failed == []
     assert [(p.recording, p.warnings) for p in predictions] == [
         *[("short", ["forced: expected 90% of the model's 20 s, found 17.97 s"])] * 2,
-        ("late", ["forced: expected stops within 20 s, found 2 of 3 later"]),
+        (
+            "late",
+            [
+                "forced: expected stops within 20 s, found 2 of 3 later",
+                f"{FAILS}animal 1: positions off the floor 27.1 %; animal 2: detection 0 %",
+            ],
+        ),
     ]
 
 
@@ -255,9 +265,10 @@ def test_a_floor_elsewhere_in_the_image_is_noticed(bundle: Bundle, recording) ->
     elsewhere = replace(found, arena=found.arena.model_copy(update={"x_px": 210.0}))
     statistics = {**bundle.meta["cohort_statistics"], "outside": [0.0, 0.05]}
     predictions, _ = predict([elsewhere], replace(bundle, meta={**bundle.meta, "cohort_statistics": statistics}))
+    fails = f"{FAILS}animal 1: positions off the floor 100 %; animal 1: stops off the floor 100 %"
     assert [p.warnings for p in predictions] == [
-        ["unlike the training cohort: share of stops off the floor 1, there 0 to 0.05"],
-        [],
+        [fails, "unlike the training cohort: share of stops off the floor 1, there 0 to 0.05"],
+        [fails],
     ]
 
 

@@ -148,7 +148,7 @@ def test_every_missing_file_is_told_with_the_command_that_makes_it(tmp_path, par
     with pytest.raises(DataError) as caught:
         report(tmp_path, params)
     files = {
-        "histograms": ["index.parquet"],
+        "histograms": ["index.parquet", "histograms.json", "start_hours.csv"],
         "evaluate": ["metrics.json", "folds.csv", "confusion.png", "curves.png"],
         "explain": ["activation_maps.json"],
     }
@@ -157,3 +157,10 @@ def test_every_missing_file_is_told_with_the_command_that_makes_it(tmp_path, par
         for stage, names in files.items()
         for name in names
     ]
+
+
+def test_recordings_that_were_left_out_and_the_hours_of_the_start_are_told(study, params):
+    text = Reader(report(study, params).read_text()).text
+    assert "Left out, as they fail a quality check: c9_adult : animal 2: detection 33.3 %" in text
+    assert "Beware: the hour tells the age." in text
+    assert "start of the recording AM JM AF JF 09:00 4 4 4 4" in text

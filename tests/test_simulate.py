@@ -8,15 +8,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pytest
 
-from lmtcnn import simulate as module
 from lmtcnn.errors import OutputError
 from lmtcnn.params import Params, dump
-from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
-from lmtcnn.simulate import simulate, simulate_full_length, simulate_stops_only, truth
+from lmtcnn.simulate import simulate, simulate_full_length, truth
 
 
 @pytest.fixture(scope="module")
@@ -97,41 +93,6 @@ def test_intervals_that_matter_are_the_hours_after_lights_off(change: Callable[.
     for each in truth(change(**{"simulate.cages": 2}))["recordings"]:
         clock = [int(each["start_clock_h"] + interval) % 24 for interval in each["intervals_that_matter"]]
         assert clock == [20, 21, 22, 23, 0, 1] * 3
-
-
-def test_stop_tables_alone_are_those_of_a_cohort_in_real_time(change: Callable[..., Params], tmp_path: Path) -> None:
-    params = change(**{"simulate.cages": 2, "simulate.hours": 4, "histograms.interval_s": 3600.0})
-    paths = simulate_stops_only(tmp_path, params)
-    quality = QUALITY.read(tmp_path / "stops" / "quality.parquet")
-    coverage = COVERAGE.read(tmp_path / "stops" / "coverage.parquet")
-    assert len(paths) == 4
-    assert quality["simulated"].all()
-    assert quality["n_detected"].to_list() == [4 * 3600 * 30] * 16
-    assert coverage.filter(pl.col("interval") == 3)["detected"].to_list() == [108_000] * 16
-    for path in paths:
-        stops = STOPS.read(path)
-        assert stops.equals(stops.sort("animal_id", "start_frame"))
-        assert stops["duration_s"].min() >= 1
-        np.testing.assert_allclose(stops["duration_s"], (stops["end_frame"] - stops["start_frame"] + 1) / 30)
-        apart = stops.select((pl.col("start_frame").shift(-1) - pl.col("end_frame")).over("animal_id").alias("d"))
-        assert apart["d"].min() > 1
-        counts = quality.filter(pl.col("recording") == path.stem)["n_stops"]
-        assert counts.to_list() == stops.group_by("animal_id", maintain_order=True).len()["len"].to_list()
-        assert counts.min() > 4 * 300
-    made = json.loads((tmp_path / "stops" / "stops.json").read_text())
-    assert made == {"stops": dump(params.stops), "recordings": sorted(path.stem for path in paths)}
-    assert json.loads((tmp_path / "simulate" / "truth.json").read_text())["seconds_per_hour"] == 3600.0
-
-
-def test_stop_tables_hold_the_stops_that_a_database_of_the_same_mice_would(
-    change: Callable[..., Params], tmp_path: Path
-) -> None:
-    params = change(**{"simulate.cages": 1, "simulate.hours": 1, "simulate.seconds_per_hour": 3600.0})
-    recording = module.behaviour.recordings(params.simulate)[0]
-    table = STOPS.read(simulate_stops_only(tmp_path, params)[0])
-    plans = [plan for _, plan in module.planted_stops(params, recording)]
-    assert table["start_frame"].to_list() == [int(f) + 1 for plan in plans for f in plan.start]
-    assert table["end_frame"].to_list() == [int(f) for plan in plans for f in plan.end]
 
 
 def test_a_full_length_recording_has_real_hours(change: Callable[..., Params], tmp_path: Path) -> None:

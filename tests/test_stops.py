@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import T0_MS, Scene, run, still, told
-from lmtcnn.bouts import count_stops
-from lmtcnn.cohort import Recording
 from lmtcnn.errors import BatchError, CohortError, DatabaseError
 from lmtcnn.params import Params
+from lmtcnn.recording import Recording
 from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
-from lmtcnn.stops import Extraction, Observer, extract, stops, trace
+from lmtcnn.stops import Extraction, extract, stops, trace
 
 
 @pytest.fixture
@@ -312,6 +311,7 @@ def test_a_recording_that_left_the_study_leaves_the_folder(tmp_path: Path, param
     assert sorted(p.name for p in (tmp_path / "stops").iterdir()) == [
         "a.parquet",
         "coverage.parquet",
+        "intervals.parquet",
         "quality.parquet",
         "stops.json",
     ]
@@ -356,31 +356,3 @@ def test_a_trace_has_the_stops_of_the_table_and_every_frame(tmp_path: Path, para
     assert (len(found.time_s), found.time_s[0], found.time_s[300]) == (600, 0.0, 1800.0)
     assert set(found.x_cm.round(6)) == {round((x - 114) * 10 / 57, 6) for x in (200.0, 300.0)}
     assert trace(recording, "2", params).rfid == "002"
-
-
-def test_an_observer_sees_every_file_and_every_animal_once_before_gaps_are_filled(
-    tmp_path: Path, params: Params
-) -> None:
-    later = [(f, T0_MS + 10_000 + round((f - 1) * 1000 / 30), 0) for f in range(1, 301)]
-    rows = still(1, 100) + still(111, 300) + still(1, 300, x=300, animal=2)
-    animals = {1: "a", 2: "b"}
-    paths = (
-        Scene(rows, n_frames=300, animals=animals).write(tmp_path / "1.sqlite"),
-        Scene(rows, later, animals=animals, covering_index=False).write(tmp_path / "2.sqlite"),
-    )
-    seen: list[object] = []
-
-    def see_file(database, clock, layout) -> None:
-        seen.append((database.path.name, len(clock.frames), layout.size))
-
-    def see_animal(animal_id, track, params) -> None:
-        before = track.x_px.copy()
-        counts = count_stops(track, params, (1, 3))
-        assert np.array_equal(track.x_px, before, equal_nan=True)
-        seen.append((animal_id, int(track.detected.sum()), counts))
-
-    recording = Recording("r", paths, params.stops.arena)
-    found = extract(recording, params, observer=Observer(see_file, see_animal))
-    per_file = [(1, 290, {1: 1, 3: 1}), (2, 300, {1: 1, 3: 1})]
-    assert seen == [("1.sqlite", 300, 300), *per_file, ("2.sqlite", 300, 300), *per_file]
-    assert found.quality.equals(extract(recording, params).quality)

@@ -9,7 +9,6 @@ the numbers):
 A half window of 1 is lmt-analysis' speed; it counts tracking noise, which depends on body size and so on age.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from lmtcnn.clock import BLOCK_FRAMES
 from lmtcnn.params import StopsParams
-from lmtcnn.schemas import GAP_LEVELS
+from lmtcnn.schemas import GAP_LEVELS, HALF_WINDOWS
 from lmtcnn.tracks import Track, fill, find_gaps
 
 
@@ -32,7 +31,7 @@ class Bouts:
 
 
 def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]]:
-    """Stops of one animal, and counts: n_filled, and n_stops_gap_<g> for the settings of GAP_LEVELS.
+    """Stops of one animal, and counts: n_filled, n_stops_gap_<g> for GAP_LEVELS and n_stops_half_<k> for HALF_WINDOWS.
 
     The track is filled in place. Gaps are filled from the shortest setting to the longest; the speed is computed
     anew only where a filled frame takes part, so that four settings cost little more than one.
@@ -53,19 +52,16 @@ def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]
         if level == params.max_gap_frames:
             bouts = Bouts(first, last, _means(track.x_px, first, last), _means(track.y_px, first, last))
             counts["n_filled"] = filled
+            counts |= {f"n_stops_half_{half}": _count(track, params, half, len(first)) for half in HALF_WINDOWS}
     assert bouts is not None  # max_gap_frames is one of the levels
     return bouts, counts
 
 
-def count_stops(track: Track, params: StopsParams, half_windows: Iterable[int]) -> dict[int, int]:
-    """Stops of one animal under other half windows (frames), all else alike; the track stays as it is."""
-    gaps = find_gaps(track)
-    near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
-    filled = fill(track, gaps, near & (gaps.length <= params.max_gap_frames))
-    settings = {half: params.model_copy(update={"half_window_frames": half}) for half in half_windows}
-    counts = {half: len(_Still(track, using).runs()[0]) for half, using in settings.items()}
-    track.x_px[filled] = track.y_px[filled] = np.nan
-    return counts
+def _count(track: Track, params: StopsParams, half: int, known: int) -> int:
+    """Stops under another half window, all else alike; `known` are those under that of `params`."""
+    if half == params.half_window_frames:
+        return known
+    return len(_Still(track, params.model_copy(update={"half_window_frames": half})).runs()[0])
 
 
 class _Still:

@@ -20,10 +20,11 @@ from lmtcnn import histograms, train
 from lmtcnn.errors import LmtcnnError, ModelError, problem
 from lmtcnn.files import ensure_folder, read_json, write_json
 from lmtcnn.model import StereotypeCNN
-from lmtcnn.params import Definitions, Params, TrainParams, parse_section
+from lmtcnn.params import Definitions, Params, TrainParams, dump, parse_section
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, META = "weights.safetensors", "model.json"
+DEFINITIONS = tuple(Definitions.model_fields)
 ESTIMATE = "cross-validated estimate of the procedure, not of this file"
 MARGIN = 0.5
 """A sample is unlike the training cohort beyond its range widened by this share of its width on either side."""
@@ -44,7 +45,7 @@ class Bundle:
     @property
     def definitions(self) -> Definitions:
         """Classes and preprocessing, as the training cohort went through them."""
-        return parse_section(Definitions, {key: self.meta[key] for key in ("classes", "stops", "histograms")}, META)
+        return parse_section(Definitions, {key: self.meta[key] for key in DEFINITIONS}, META)
 
 
 def build(data: Path, params: Params) -> Bundle:
@@ -58,6 +59,7 @@ def build(data: Path, params: Params) -> Bundle:
         "architecture": summary["architecture"],
         "classes": summary["classes"],
         **summary["preprocessing"],
+        "quality": dump(params.quality),
         "floor_cm": summary["floor_cm"],
         "train": summary["train"],
         "seeds": summary["seeds"],
@@ -104,7 +106,7 @@ def _check(bundle: Bundle, where: str) -> None:
     """Look at all that a prediction will need, so that it cannot fail half-way."""
     meta, architecture = bundle.meta, bundle.model.architecture
     parse_section(TrainParams, meta["train"], where)
-    made = parse_section(Definitions, {key: meta[key] for key in ("classes", "stops", "histograms")}, where)
+    made = parse_section(Definitions, {key: meta[key] for key in DEFINITIONS}, where)
     expected = {"intervals": made.histograms.intervals, "tiles": made.histograms.tiles, "classes": len(made.classes)}
     for key, value in expected.items():
         if architecture[key] != value:

@@ -19,8 +19,8 @@ from lmtcnn import SIMULATED, process
 from lmtcnn.errors import BatchError, LmtcnnError
 
 if TYPE_CHECKING:
+    from lmtcnn.inspect import AnimalFindings, Hour, Inspection
     from lmtcnn.params import Params
-    from lmtcnn.quality import AnimalFindings, Inspection
 
 DATA = Path("data")
 
@@ -84,7 +84,9 @@ def simulate(
         if full_length:
             module.simulate_full_length(full_length, params, progress)
         elif stops_only:
-            module.simulate_stops_only(DATA, params, progress)
+            from lmtcnn import stops_only as planted
+
+            planted.stops_only(DATA, params, progress)
         else:
             module.simulate(out, params, progress)
 
@@ -113,7 +115,10 @@ def cohort_init(
 
 
 @cohort_app.command("check")
-def cohort_check(params_file: ParamsFile = PARAMS) -> None:
+def cohort_check(
+    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+    params_file: ParamsFile = PARAMS,
+) -> None:
     """Say everything wrong with the manifest and its databases at once.
 
     Example: lmtcnn cohort check
@@ -123,19 +128,23 @@ def cohort_check(params_file: ParamsFile = PARAMS) -> None:
     from lmtcnn import cohort
 
     params = _load(params_file)
-    found, odd = cohort.check(params)
-    counts = Counter(sample.class_name for sample in found.samples)
+    with _progress("cohort check") as progress:
+        found = cohort.check(params, workers, progress)
+    counts = Counter(sample.class_name for sample in found.cohort.samples)
     classes = ", ".join(f"{counts[name]} {name}" for name in params.classes if counts[name])
-    verdict = "fine" if not odd else "usable, with the warnings above"
-    for line in odd:
+    verdict = "fine" if not found.odd else "usable, with the warnings above"
+    for line in found.odd:
         _say(f"warning: {line}")
-    sizes = f"{len(found.recordings)} recordings, {len(found.samples)} samples ({classes}), {len(found.cages)} cages"
-    print(f"{sizes}: {verdict}")
+    _show_frame("samples by clock hour of the start", found.start_hours)
+    sizes = f"{len(found.cohort.recordings)} recordings, {len(found.cohort.samples)} samples ({classes})"
+    print(f"{sizes}, {len(found.cohort.cages)} cages: {verdict}")
 
 
 @app.command()
 def inspect(
-    databases: Annotated[list[Path], typer.Argument(help="Databases, or folders of them.")],
+    databases: Annotated[
+        list[Path] | None, typer.Argument(help="Databases, or folders of them; without, the study's recordings.")
+    ] = None,
     hours: Annotated[bool, typer.Option("--hours", help="Show every hour of every animal, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
@@ -145,19 +154,21 @@ def inspect(
 
     Example: lmtcnn inspect recording.sqlite
     """
-    from lmtcnn import quality as module
+    from lmtcnn import cohort
+    from lmtcnn import inspect as module
 
     params = _load(params_file)
     process.keep_memory(below=2**24)  # as in `stops`
-    with _progress("inspect") as progress:
-        inspections, failed = module.inspect(databases, params, workers, progress)
+    recordings, failed = module.find(databases, params) if databases else (list(cohort.load(params).recordings), [])
+    with _progress("inspect", detections=True) as progress:
+        inspections, unread = module.inspect(recordings, params, workers, progress)
     if as_json:
         print(module.to_json(inspections), end="")
     else:
         for inspection in inspections:
             _show_inspection(inspection, hours=hours)
-    if failed:
-        raise BatchError(failed)
+    if unread or failed:
+        raise BatchError([*unread, *failed])
 
 
 @app.command()
@@ -182,7 +193,7 @@ def stops(
     recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
     ledger = None if databases or again else Ledger(out.with_name(f".{out.name}"), out, params)
     process.keep_memory(below=2**24)  # the positions of an animal are larger, and should not stay
-    with _alone(out), _progress("stops") as progress:
+    with _alone(out), _progress("stops", detections=True) as progress:
         quality = module.stops(recordings, out, params, workers, progress, ledger)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
 
@@ -368,7 +379,7 @@ def predict(
         recordings = list(known.recordings)
     else:
         recordings = cohorts.unlisted(databases, served.definitions)
-    with _progress("predict") as progress:
+    with _progress("predict", detections=True) as progress:
         predictions, failed = module.predict(recordings, served, force=force, workers=workers, progress=progress)
     if out:
         module.save(predictions, served.classes, out)
@@ -402,18 +413,36 @@ def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, silent where that is no terminal."""
+def _progress(label: str, *, detections: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, silent where that is no terminal; of `detections`: how many, and how many a second."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    counted = TextColumn("{task.fields[read]}") if detections else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), counted, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task(label, total=None, read="")
+        begin_s = time.monotonic()
+
+        def show(done: int, total: int) -> None:
+            rate = done / max(time.monotonic() - begin_s, 1e-3)
+            read = f"{done / 1e6:.1f} of {total / 1e6:.1f} million detections, {rate / 1e6:.1f} million/s"
+            bar.update(task, completed=done, total=total, read=read)
+
+        yield show
+
+
+def _show_frame(title: str, frame: Any) -> None:
+    """A small table as it is."""
+    from rich.table import Table
+
+    table = Table(*frame.columns, title=title, title_justify="left")
+    for row in frame.iter_rows():
+        table.add_row(*(str(value) for value in row))
+    _console().print(table)
 
 
 def _show_inspection(found: "Inspection", *, hours: bool) -> None:
@@ -430,13 +459,13 @@ def _show_inspection(found: "Inspection", *, hours: bool) -> None:
 def _recording_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
     from lmtcnn.clock import length
 
-    yield "file", f"{found.file}, {found.bytes / 1e6:.1f} MB"
+    yield "file", "\n".join([*found.files, f"{found.bytes / 1e6:.1f} MB"])
     yield "time", f"{length(found.duration_s)} from {found.start}, {length(found.paused_s)} paused"
     rate = "no" if found.fps is None else f"{found.fps:.2f}"
     missing = f"{found.n_missing_frames} missing ({found.missing_share:.2%})"
     yield "frames", f"{found.n_frames}, {missing}, {found.n_segments} segments, {rate} frames/s by TIMESTAMP"
-    if found.clock_back:
-        yield "clock back", ", ".join(f"{step.by_ms} ms at frame {step.frame}" for step in found.clock_back)
+    if found.clock_steps:
+        yield "clock", ", ".join(f"{step.by_ms:+} ms at frame {step.frame}" for step in found.clock_steps)
     others = [name for name in found.indexes if name != found.covering_index]
     covering = f"{found.covering_index} (covering)" if found.covering_index else "no covering one: a slower read"
     yield "indexes", ", ".join([covering, *others])
@@ -462,14 +491,14 @@ def _animal_table(animals: "Sequence[AnimalFindings]") -> Any:
 
     from lmtcnn.clock import length
 
-    halves = [f"half window {half}" for half in animals[0].n_stops_half_window]
-    stops = ["stops", *(f"with {half}" for half in halves), "stopped"]
-    table = Table("animal", "detections", "known", *stops, "filled", "jumps", "double same / other", "at 0 / invalid")
+    halves = [f"with half window {half}" for half in animals[0].n_stops_half_window]
+    rows = ("double same / other", "at 0 / invalid / untimed")
+    table = Table("animal", "detections", "known", "stops", *halves, "stopped", "filled", "jumps", *rows)
     for a in animals:
         counts = [str(n) for n in (a.n_stops, *a.n_stops_half_window.values())]
-        rows = [f"{a.n_identical} / {a.n_conflicting}", f"{a.n_at_zero} / {a.n_invalid}"]
+        odd = [f"{a.n_identical} / {a.n_conflicting}", f"{a.n_at_zero} / {a.n_invalid} / {a.n_untimed}"]
         known = [str(a.animal_id), str(a.n_rows), f"{a.detected_share:.1%}"]
-        table.add_row(*known, *counts, length(a.stopped_s), str(a.n_filled), str(a.n_jumps), *rows)
+        table.add_row(*known, *counts, length(a.stopped_s), str(a.n_filled), str(a.n_jumps), *odd)
     return table
 
 
@@ -479,16 +508,23 @@ def _hour_table(found: "Inspection") -> Any:
 
     from lmtcnn.clock import length
 
-    header = [f"{a.animal_id}: known, stops, stopped" for a in found.animals]
-    table = Table(f"from (x {length(found.interval_s)})", *header)
+    names = [f"{a.animal_id}: known, stops, stopped" for a in found.animals]
+    table = Table(f"from (x {length(found.interval_s)})", "clock", "frames missing", "anonymous", *names)
     cells: dict[int, dict[int, str]] = {}
     for animal in found.animals:
         for each in animal.intervals:
             known = "" if each.detected_share is None else f"{each.detected_share:.0%}"
             cells.setdefault(each.interval, {})[animal.animal_id] = f"{known}, {each.n_stops}, {each.stopped_s:.0f} s"
-    for interval, row in sorted(cells.items()):
-        table.add_row(str(interval), *(row.get(a.animal_id, "") for a in found.animals))
+    hours = {hour.interval: _hour_cells(hour) for hour in found.hours}
+    for interval, row in sorted(cells.items()):  # a stop may begin on a step of the clock, in an hour without a frame
+        own = [row.get(a.animal_id, "") for a in found.animals]
+        table.add_row(str(interval), *hours.get(interval, ("", "", "")), *own)
     return table
+
+
+def _hour_cells(hour: "Hour") -> tuple[str, str, str]:
+    anonymous = "" if hour.anonymous_share is None else f"{hour.anonymous_share:.1%}"
+    return f"{hour.clock}{' night' if hour.night else ''}", f"{hour.n_missing} of {hour.n_unpaused}", anonymous
 
 
 def _check_table(found: "Inspection") -> Any:

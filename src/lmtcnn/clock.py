@@ -6,8 +6,8 @@ segments laid end to end, so that a pause of a day costs nothing and a frame num
 """
 
 import logging
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -35,12 +35,26 @@ MAX_RATE_ERROR = 0.02
 
 
 @dataclass(frozen=True)
+class Extremes:
+    """Readings of a sensor: the lowest and the highest, and how many frames lie below and above its limits."""
+
+    lowest: float
+    highest: float
+    n_below: int
+    n_above: int
+
+
+@dataclass(frozen=True)
 class Clock:
-    """The FRAME table: frame numbers (ascending), epoch milliseconds and paused flags, each (F,)."""
+    """The FRAME table: frame numbers (ascending), epoch milliseconds and paused flags, each (F,).
+
+    `sensors`: the extremes of each column that was asked for and has readings.
+    """
 
     frames: NDArray[np.int64]
     timestamps_ms: NDArray[np.int64]
     paused: NDArray[np.bool_]
+    sensors: Mapping[str, Extremes] = field(default_factory=dict)
 
     @property
     def first_unpaused(self) -> int:
@@ -90,8 +104,39 @@ class Layout:
         return np.searchsorted(self.offsets, indices, side="right") - 1
 
 
-def check(clock: Clock, path: Path, params: StopsParams) -> int:
-    """Check that time runs forward; return the number of small steps back, which are warned of.
+def steps_back(clock: Clock) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """FRAME rows with an earlier TIMESTAMP than the row before: their frames, and by how many ms."""
+    times_ms = clock.timestamps_ms
+    rows = np.flatnonzero(times_ms[1:] < times_ms[:-1]) + 1
+    return clock.frames[rows], times_ms[rows - 1] - times_ms[rows]
+
+
+def jumps(clock: Clock) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Unpaused FRAME rows more than 1 s after the unpaused row before: their frames, and by how many ms."""
+    rows = _long_steps(clock)
+    rows = rows[~clock.paused[rows] & ~clock.paused[rows - 1]]
+    return clock.frames[rows], clock.timestamps_ms[rows] - clock.timestamps_ms[rows - 1]
+
+
+def _long_steps(clock: Clock) -> NDArray[np.int64]:
+    """FRAME rows more than 1 s after the row before."""
+    found = [np.empty(0, np.int64)]
+    for begin in range(0, len(clock.frames), BLOCK_FRAMES):
+        steps_ms = np.diff(clock.timestamps_ms[begin : begin + BLOCK_FRAMES + 1])
+        found.append(np.flatnonzero(steps_ms > MAX_STEP_MS) + begin + 1)
+    return np.concatenate(found)
+
+
+def expected_frames(clock: Clock, fps: float) -> int:
+    """Frames that fit into unpaused time: in each run of unpaused rows one, and fps for every second up to its end."""
+    change = np.flatnonzero(np.diff(clock.paused, prepend=True, append=True))
+    first, last = change[::2], change[1::2] - 1
+    unpaused_ms = int((clock.timestamps_ms[last] - clock.timestamps_ms[first]).sum())
+    return round(unpaused_ms * fps / 1000) + len(first)
+
+
+def check(clock: Clock, path: Path, params: StopsParams) -> None:
+    """Check that time runs forward; small steps back are warned of, and so is a clock that is no clock.
 
     Raises DatabaseError that names the frame where the clock goes back by more than `max_clock_back_ms`, unless
     the frame number is the clock.
@@ -100,25 +145,26 @@ def check(clock: Clock, path: Path, params: StopsParams) -> int:
         raise DatabaseError(
             problem(path, "an unpaused frame in FRAME", f"{len(clock.frames)} paused ones", "leave the file out")
         )
-    times_ms = clock.timestamps_ms
-    back = np.flatnonzero(times_ms[1:] < times_ms[:-1])
-    if back.size:
-        steps = times_ms[back + 1] - times_ms[back]
-        worst = int(back[np.argmin(steps)])
-        frame, by = int(clock.frames[worst + 1]), int(-steps.min())
-        if by > params.max_clock_back_ms and params.clock == "timestamp":
+    if params.clock == "frame":
+        ends = clock.timestamps_ms[[0, -1]] / 1000
+        by_frames_s = float(clock.frames[-1] - clock.frames[0]) / params.fps
+        spans = length(by_frames_s), length(float(ends[1] - ends[0]))
+        log.warning("%s: time by frame numbers (stops.clock: frame): %s, by TIMESTAMP %s", path.name, *spans)
+    frames, by_ms = steps_back(clock)
+    if frames.size:
+        frame, most_ms = int(frames[np.argmax(by_ms)]), int(by_ms.max())
+        if most_ms > params.max_clock_back_ms and params.clock == "timestamp":
             raise DatabaseError(
                 problem(
                     f"{path}: FRAME {frame}",
                     f"a TIMESTAMP that goes back by {params.max_clock_back_ms} ms at most",
-                    f"{by} ms",
+                    f"{most_ms} ms",
                     "leave the file out; a study may count time by frames instead (stops.clock: frame)",
                 )
             )
         log.warning(
-            "%s: FRAME %d: TIMESTAMP goes back by %d ms (%d steps back in all)", path.name, frame, by, back.size
+            "%s: FRAME %d: TIMESTAMP goes back by %d ms (%d steps back in all)", path.name, frame, most_ms, frames.size
         )
-    return int(back.size)
 
 
 def lay_out(clock: Clock, path: Path) -> Layout:
@@ -128,9 +174,7 @@ def lay_out(clock: Clock, path: Path) -> Layout:
     neighbours; frames without a row lie inside it. Raises DatabaseError where frame numbers jump without time.
     """
     cut = clock.paused[1:] | clock.paused[:-1]
-    for begin in range(0, cut.size, BLOCK_FRAMES):
-        steps_ms = np.diff(clock.timestamps_ms[begin : begin + BLOCK_FRAMES + 1])
-        cut[begin : begin + BLOCK_FRAMES] |= steps_ms > MAX_STEP_MS
+    cut[_long_steps(clock) - 1] = True
     first = np.flatnonzero(np.concatenate(([True], cut)) & ~clock.paused)
     last = np.flatnonzero(np.concatenate((cut, [True])) & ~clock.paused)
     starts, ends = clock.frames[first], clock.frames[last]

@@ -1,31 +1,31 @@
-"""Who is who: the manifest, its classes, and how it fits the databases.
-
-RFIDs are text. They are matched exactly, then without leading zeros where that is unique (spreadsheets drop them),
-with a warning; whatever else does not match is refused by name. All problems of a manifest are told at once.
-"""
+"""Who is who: the manifest, its classes, and how it fits the databases. All its problems are told at once."""
 
 import csv
 import io
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from lmtcnn import clock as clocks
-from lmtcnn import lmt
+from lmtcnn import lmt, start_hours
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, OutputError, ParamsError, problem
 from lmtcnn.files import write_text
 from lmtcnn.params import Arena, Definitions, HistogramsParams, Params, dump, parse_section
+from lmtcnn.recording import Recording, Sample, look_at, mixed, name_animals, origin_of
 
 log = logging.getLogger("lmtcnn")
 
 REQUIRED = ("recording", "rfid", "cage")
 ARENA_COLUMNS = tuple(f"arena_{name}" for name in Arena.model_fields)
 RECORDING_COLUMNS = ("cage", "files", "timezone", "night", *ARENA_COLUMNS)
-"""Columns that must say the same in every row of a recording."""
+"""Columns that must say the same in every row of a recording; `night` is written `20:00-08:00`."""
 
 ALL = "all"
 """No cage's name: the word for the networks from which none is held out."""
@@ -35,57 +35,6 @@ TAKEN = {*REQUIRED, *RECORDING_COLUMNS, "exclude", "animal_id", "n_stops", "n_ou
 
 _SCIENTIFIC = re.compile(r"\d+([.,]\d+)?[eE]\+?\d+")
 _NAME = re.compile(r"[^/\\\x00-\x1f]+")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One animal in one recording."""
-
-    recording: str
-    rfid: str
-    cage: str
-    labels: Mapping[str, str]
-    class_name: str
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One experiment: its files, its floor, and its animals by RFID (None: whoever is in the database).
-
-    `excluded` are RFIDs that the manifest knows and leaves out.
-    """
-
-    name: str
-    files: tuple[Path, ...]
-    arena: Arena
-    timezone: str | None = None
-    samples: Mapping[str, Sample] | None = None
-    excluded: frozenset[str] = frozenset()
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """What, besides the parameters, decides a recording's stops: its files' names and its floor."""
-        return {"files": [path.name for path in self.files], "arena": dump(self.arena)}
-
-    def match(self, database: lmt.Database) -> dict[int, str | None]:
-        """ANIMAL.ID -> RFID, for the animals that count.
-
-        Without a manifest every animal does. Raises CohortError that names RFIDs of the manifest that are not in
-        the database or are there twice; animals that the manifest does not know are left out with a warning.
-        """
-        doubled = [rfid for rfid, n in Counter(a.rfid for a in database.animals if a.rfid).items() if n > 1]
-        where = f"{database.path}: ANIMAL"
-        wanted = None if self.samples is None else list(self.samples)
-        if hit := [rfid for rfid in doubled if wanted is None or rfid in wanted]:
-            once = "each RFID once"
-            raise CohortError([problem(where, once, f"{rfid} twice", "correct a copy of the file") for rfid in hit])
-        if wanted is None:
-            return {animal.id: animal.rfid for animal in database.animals}
-        chosen = _match(wanted, database, where)
-        others = [a for a in database.animals if a.id not in chosen and a.rfid not in self.excluded]
-        if strangers := [a.rfid or f"animal {a.id}" for a in others]:
-            log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
-        return chosen
 
 
 @dataclass(frozen=True)
@@ -165,26 +114,42 @@ def unlisted(paths: Iterable[Path], params: Definitions) -> list[Recording]:
     return [Recording(path.stem, (path,), params.stops.arena) for path in files]
 
 
-def check(params: Params) -> tuple[Cohort, list[str]]:
+@dataclass(frozen=True)
+class Look:
+    """What a look at a recording tells before it is read: its start, its span, whether identities were corrected."""
+
+    start_ms: int
+    span_s: float
+    identity_corrected: bool
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A cohort that can be studied, what is odd about it, and its samples by class and clock hour of the start."""
+
+    cohort: Cohort
+    odd: list[str]
+    start_hours: pl.DataFrame
+
+
+def check(params: Params, workers: int = 1, progress: Callable[[int, int], None] = lambda done, total: None) -> Checked:
     """The manifest against its databases and against the study's needs.
 
     Everything that would stop a study is told at once, as a BatchError; what is merely odd is returned, a line each.
+    Of each database all is read but the positions.
     """
     manifest, databases = Path(params.cohort.manifest), Path(params.cohort.databases)
     cohort, problems = _read(manifest, databases, params)
     failed: list[LmtcnnError | str] = [*problems]
-    odd: list[str] = []
-    for recording in cohort.recordings:
-        span_s = 0.0
-        for path in recording.files:
+    looks: dict[str, Look] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [(recording, pool.submit(_look, recording, params)) for recording in cohort.recordings]
+        for done, (recording, job) in enumerate(jobs, start=1):
             try:
-                database = lmt.open_database(path)
-                recording.match(database)
-                span_s += lmt.span_s(database)
-            except (DatabaseError, CohortError) as error:
+                looks[recording.name] = job.result()
+            except LmtcnnError as error:
                 failed.append(error)
-                span_s = float("nan")
-        odd += clocks.misfit(recording.name, span_s, params.histograms)
+            progress(done, len(jobs))
     if len(cohort.cages) == 1:
         do = "add recordings of another cage: one is held out in turn"
         failed.append(problem(manifest, "two cages or more", f"only {cohort.cages[0]}", do))
@@ -193,7 +158,22 @@ def check(params: Params) -> tuple[Cohort, list[str]]:
         failed.append(problem(manifest, "samples of two classes or more", f"only {min(found)}", do))
     if failed:
         raise BatchError(failed)
-    return cohort, [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort), *odd]
+    starts_s = {r.name: start_hours.clock_s(r, looks[r.name].start_ms, params) for r in cohort.recordings}
+    odd = [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort)]
+    for name, look in looks.items():
+        odd += clocks.misfit(name, look.span_s, params.histograms)
+    odd += mixed({name: look.identity_corrected for name, look in looks.items()})
+    odd += start_hours.warnings(cohort.samples, starts_s, params)
+    return Checked(cohort, odd, start_hours.tabulate(cohort.samples, starts_s, params))
+
+
+def _look(recording: Recording, params: Params) -> Look:
+    parts = look_at(recording, params)
+    name_animals(recording, parts)
+    start_ms, clock = origin_of(parts).timestamp_ms, parts[-1].clock
+    last_ms = int(clock.timestamps_ms[~clock.paused][-1])
+    corrected = any(lmt.read_history(part.database).identity_corrected for part in parts)
+    return Look(start_ms, (last_ms - start_ms) / 1000, corrected)
 
 
 def _unused(databases: Path, cohort: Cohort) -> list[str]:
@@ -391,18 +371,23 @@ def _recording(
     files = tuple(databases / part.strip() for part in (row.get("files") or f"{name}.sqlite").split(";"))
     settings: dict[str, Any] = dump(params.stops.arena)
     timezone = row.get("timezone") or None
+    night = row.get("night") or None
     for column, key in zip(ARENA_COLUMNS, Arena.model_fields, strict=True):
         if text := row.get(column, ""):
             settings[key] = _number(text)
+    own: dict[str, Any] = {"timezone": timezone} if timezone else {}
+    if night:
+        own["night"] = [part.strip() for part in night.split("-")]
+    hours = params.histograms
     try:
-        if timezone:
-            parse_section(HistogramsParams, {**dump(params.histograms), "timezone": timezone}, where)
+        hours = parse_section(HistogramsParams, {**dump(hours), **own}, where)
     except ParamsError as error:
         faults += error.lines
     try:
-        return faults, Recording(name, files, parse_section(Arena, settings, where), timezone, samples)
+        arena = parse_section(Arena, settings, where)
     except ParamsError as error:
         return faults + [line.replace(f"{where}: ", f"{where}: arena_", 1) for line in error.lines], None
+    return faults, Recording(name, files, arena, timezone, hours.night if night else None, samples)
 
 
 def _shared_files(manifest: Path, recordings: Sequence[Recording]) -> Iterator[str]:
@@ -422,22 +407,3 @@ def _number(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
-
-
-def _match(wanted: Sequence[str], database: lmt.Database, where: str) -> dict[int, str | None]:
-    exact = {animal.rfid: animal.id for animal in database.animals if animal.rfid}
-    chosen: dict[int, str | None] = {exact[rfid]: rfid for rfid in wanted if rfid in exact}
-    lost = []
-    for rfid in (rfid for rfid in wanted if rfid not in exact):
-        alike = [
-            a for a in database.animals if a.rfid and a.id not in chosen and a.rfid.lstrip("0") == rfid.lstrip("0")
-        ]
-        if len(alike) == 1:
-            log.warning("%s: RFID %s taken for %s of the manifest", database.path.name, alike[0].rfid, rfid)
-            chosen[alike[0].id] = rfid
-        else:
-            known = ", ".join(animal.rfid or "(none)" for animal in database.animals)
-            lost.append(problem(where, f"RFID {rfid} of the manifest", known, "correct the manifest"))
-    if lost:
-        raise CohortError(lost)
-    return chosen

@@ -15,10 +15,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn import clock as clocks
-from lmtcnn.cohort import Cohort, Recording, Sample
+from lmtcnn import start_hours
+from lmtcnn.cohort import Cohort
 from lmtcnn.errors import DataError, problem
-from lmtcnn.files import atomic, ensure_folder, read_json, write_json
+from lmtcnn.files import atomic, ensure_folder, read_json, write_json, write_text
 from lmtcnn.params import Arena, HistogramsParams, Params, dump
+from lmtcnn.quality import failures
+from lmtcnn.recording import Recording, Sample, provenance
 from lmtcnn.schemas import QUALITY, STOPS, index_table
 
 log = logging.getLogger("lmtcnn")
@@ -79,12 +82,14 @@ def stack_dtype(params: HistogramsParams) -> np.dtype[Any]:
 
 
 def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params) -> pl.DataFrame:
-    """The stage: stacks.npy (samples, T, N, N), index.parquet and histograms.json; returns the index.
+    """The stage: stacks.npy (samples, T, N, N), index.parquet, start_hours.csv, histograms.json; returns the index.
 
-    Samples come in order of recording and animal_id. Raises DataError where the stop tables are not those of the
-    manifest and of these parameters, naming what differs.
+    Samples come in order of recording and animal_id. A recording that fails a quality check is left out, with a
+    warning, unless `quality.on_fail` is keep. Raises DataError where the stop tables are not those of the manifest and
+    of these parameters, naming what differs, or where nothing is left.
     """
     quality = _check_stops(cohort, stops_folder, params)
+    cohort, left_out = _leave_out(cohort, quality, params)
     ensure_folder(folder)
     n, t = params.histograms.tiles, params.histograms.intervals
     rows: list[dict[str, object]] = []
@@ -110,7 +115,9 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     schema = index_table(params.labels)
     index = pl.DataFrame(rows, schema=dict(schema.columns))
     schema.write(index, folder / "index.parquet")
-    write_json(folder / "histograms.json", _provenance(params, bool(quality["simulated"].any())))
+    lines = _tabulate_starts(cohort, quality, folder / "start_hours.csv", params)
+    simulated = bool(quality["simulated"].any())
+    write_json(folder / "histograms.json", {**_provenance(params, simulated), "left_out": left_out, "starts": lines})
     return index
 
 
@@ -133,6 +140,37 @@ def load(folder: Path, params: Params) -> tuple[NDArray[Any], pl.DataFrame]:
 def floor_of(arena: Arena) -> tuple[float, float]:
     """(w, h) of the floor in cm."""
     return arena.width_cm, arena.height_cm
+
+
+def _leave_out(cohort: Cohort, quality: pl.DataFrame, params: Params) -> tuple[Cohort, dict[str, str]]:
+    """The cohort without recordings that fail a check, and these with the reasons; all, if `on_fail` is keep."""
+    failing = failures(quality)
+    for name, words in failing.items():
+        if params.quality.on_fail == "keep":
+            log.warning("%s: kept, though it fails: %s", name, words)
+        else:
+            log.warning("%s: left out of training: %s (quality.on_fail: keep would keep it)", name, words)
+    if params.quality.on_fail == "keep" or not failing:
+        return cohort, {}
+    kept = Cohort(
+        tuple(recording for recording in cohort.recordings if recording.name not in failing),
+        tuple(sample for sample in cohort.samples if sample.recording not in failing),
+    )
+    if not kept.recordings:
+        do = "look at data/stops/quality.parquet and the limits in params.yaml's section quality"
+        raise DataError(problem("quality", "a recording that fails no check", f"{len(failing)} that do", do))
+    return kept, failing
+
+
+def _tabulate_starts(cohort: Cohort, quality: pl.DataFrame, path: Path, params: Params) -> list[str]:
+    """Write the table of the clock hour of the start against the class, and say where it tells it."""
+    start_ms = dict(quality.select("recording", "start_ms").iter_rows())
+    starts_s = {r.name: start_hours.clock_s(r, start_ms[r.name], params) for r in cohort.recordings}
+    write_text(path, start_hours.tabulate(cohort.samples, starts_s, params).write_csv())
+    lines = start_hours.warnings(cohort.samples, starts_s, params)
+    for line in lines:
+        log.warning("%s", line)
+    return lines
 
 
 def _recording_stacks(
@@ -187,11 +225,13 @@ def _check_stops(cohort: Cohort, folder: Path, params: Params) -> pl.DataFrame:
     """The quality table, once it is sure that the stop tables are those of this cohort and these parameters."""
     quality = QUALITY.read(folder / "quality.parquet")
     again = "run `lmtcnn stops` again"
-    made = read_json(folder / "stops.json", "what the stop tables were made by", "stops", ["stops", "recordings"])
-    if made["stops"] != dump(params.stops):
-        changed = [key for key, value in dump(params.stops).items() if made["stops"].get(key) != value]
-        found = ", ".join(f"{key} {made['stops'].get(key)}" for key in changed)
-        raise DataError(problem(folder, f"stops by params.yaml's {', '.join(changed)}", found, again))
+    keys = ["stops", "quality", "recordings"]
+    made = read_json(folder / "stops.json", "what the stop tables were made by", "stops", keys)
+    wanted = provenance(params, cohort.recordings)
+    for section, expected in (("stops", "stops by params.yaml's"), ("quality", "recordings judged by params.yaml's")):
+        if changed := [key for key, value in wanted[section].items() if made[section].get(key) != value]:
+            found = ", ".join(f"{key} {made[section].get(key)}" for key in changed)
+            raise DataError(problem(folder, f"{expected} {', '.join(changed)}", found, again))
     samples = set(quality.select("recording", "rfid").iter_rows())
     lost = [f"{s.recording}, {s.rfid}" for s in cohort.samples if (s.recording, s.rfid) not in samples]
     if lost:

@@ -10,7 +10,7 @@ again without need. The key is written last: after a kill what was finished is k
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +18,20 @@ from typing import Any
 import polars as pl
 
 from lmtcnn import __version__
-from lmtcnn.cohort import Recording
 from lmtcnn.errors import DataError
 from lmtcnn.files import digest, read_json, write_json
 from lmtcnn.params import Definitions, dump
-from lmtcnn.schemas import COVERAGE, QUALITY
+from lmtcnn.recording import Recording
+from lmtcnn.schemas import STOPS_TABLES
 
 READERS = (
-    "bouts", "clock", "cohort", "errors", "files", "ledger", "lmt", "pages", "params", "schemas", "stops", "tracks",
+    "bouts", "clock", "errors", "files", "ledger", "lmt", "pages", "params", "quality", "recording", "schemas", "stops",
+    "tracks",
 )  # fmt: skip
 """Modules whose change makes every table old."""
+
+COUNTED = ("temperature_warn_c", "max_particles")
+"""Limits of quality that decide what is counted, and not only what is made of it."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,14 @@ class Ledger:
     tables: Path
     params: Definitions
 
-    def find(self, recording: Recording) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-        """Rows of quality and coverage of a recording whose table is still good; None where it must be read."""
+    def find(self, recording: Recording) -> dict[str, pl.DataFrame] | None:
+        """A recording's rows of the tables over all, if its stop table is still good; None where it must be read."""
         place = self.folder / recording.name
         try:
             known = read_json(place / "key.json", "a key", "stops", ["key", "table"])
             if known["key"] != self.key(recording) or known["table"] != digest(self._table(recording)):
                 return None
-            return QUALITY.read(place / "quality.parquet"), COVERAGE.read(place / "coverage.parquet")
+            return {name: table.read(place / f"{name}.parquet") for name, table in STOPS_TABLES.items()}
         except (DataError, OSError):  # never read, half gone, or of a file that is no more: reading says what is wrong
             return None
 
@@ -57,11 +61,11 @@ class Ledger:
         except OSError:
             return None
 
-    def keep(self, recording: Recording, quality: pl.DataFrame, coverage: pl.DataFrame, key: str) -> None:
+    def keep(self, recording: Recording, tables: Mapping[str, pl.DataFrame], key: str) -> None:
         """After its table was written; `key` is from before it was read."""
         place = self.folder / recording.name
-        QUALITY.write(quality, place / "quality.parquet")
-        COVERAGE.write(coverage, place / "coverage.parquet")
+        for name, table in STOPS_TABLES.items():
+            table.write(tables[name], place / f"{name}.parquet")
         write_json(place / "key.json", {"key": key, "table": digest(self._table(recording))})
 
     def prune(self, recordings: Iterable[Recording]) -> None:
@@ -74,12 +78,13 @@ class Ledger:
 
     def key(self, recording: Recording) -> str:
         """sha256 of everything that decides a recording's rows; raises OSError where a file is missing."""
-        intervals = dump(self.params.histograms)
+        intervals, limits = dump(self.params.histograms), dump(self.params.quality)
         what: dict[str, Any] = {
             "version": __version__,
             "program": [digest(Path(__file__).with_name(f"{name}.py")) for name in READERS],
             "stops": dump(self.params.stops),
             "intervals": {name: intervals[name] for name in ("interval_s", "align", "timezone")},
+            "limits": {name: limits[name] for name in COUNTED},
             "recording": [recording.name, recording.provenance, recording.timezone],
             "animals": None if recording.samples is None else sorted(recording.samples),
             "files": [_state(path) for path in recording.files],

@@ -18,14 +18,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.clock import Clock, Layout
+from lmtcnn.clock import Clock, Extremes, Layout
 from lmtcnn.errors import DatabaseError, problem
 from lmtcnn.pages import (
     MIN_CELL,
@@ -39,7 +38,7 @@ from lmtcnn.pages import (
     rows,
     rows_above,
 )
-from lmtcnn.tracks import Track
+from lmtcnn.tracks import Tally, Track
 
 REQUIRED = {
     "ANIMAL": ("ID", "RFID"),
@@ -76,16 +75,29 @@ SQLite lets any value stand in any column (damaged or hand-made files).
 SENSORS = ("TEMPERATURE", "HUMIDITY", "SOUND", "LIGHTVISIBLE", "LIGHTVISIBLEANDIR")
 """Columns of FRAME in current files: degrees C, %, and three of the sensors' own units; 0 throughout: not fitted."""
 
-PARTICLES = "NUMPARTICLE"
-"""Column of FRAME: particles in the depth image; bedding on the glass makes many."""
+TEMPERATURE, PARTICLES = "TEMPERATURE", "NUMPARTICLE"
+"""Columns of FRAME; the second: particles in the depth image, many with bedding on the glass."""
 
 NO_ZERO = ("TEMPERATURE", "HUMIDITY")
 """Sensors whose 0 is no reading."""
+
+MAX_READING = 1e300
+"""What is beyond is no reading, but damage."""
+
+Limits = Mapping[str, tuple[float, float]]
+"""Column of FRAME -> the lowest and the highest reading that are not counted as beyond."""
 
 _INTEGRITY_EVENT, _INTEGRITY_PROCESS = "IDs integrity ok", "correctdetectionintegrity"
 """What lmt-analysis' CorrectDetectionIntegrity leaves in EVENT, and its name in LOG without blanks and capitals."""
 
 Columns = tuple[NDArray[Any], ...]
+
+Seen = Callable[[int], None]
+"""Told how many rows were read, as they are."""
+
+
+def _unseen(_: int) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True)
@@ -159,17 +171,17 @@ def open_database(path: Path) -> Database:
     return Database(path, uri, stamp, application_id == SIMULATED_ID, index, animals)
 
 
-def read_clock(database: Database, threads: int = 1) -> Clock:
+def read_clock(database: Database, threads: int = 1, limits: Limits | None = None) -> Clock:
     """The FRAME table, in order of FRAMENUMBER, a stretch of it in each thread.
 
-    Raises DatabaseError where it is empty or a row has no number or time, or a negative one.
+    `limits` names the sensors that are wanted as well. Raises DatabaseError where it is empty or a row has no number or
+    time, or a negative one.
     """
     where = f"{database.path}: FRAME"
     with _watched(database) as source:
-        try:
-            frames, timestamps_ms, paused = _clock_from_pages(source, threads)
-        except NotPlain:
-            frames, timestamps_ms, paused = _clock_from_rows(source)
+        there = _columns(source.connection, "FRAME")
+        limits = {name: bounds for name, bounds in (limits or {}).items() if name in there}
+        frames, timestamps_ms, paused, sensors = _read_frames(source, threads, limits)
     if not frames.size:
         raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
     bad = int(np.count_nonzero((frames < 0) | (timestamps_ms < 0) | (timestamps_ms > YEAR_10000_MS)))
@@ -177,38 +189,106 @@ def read_clock(database: Database, threads: int = 1) -> Clock:
         raise DatabaseError(
             problem(where, "whole numbers in FRAMENUMBER and TIMESTAMP", f"{bad} rows without", "leave the file out")
         )
-    return Clock(frames, timestamps_ms, paused)
+    return Clock(frames, timestamps_ms, paused, sensors)
 
 
-def _clock_from_pages(source: "_Source", threads: int) -> Columns:
+_Frames = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], dict[str, Extremes]]
+
+
+def _read_frames(source: "_Source", threads: int, limits: Limits) -> _Frames:
+    """From pages in one pass; where the sensors are not plain, they are asked of SQLite, and at last everything is."""
+    try:
+        return _frames_from_pages(source, threads, limits)
+    except NotPlain:
+        sensors = _extremes_from_rows(source.connection, limits)
+    try:
+        return *_frames_from_pages(source, threads, {})[:3], sensors
+    except NotPlain:
+        return *_frames_from_rows(source), sensors
+
+
+def _frames_from_pages(source: "_Source", threads: int, limits: Limits) -> _Frames:
     """FRAMENUMBER, TIMESTAMP, and whether paused; FRAMENUMBER is the table's rowid, as the tracker declares it."""
-    places = source.places("table", "FRAME", ("FRAMENUMBER", "TIMESTAMP", "PAUSED"))
+    wanted = ("FRAMENUMBER", "TIMESTAMP", "PAUSED", *limits)
+    places = [(place, number >= 3) for number, (place, _) in enumerate(source.places("table", "FRAME", wanted))]
     leaves = find_leaves(source.pages, source.root("FRAME"), index=False)
 
-    def stretch(begin: int) -> list[Columns]:
+    def stretch(begin: int) -> tuple[list[Columns], dict[str, Extremes]]:
         numbers = leaves.numbers[begin : begin + PAGES_AT_ONCE]
         found: list[Columns] = []
-        for rowids, alias, times, pauses in rows(source.pages, numbers, places, index=False):
+        sensors: dict[str, Extremes] = {}
+        for rowids, alias, times, pauses, *readings in rows(source.pages, numbers, places, index=False):
             if (alias != NOTHING).any():  # SQLite leaves a rowid's own column empty
                 raise NotPlain("a FRAMENUMBER beside the rowid")
             found.append((rowids, times, (pauses != 0) & (pauses != NOTHING)))
-        return found
+            for name, values in zip(limits, readings, strict=True):
+                _widen(sensors, name, _extremes(name, values, limits[name]))
+        return found, sensors
 
     most = len(leaves.numbers) * source.pages.size // MIN_CELL  # rows; what is not filled is never given memory
     columns: Columns = tuple(np.empty(most, dtype) for dtype in (np.int64, np.int64, np.bool_))
     size = 0
+    sensors: dict[str, Extremes] = {}
     with ThreadPoolExecutor(threads) as pool:
-        for found in chain.from_iterable(pool.map(stretch, range(0, len(leaves.numbers), PAGES_AT_ONCE))):
-            for column, part in zip(columns, found, strict=True):
-                column[size : size + len(part)] = part
-            size += len(found[0])
+        for stretches, extremes in pool.map(stretch, range(0, len(leaves.numbers), PAGES_AT_ONCE)):
+            for found in stretches:
+                for column, part in zip(columns, found, strict=True):
+                    column[size : size + len(part)] = part
+                size += len(found[0])
+            for name, each in extremes.items():
+                _widen(sensors, name, each)
     frames, timestamps_ms, paused = (column[:size] for column in columns)
     if (frames[1:] <= frames[:-1]).any():
         raise NotPlain("rowids in another order")
-    return frames, timestamps_ms, paused
+    return frames, timestamps_ms, paused, _fitted(sensors)
 
 
-def _clock_from_rows(source: "_Source") -> Columns:
+def _extremes(name: str, values: NDArray[np.float64], bounds: tuple[float, float]) -> Extremes | None:
+    """Extremes of some readings; None where there is none."""
+    good = np.abs(values) <= MAX_READING  # nan, of an empty cell, is not
+    if name in NO_ZERO:
+        good &= values != 0
+    if not good.all():
+        values = values[good]
+    if not values.size:
+        return None
+    low, high = float(values.min()), float(values.max())
+    below = int(np.count_nonzero(values < bounds[0])) if low < bounds[0] else 0
+    above = int(np.count_nonzero(values > bounds[1])) if high > bounds[1] else 0
+    return Extremes(low, high, below, above)
+
+
+def _widen(sensors: dict[str, Extremes], name: str, more: Extremes | None) -> None:
+    """Take the extremes of more readings of a sensor into account."""
+    if more is None:
+        return
+    old = sensors.get(name, Extremes(more.lowest, more.highest, 0, 0))
+    sensors[name] = Extremes(
+        min(old.lowest, more.lowest),
+        max(old.highest, more.highest),
+        old.n_below + more.n_below,
+        old.n_above + more.n_above,
+    )
+
+
+def _fitted(sensors: Mapping[str, Extremes]) -> dict[str, Extremes]:
+    """Those that are there: a sensor that says 0 throughout is not."""
+    return {name: e for name, e in sensors.items() if name == PARTICLES or not e.lowest == e.highest == 0}
+
+
+def _extremes_from_rows(connection: sqlite3.Connection, limits: Limits) -> dict[str, Extremes]:
+    found: dict[str, Extremes] = {}
+    for name, bounds in limits.items():
+        low, high = (repr(float(bound)) for bound in bounds)
+        value = _guarded(name)
+        query = f"SELECT min({value}), max({value}), total({value} < {low}), total({value} > {high}) FROM FRAME"
+        lowest, highest, below, above = connection.execute(query).fetchone()
+        if highest is not None:
+            found[name] = Extremes(float(lowest), float(highest), int(below), int(above))
+    return _fitted(found)
+
+
+def _frames_from_rows(source: "_Source") -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
     columns = f"{_NUMBER.format('FRAMENUMBER')}, {_NUMBER.format('TIMESTAMP')}, ifnull(PAUSED, 0) != 0"
     empty = np.empty(0, np.int64)
     found = [(empty, empty, empty), *_batches(source, f"SELECT {columns} FROM FRAME ORDER BY FRAMENUMBER")]
@@ -216,71 +296,107 @@ def _clock_from_rows(source: "_Source") -> Columns:
     return frames, timestamps_ms, paused.astype(np.bool_)
 
 
-def read_track(database: Database, animal_id: int, layout: Layout) -> Track:
+def read_track(database: Database, animal_id: int, layout: Layout, seen: Seen = _unseen) -> Track:
     """Positions of one animal through the covering index; memory is that of one animal's positions."""
     with _watched(database) as source:
         try:
-            return _track_from_pages(source, animal_id, layout)
+            track = Track(layout)
+            for found in _own_from_pages(source, animal_id, ("FRAMENUMBER", "MASS_X", "MASS_Y"), seen):
+                track.add(*found)
         except NotPlain:
             track = Track(layout)
             columns = f"{_NUMBER.format('FRAMENUMBER')}, {_PLACE.format('MASS_X')}, {_PLACE.format('MASS_Y')}"
-            for found in _batches(source, f"SELECT {columns} FROM DETECTION WHERE ANIMALID = ?", (animal_id,)):
+            query = f"SELECT {columns} FROM DETECTION WHERE ANIMALID = ?"
+            for found in _batches(source, query, (animal_id,), seen):
                 track.add(*found)
-            return track
+        return track
 
 
-def _track_from_pages(source: "_Source", animal_id: int, layout: Layout) -> Track:
+def read_anonymous(database: Database, tally: Tally, seen: Seen = _unseen) -> Tally:
+    """Count the rows without an animal through the covering index."""
+    with _watched(database) as source:
+        try:
+            for (frames,) in _own_from_pages(source, NOTHING, ("FRAMENUMBER",), seen):
+                tally.add(frames)
+        except NotPlain:
+            tally.clear()
+            query = f"SELECT {_NUMBER.format('FRAMENUMBER')} FROM DETECTION WHERE ANIMALID IS NULL"
+            for (frames,) in _batches(source, query, (), seen):
+                tally.add(frames)
+        return tally
+
+
+def _own_from_pages(source: "_Source", animal_id: int, columns: tuple[str, ...], seen: Seen) -> Iterator[Columns]:
+    """Columns of an animal's rows, NOTHING: of those without one, from the pages of the covering index."""
     index = source.database.index
     if index is None:
         raise NotPlain("no covering index")
-    places = source.places("index", index, ("ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"))
+    places = source.places("index", index, ("ANIMALID", *columns))
     leaves = find_leaves(source.pages, source.root(index), index=True)
     own = leaves.numbers[(leaves.low <= animal_id) & (leaves.high >= animal_id)]
-    track, last = Track(layout), NOTHING
-    for found in rows(source.pages, own, places, index=True):
-        ids = found[0]
+    last = NOTHING
+    for ids, *found in rows(source.pages, own, places, index=True):
         if ids.size:
             if ids[0] < last or (ids[1:] < ids[:-1]).any():  # where SQLite would stop looking
                 raise NotPlain("an index out of order")
             last = int(ids[-1])
-            _add(track, found, animal_id)
-    for found in rows_above(source.pages, leaves.above, places):
-        _add(track, found, animal_id)
-    return track
+            yield _seen(_of(animal_id, ids, found), seen)
+    for ids, *found in rows_above(source.pages, leaves.above, places):
+        yield _seen(_of(animal_id, ids, found), seen)
+
+
+def _seen(columns: Columns, seen: Seen) -> Columns:
+    seen(len(columns[0]))
+    return columns
 
 
 def read_tracks(
-    database: Database, animal_ids: Iterable[int], layout: Layout, threads: int = 1
-) -> tuple[dict[int, Track], int]:
-    """Positions of several animals in one pass over the table, and the number of rows without an animal.
+    database: Database,
+    animal_ids: Iterable[int],
+    layout: Layout,
+    tally: Tally,
+    threads: int = 1,
+    seen: Seen = _unseen,
+) -> dict[int, Track]:
+    """Positions of several animals in one pass over the table; rows without an animal go to the `tally`.
 
     Memory is that of all their positions; pages are taken apart in `threads`.
     """
     wanted = tuple(animal_ids)
     with _watched(database) as source:
         try:
-            return _tracks_from_pages(source, wanted, layout, threads)
+            return _sort_rows(_table_from_pages(source, threads), wanted, layout, tally, seen)
         except NotPlain:
-            return _tracks_from_rows(source, wanted, layout)
+            tally.clear()
+            return _sort_rows(_table_from_rows(source), wanted, layout, tally, seen)
 
 
-def _tracks_from_pages(
-    source: "_Source", wanted: tuple[int, ...], layout: Layout, threads: int
-) -> tuple[dict[int, Track], int]:
+def _sort_rows(
+    blocks: Iterable[Columns], wanted: Iterable[int], layout: Layout, tally: Tally, seen: Seen
+) -> dict[int, Track]:
+    """Rows (ANIMALID, whether it is NULL, FRAMENUMBER, MASS_X, MASS_Y) to their animals' tracks, the rest counted."""
+    tracks = {animal_id: Track(layout) for animal_id in wanted}
+    for ids, nobody, *found in blocks:
+        tally.add(found[0][nobody])
+        for animal_id, track in tracks.items():
+            own = _of(animal_id, ids, found)
+            if own[0].size:
+                track.add(*own)
+        seen(len(ids))
+    return tracks
+
+
+def _table_from_pages(source: "_Source", threads: int) -> Iterator[Columns]:
     places = source.places("table", "DETECTION", ("ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"))
     leaves = find_leaves(source.pages, source.root("DETECTION"), index=False)
-    tracks, anonymous = {animal_id: Track(layout) for animal_id in wanted}, 0
 
     def block(begin: int) -> list[Values]:
         numbers = leaves.numbers[begin : begin + TABLE_PAGES_AT_ONCE]
         return next(rows(source.pages, numbers, places, index=False, at_once=TABLE_PAGES_AT_ONCE))
 
     with ThreadPoolExecutor(threads) as pool:
-        for _, *found in _ahead(pool, block, range(0, len(leaves.numbers), TABLE_PAGES_AT_ONCE), 2 * threads):
-            anonymous += int(np.count_nonzero(found[0] == NOTHING))
-            for animal_id, track in tracks.items():
-                _add(track, found, animal_id)
-    return tracks, anonymous
+        for _, ids, *found in _ahead(pool, block, range(0, len(leaves.numbers), TABLE_PAGES_AT_ONCE), 2 * threads):
+            yield ids, ids == NOTHING, *found
 
 
 def _ahead(
@@ -296,41 +412,23 @@ def _ahead(
         yield waiting.popleft().result()
 
 
-def _tracks_from_rows(source: "_Source", wanted: tuple[int, ...], layout: Layout) -> tuple[dict[int, Track], int]:
-    tracks, anonymous = {animal_id: Track(layout) for animal_id in wanted}, 0
-    numbers = f"{_NUMBER.format('ANIMALID')}, {_NUMBER.format('FRAMENUMBER')}, ANIMALID IS NULL"
+def _table_from_rows(source: "_Source") -> Iterator[Columns]:
+    numbers = f"{_NUMBER.format('ANIMALID')}, ANIMALID IS NULL, {_NUMBER.format('FRAMENUMBER')}"
     query = f"SELECT {numbers}, {_PLACE.format('MASS_X')}, {_PLACE.format('MASS_Y')} FROM DETECTION"
-    for ids, frames, nobody, x_px, y_px in _batches(source, query):
-        anonymous += int(nobody.sum())
-        for animal_id, track in tracks.items():
-            _add(track, (ids, frames, x_px, y_px), animal_id)
-    return tracks, anonymous
+    for ids, nobody, *found in _batches(source, query):
+        yield ids, nobody.astype(np.bool_), *found
 
 
-def _add(track: Track, found: Sequence[NDArray[Any]], animal_id: int) -> None:
-    """Add the animal's own ones of rows (ANIMALID, FRAMENUMBER, MASS_X, MASS_Y) to its track."""
-    own = (found[0] == animal_id) & (animal_id != NOTHING)
-    columns = found[1:] if own.all() else [values[own] for values in found[1:]]
-    if columns[0].size:
-        track.add(*columns)
+def _of(animal_id: int, ids: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> Columns:
+    """The rows of one animal among some."""
+    own = ids == animal_id
+    return tuple(columns) if own.all() else tuple(values[own] for values in columns)
 
 
-def count_anonymous(database: Database) -> int:
-    """DETECTION rows without an animal, by the covering index."""
+def count_rows(database: Database) -> int:
+    """Rows of DETECTION, as far as the largest of their numbers tells: at once, and only for a bar of progress."""
     with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
-        return int(connection.execute("SELECT count(*) FROM DETECTION WHERE ANIMALID IS NULL").fetchone()[0])
-
-
-def span_s(database: Database) -> float:
-    """Seconds from the first FRAME row to the last, by TIMESTAMP, without reading the others; 0 where that is no time.
-
-    A quick look: pauses and steps of the clock count.
-    """
-    ends = "SELECT TIMESTAMP FROM FRAME ORDER BY FRAMENUMBER {} LIMIT 1"
-    with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
-        found = [connection.execute(ends.format(order)).fetchone() for order in ("DESC", "ASC")]
-    last, first = (row[0] if row and isinstance(row[0], int) else 0 for row in found)
-    return max(last - first, 0) / 1000
+        return int(connection.execute("SELECT ifnull(max(rowid), 0) FROM DETECTION").fetchone()[0])
 
 
 @dataclass(frozen=True)
@@ -382,69 +480,56 @@ def _tools(connection: sqlite3.Connection) -> Iterator[Tool]:
 
 @dataclass(frozen=True)
 class Readings:
-    """A column of numbers in FRAME: mean, lowest, highest, and how many rows lie below and above its limits."""
+    """A column of numbers in FRAME: mean, lowest, highest."""
 
     mean: float
     lowest: float
     highest: float
-    n_below: int
-    n_above: int
 
 
-def read_sensors(database: Database, limits: Mapping[str, tuple[float, float]]) -> dict[str, Readings | None]:
+def read_sensors(database: Database) -> dict[str, Readings | None]:
     """SENSORS and PARTICLES over all FRAME rows; None where a column is absent, empty, or a sensor's is 0 throughout.
 
-    One pass for means and extremes; a second one, three times as dear a column, only over those that hold something
-    else than numbers, a 0 that is no reading, or a value beyond the `limits` (column -> lowest, highest), to count it.
+    One pass; a second one, three times as dear a column, only over those that hold something else than numbers or a 0
+    that is no reading.
     """
     found: dict[str, Readings | None] = dict.fromkeys((*SENSORS, PARTICLES))
     with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
         there = _columns(connection, "FRAME")
-        plain = {name: name for name in found if name in there}
-        first = _aggregate(connection, plain, ("avg({0})", "min({0})", "max({0})"))
-        odd = {name: _guarded(name) for name, row in first.items() if _is_odd(name, row, limits)}
-        found |= {name: _readings(*row) for name, row in first.items() if name not in odd}
-        counts = ("avg({0})", "min({0})", "max({0})", "total({0} < {1!r})", "total({0} > {2!r})")
-        found |= {name: _readings(*row) for name, row in _aggregate(connection, odd, counts, limits).items()}
+        first = _aggregate(connection, {name: name for name in found if name in there})
+        odd = {name: _guarded(name) for name, row in first.items() if _is_odd(name, row)}
+        found |= {name: _readings(row) for name, row in (first | _aggregate(connection, odd)).items()}
     dark = [name for name in SENSORS if (readings := found[name]) and readings.lowest == readings.highest == 0]
     return found | dict.fromkeys(dark)
 
 
-def _readings(mean: Any, lowest: Any, highest: Any, n_below: float = 0, n_above: float = 0) -> Readings | None:
-    return None if highest is None else Readings(mean, lowest, highest, int(n_below), int(n_above))
+def _readings(row: tuple[Any, Any, Any]) -> Readings | None:
+    return None if row[2] is None else Readings(*row)
 
 
 def _guarded(name: str) -> str:
     """A column's finite numbers; text and, where 0 is no reading, 0 count as none."""
-    fitting = [f"typeof({name}) IN ('integer', 'real')", f"{name} BETWEEN -1e300 AND 1e300"]
+    fitting = [f"typeof({name}) IN ('integer', 'real')", f"{name} BETWEEN -{MAX_READING} AND {MAX_READING}"]
     return f"(CASE WHEN {' AND '.join(fitting + [f'{name} != 0'] * (name in NO_ZERO))} THEN {name} END)"
 
 
-def _is_odd(name: str, row: Sequence[Any], limits: Mapping[str, tuple[float, float]]) -> bool:
-    """Whether extremes say that a column must be looked at closely."""
+def _is_odd(name: str, row: tuple[Any, Any, Any]) -> bool:
+    """Whether mean and extremes say that a column must be looked at closely."""
     _, lowest, highest = row
     if highest is None:
         return False
-    if not all(isinstance(value, int | float) and abs(value) < 1e300 for value in (lowest, highest)):
+    if not all(isinstance(value, int | float) and abs(value) <= MAX_READING for value in (lowest, highest)):
         return True
-    low, high = limits.get(name, (lowest, highest))
-    return bool(lowest < low or highest > high or (name in NO_ZERO and lowest <= 0 < highest))
+    return name in NO_ZERO and bool(lowest <= 0 <= highest)
 
 
-def _aggregate(
-    connection: sqlite3.Connection,
-    columns: Mapping[str, str],
-    functions: Sequence[str],
-    limits: Mapping[str, tuple[float, float]] | None = None,
-) -> dict[str, tuple[Any, ...]]:
-    """Aggregates of columns of FRAME (name -> expression) in one pass; {1} and {2} stand for the limits."""
+def _aggregate(connection: sqlite3.Connection, columns: Mapping[str, str]) -> dict[str, tuple[Any, Any, Any]]:
+    """Mean, lowest and highest of columns of FRAME (name -> expression) in one pass."""
     if not columns:
         return {}
-    bounds = {name: (limits or {}).get(name, (-1e300, 1e300)) for name in columns}
-    wanted = [f.format(x, *(float(b) for b in bounds[name])) for name, x in columns.items() for f in functions]
+    wanted = [f"{function}({value})" for value in columns.values() for function in ("avg", "min", "max")]
     row = connection.execute(f"SELECT {', '.join(wanted)} FROM FRAME").fetchone()
-    n = len(functions)
-    return {name: row[i * n : (i + 1) * n] for i, name in enumerate(columns)}
+    return {name: row[3 * i : 3 * i + 3] for i, name in enumerate(columns)}
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
@@ -581,11 +666,12 @@ def _animals(connection: sqlite3.Connection) -> Iterator[Animal]:
         yield Animal(columns["ID"], rfid or None, columns)
 
 
-def _batches(source: _Source, query: str, values: tuple[int, ...] = ()) -> Iterator[Columns]:
+def _batches(source: _Source, query: str, values: tuple[int, ...] = (), seen: Seen = _unseen) -> Iterator[Columns]:
     """Columns of a query's result as NumPy arrays, batch by batch."""
     cursor = source.connection.execute(query, values)
     while found := cursor.fetchmany(_BATCH_ROWS):
         yield tuple(np.array(column) for column in zip(*found, strict=True))
+        seen(len(found))
 
 
 @contextlib.contextmanager

@@ -239,8 +239,9 @@ class ExplainParams(Section):
 
 
 class QualityParams(Section):
-    """Limits of the quality checks; shares are of 1."""
+    """Limits of the quality checks, shares are of 1; and what becomes of a recording that fails one."""
 
+    on_fail: Literal["leave_out", "keep"]
     omitted_warn: Share
     omitted_fail: Share
     detected_warn: Share
@@ -253,6 +254,12 @@ class QualityParams(Section):
     temperature_warn_c: tuple[Celsius, Celsius]
     temperature_fail_c: tuple[Celsius, Celsius]
     max_particles: int = Field(ge=0)
+    start_hour_p: Share
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """By which recordings are judged, without what is made of that later."""
+        return {key: value for key, value in dump(self).items() if key not in ("on_fail", "start_hour_p")}
 
 
 class RegisterParams(Section):
@@ -268,11 +275,12 @@ class ReportParams(Section):
 
 
 class Definitions(Section):
-    """What turns a recording into labelled stacks: all that a new recording needs, and what a bundle carries."""
+    """What judges a recording and turns it into labelled stacks: all that a new one needs, and a bundle carries."""
 
     classes: dict[Label, dict[str, Label]] = Field(min_length=2)
     stops: StopsParams
     histograms: HistogramsParams
+    quality: QualityParams
 
     @model_validator(mode="after")
     def _labelled(self) -> "Definitions":
@@ -312,7 +320,6 @@ class Params(Definitions):
     simulate: SimulateParams
     train: TrainParams
     evaluate: EvaluateParams
-    quality: QualityParams
     explain: ExplainParams
     register_: RegisterParams = Field(alias="register")
     report: ReportParams

@@ -7,10 +7,10 @@ import polars as pl
 
 from lmtcnn import SIMULATED, figures, floor, histograms, stops
 from lmtcnn import clock as clocks
-from lmtcnn.cohort import Recording
 from lmtcnn.errors import ParamsError, problem
 from lmtcnn.files import ensure_folder
 from lmtcnn.params import Params
+from lmtcnn.recording import Recording
 
 SHORT_S = 180
 """Intervals up to this length are drawn in seconds, longer ones in minutes."""

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from lmtcnn import clock as clocks
 from lmtcnn import cohort, histograms, stops
 from lmtcnn.bundle import Bundle, features, unlike
-from lmtcnn.cohort import Recording
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import atomic, write_text
 from lmtcnn.histograms import Stack
+from lmtcnn.lmt import Seen
 from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import HistogramsParams
+from lmtcnn.quality import failures
+from lmtcnn.recording import Recording, tell_progress
 from lmtcnn.stops import Extraction
 
 log = logging.getLogger("lmtcnn")
@@ -66,35 +68,38 @@ def predict(
     *,
     force: bool = False,
     workers: int = 1,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Prediction], list[LmtcnnError]]:
     """Predictions for every animal, by recording and animal, and what failed; one bad file loses no other.
 
-    `force` answers for recordings that are too short or too long as well, with a warning.
+    `progress` is told detections, read and to be read. `force` answers for recordings that are too short or too long as
+    well, with a warning.
     """
     done: dict[str, list[Stacked]] = {}
     failed: dict[str, LmtcnnError] = {}
+    seen = tell_progress(recordings, progress)
     with ThreadPoolExecutor(workers) as pool:
         threads = max(1, workers // max(1, len(recordings)))
-        jobs = {pool.submit(stack_recording, r, bundle, force, threads): r.name for r in recordings}
-        for count, job in enumerate(as_completed(jobs), start=1):
+        jobs = {pool.submit(stack_recording, r, bundle, force, threads, seen): r.name for r in recordings}
+        for job in as_completed(jobs):
             try:
                 done[jobs[job]] = job.result()
             except LmtcnnError as error:
                 failed[jobs[job]] = error
-            progress(count, len(recordings))
     stacked = [animal for r in recordings for animal in done.get(r.name, [])]
     return classify(stacked, bundle), [failed[r.name] for r in recordings if r.name in failed]
 
 
-def stack_recording(recording: Recording, bundle: Bundle, force: bool, threads: int = 1) -> list[Stacked]:
+def stack_recording(
+    recording: Recording, bundle: Bundle, force: bool, threads: int = 1, seen: Seen = lambda n: None
+) -> list[Stacked]:
     """Read a recording through the bundle's preprocessing.
 
     Raises DataError where it cannot be compared: shorter than 90 % of the model's T intervals, or with more than half
     of its stops beyond them (unless `force`, which turns both into warnings).
     """
     definitions = bundle.definitions
-    extraction = stops.extract(recording, definitions, threads)
+    extraction = stops.extract(recording, definitions, threads, seen)
     where = str(recording.files[0])
     made = []
     for animal_id, rfid, start_ms, detected in extraction.quality.select(
@@ -149,6 +154,7 @@ def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list
         notes.append(SIMULATED_MODEL)
     if extraction.quality["simulated"].any():
         notes.append(SIMULATED_RECORDING)
+    notes += [f"the recording fails a quality check: {words}" for words in failures(extraction.quality).values()]
     floor, trained = histograms.floor_of(recording.arena), tuple(bundle.meta["floor_cm"])
     if not np.allclose(floor, trained, rtol=0.01):
         sizes = [f"{width:.1f} x {height:.1f} cm" for width, height in (floor, trained)]

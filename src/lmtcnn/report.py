@@ -55,11 +55,15 @@ def report(data: Path, params: Params) -> Path:
     index = index_table(params.labels).read(data / "histograms" / "index.parquet")
     metrics = read_json(data / "evaluate" / "metrics.json", "metrics", "evaluate")
     maps = read_json(data / "explain" / "activation_maps.json", "activation maps", "explain")
+    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", ["left_out", "starts"])
     page = _template().render(
         title=params.report.title,
         warning=SIMULATED if metrics["simulated"] else "",
         version=__version__,
         cohort=describe_cohort(index, params),
+        left_out=made["left_out"],
+        starts=start_rows(data / "histograms" / "start_hours.csv"),
+        start_warnings=made["starts"],
         metrics=metrics,
         accuracy=_share(metrics["accuracy"]),
         rows=metric_rows(metrics, params),
@@ -106,6 +110,13 @@ def describe_cohort(index: pl.DataFrame, params: Params) -> dict[str, Any]:
         "stops": f"{index['n_stops'].sum():,}",
         "classes": classes,
     }
+
+
+def start_rows(path: Path) -> list[list[str]]:
+    """Clock hour of the start, and samples of each class; none as a blank."""
+    return [
+        [f"{hour:02}:00", *(str(n) if n else "" for n in counts)] for hour, *counts in pl.read_csv(path).iter_rows()
+    ]
 
 
 def metric_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, str]]:
@@ -189,7 +200,7 @@ def parameter_rows(params: Params) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _check_inputs(data: Path) -> None:
     wanted = {
-        "histograms": ("index.parquet",),
+        "histograms": ("index.parquet", "histograms.json", "start_hours.csv"),
         "evaluate": ("metrics.json", "folds.csv", "confusion.png", "curves.png"),
         "explain": ("activation_maps.json",),
     }

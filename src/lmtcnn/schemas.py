@@ -31,6 +31,11 @@ class Table:
             )
         return frame
 
+    @property
+    def keys(self) -> list[str]:
+        """The columns, of those that name a row, by which it is sorted."""
+        return [name for name in ("recording", "animal_id", "interval") if name in self.columns]
+
     def empty(self) -> pl.DataFrame:
         """The table without rows."""
         return pl.DataFrame(schema=dict(self.columns))
@@ -74,6 +79,9 @@ STOPS = Table(
 GAP_LEVELS = (0, 15, 90, 150)
 """Settings of max_gap_frames under which quality.parquet counts stops as well."""
 
+HALF_WINDOWS = (1, 3)
+"""Half windows (frames) under which it counts them, too: many more at 1 are tracking noise."""
+
 QUALITY = Table(
     "the quality table",
     "stops",
@@ -81,29 +89,49 @@ QUALITY = Table(
         "recording": _STR,
         "animal_id": _I64,
         "rfid": _STR,
+        # Of the recording; the same in every row of it.
+        "verdict": _STR,  # ok, warn or fail: the worst of all checks of the recording
+        "failed": _STR,  # checks that fail, of the recording or of this animal, `; ` between
+        "warned": _STR,  # ... that warn
         "simulated": _BOOL,  # written by `lmtcnn simulate`
         "start_ms": _I64,  # TIMESTAMP of the first unpaused frame, epoch ms UTC
         "span_s": _F64,  # from there to the last unpaused frame
         "n_frames": _I64,  # FRAME rows
         "n_missing_frames": _I64,  # holes in FRAMENUMBER
+        "n_unpaused": _I64,  # frames of all segments, with a row in FRAME or not
+        "n_expected_frames": _I64,  # frames that unpaused time makes at stops.fps
         "n_paused_frames": _I64,
         "paused_s": _F64,
         "n_segments": _I64,  # pieces between pauses and jumps of the clock
         "n_clock_back": _I64,  # steps back of TIMESTAMP
+        "worst_back_ms": _I64,
+        "n_clock_jumps": _I64,  # steps of TIMESTAMP of more than 1 s between unpaused rows
+        "jumped_s": _F64,
         "measured_fps": _F64,
-        "n_anonymous": _I64,  # DETECTION rows of the recording without ANIMALID
-        "n_rows": _I64,  # DETECTION rows of this animal
+        "identity_corrected": _BOOL,  # lmt-analysis' CorrectDetectionIntegrity was run
+        "coldest_c": _F64,  # TEMPERATURE; null: not fitted
+        "hottest_c": _F64,
+        "n_cold": _I64,  # FRAME rows below quality.temperature_warn_c
+        "n_hot": _I64,  # ... above
+        "most_particles": _F64,  # NUMPARTICLE; null: not counted
+        "n_dirty": _I64,  # FRAME rows with more than quality.max_particles
+        "n_anonymous": _I64,  # DETECTION rows without ANIMALID
+        # Of the animal.
+        "n_rows": _I64,  # DETECTION rows
         "n_invalid": _I64,  # ... without a finite position
         "n_at_zero": _I64,  # ... with MASS_X < 10
         "n_identical": _I64,  # second rows in a frame, same place
         "n_conflicting": _I64,  # second rows in a frame, another place
         "n_untimed": _I64,  # rows in no segment: paused, or outside of FRAME
         "n_detected": _I64,  # frames with a position
+        "n_outside": _I64,  # ... that is not on the floor
         "n_filled": _I64,  # frames filled in at max_gap_frames
         "n_jumps": _I64,  # steps of more than 15 cm from one frame to the next
         "n_stops": _I64,
+        "n_stops_outside": _I64,  # ... whose place is not on the floor
         "stopped_s": _F64,
         **{f"n_stops_gap_{gap}": _I64 for gap in GAP_LEVELS},
+        **{f"n_stops_half_{half}": _I64 for half in HALF_WINDOWS},
     },
 )
 
@@ -112,6 +140,22 @@ COVERAGE = Table(
     "stops",
     {"recording": _STR, "animal_id": _I64, "interval": _I64, "detected": _I64, "unpaused": _I64},
 )
+
+INTERVALS = Table(
+    "the table of intervals",
+    "stops",
+    {
+        "recording": _STR,
+        "interval": _I64,
+        "unpaused": _I64,  # frames, with a row in FRAME or not
+        "recorded": _I64,  # unpaused FRAME rows
+        "anonymous": _I64,  # DETECTION rows without ANIMALID
+    },
+)
+
+
+STOPS_TABLES = {"quality": QUALITY, "coverage": COVERAGE, "intervals": INTERVALS}
+"""Tables over all recordings, by the names of their files, which lie beside the stop table of each."""
 
 
 def index_table(labels: Sequence[str]) -> Table:

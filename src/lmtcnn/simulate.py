@@ -7,22 +7,20 @@ seed gives the same bytes, whatever the number of workers: each recording draws 
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from lmtcnn import behaviour, recorder
 from lmtcnn import truth as planted
-from lmtcnn.behaviour import Mouse, Plan, Recording
+from lmtcnn.behaviour import Recording
 from lmtcnn.errors import OutputError, problem
 from lmtcnn.files import atomic, ensure_folder, write_json, write_text
-from lmtcnn.params import Params, SimulateParams, dump
-from lmtcnn.schemas import COVERAGE, GAP_LEVELS, QUALITY, STOPS
-from lmtcnn.truth import FPS, MICE
+from lmtcnn.params import Params, SimulateParams
+from lmtcnn.truth import MICE
 
 MANIFEST_COLUMNS = ("recording", "rfid", "cage", "sex", "age")
 REAL_SECONDS_PER_HOUR = 3600.0
@@ -58,7 +56,7 @@ def simulate(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    _describe(folder, params)
+    describe(folder, params)
     return paths
 
 
@@ -68,45 +66,9 @@ def simulate_full_length(path: Path, params: Params, progress: Progress | None =
     Memory does not grow with the length. `progress` is told frames. Returns the number of detections: 31 million in 72
     hours. Raises OutputError where the place cannot be written.
     """
-    real = _real_time(params).simulate
+    real = real_time(params).simulate
     with atomic(path) as temporary:
         return recorder.write(temporary, real, behaviour.recordings(real)[0], progress=progress)
-
-
-def simulate_stops_only(data: Path, params: Params, progress: Progress | None = None) -> list[Path]:
-    """Write what the planted stops of a cohort in real time would become, without databases.
-
-    data/simulate/ gets cohort.csv and truth.json, data/stops/ a stop table a recording, quality.parquet,
-    coverage.parquet and stops.json, as the `stops` stage writes them: every frame detected, every planted stop found.
-    """
-    params = _real_time(params)
-    folder = ensure_folder(data / "stops")
-    recordings = behaviour.recordings(params.simulate)
-    (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
-    for path in folder.glob("*.parquet"):
-        path.unlink()
-    quality, coverage, paths = [], [], []
-    for done, recording in enumerate(recordings, start=1):
-        table = _stop_table(recording, params)
-        paths.append(folder / f"{recording.name}.parquet")
-        STOPS.write(table, paths[-1])
-        quality.append(_quality(recording, params, table))
-        coverage.append(_coverage(recording, params))
-        if progress:
-            progress(done, len(recordings))
-    QUALITY.write(pl.concat(quality).sort("recording", "animal_id"), folder / "quality.parquet")
-    COVERAGE.write(pl.concat(coverage).sort("recording", "animal_id", "interval"), folder / "coverage.parquet")
-    _describe(data / "simulate", params)
-    made = {"stops": dump(params.stops), "recordings": sorted(recording.name for recording in recordings)}
-    write_json(folder / "stops.json", made)
-    return paths
-
-
-def planted_stops(params: Params, recording: Recording) -> Iterator[tuple[Mouse, Plan]]:
-    """The mice of a recording and where each was made to stop: what a detector should find."""
-    for animal in range(1, MICE + 1):
-        mouse = behaviour.mouse(params.simulate, recording, animal)
-        yield mouse, behaviour.plan(params.simulate, recording, mouse)
 
 
 def truth(params: Params) -> dict[str, Any]:
@@ -138,12 +100,13 @@ def _is_simulated(path: Path) -> bool:
         return stream.read(72)[68:] == planted.APPLICATION_ID.to_bytes(4, "big")
 
 
-def _real_time(params: Params) -> Params:
+def real_time(params: Params) -> Params:
+    """The same, with hours of 3600 s in the simulated cohort."""
     section = params.simulate.model_copy(update={"seconds_per_hour": REAL_SECONDS_PER_HOUR})
     return params.model_copy(update={"simulate": section})
 
 
-def _describe(folder: Path, params: Params) -> None:
+def describe(folder: Path, params: Params) -> None:
     """Write cohort.csv and truth.json."""
     ensure_folder(folder)
     text = io.StringIO()
@@ -174,68 +137,3 @@ def _recording_truth(simulate: SimulateParams, recording: Recording) -> dict[str
             for mouse in mice
         ],
     }
-
-
-def _stop_table(recording: Recording, params: Params) -> pl.DataFrame:
-    """The planted stops as the `stops` stage would write them; their places lack the jitter's mean, 0."""
-    tables = []
-    for mouse, plan in planted_stops(params, recording):
-        long = (plan.end - plan.start) / FPS >= params.stops.min_duration_s
-        start, end, place = plan.start[long], plan.end[long], plan.place_cm[long]
-        columns = {
-            "recording": pl.Series([recording.name], dtype=pl.String).new_from_index(0, len(start)),
-            "animal_id": np.full(len(start), mouse.animal),
-            "rfid": pl.Series([mouse.rfid], dtype=pl.String).new_from_index(0, len(start)),
-            "start_frame": start + 1,
-            "end_frame": end,  # from 1 and inclusive: from 0 and exclusive is the same number
-            "start_s": start / FPS,
-            "duration_s": (end - start) / FPS,
-            "x_cm": place[:, 0],
-            "y_cm": place[:, 1],
-        }
-        tables.append(pl.DataFrame(columns, schema=dict(STOPS.columns)))
-    return pl.concat(tables)
-
-
-def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.DataFrame:
-    """Quality without a fault: every frame of every mouse detected."""
-    frames = behaviour.n_frames(params.simulate)
-    rows = []
-    for animal in range(1, MICE + 1):
-        own = stops.filter(pl.col("animal_id") == animal)
-        rows.append(
-            dict.fromkeys(QUALITY.columns, 0)
-            | {
-                "recording": recording.name,
-                "animal_id": animal,
-                "rfid": behaviour.rfid(params.simulate, recording, animal),
-                "simulated": True,
-                "start_ms": recording.start_ms,
-                "span_s": (frames - 1) / FPS,
-                "n_frames": frames,
-                "paused_s": 0.0,
-                "n_segments": 1,
-                "measured_fps": float(FPS),
-                "n_rows": frames,
-                "n_detected": frames,
-                "n_stops": own.height,
-                "stopped_s": own["duration_s"].sum(),
-                **{f"n_stops_gap_{gap}": own.height for gap in GAP_LEVELS},
-            }
-        )
-    return pl.DataFrame(rows, schema=dict(QUALITY.columns))
-
-
-def _coverage(recording: Recording, params: Params) -> pl.DataFrame:
-    """Every frame of every interval from the recording's start (`align: start`), detected and unpaused."""
-    seconds = np.arange(behaviour.n_frames(params.simulate)) / FPS
-    counts = np.bincount(np.floor(seconds / params.histograms.interval_s).astype(np.int64))
-    n = len(counts)
-    columns = {
-        "recording": [recording.name] * (n * MICE),
-        "animal_id": np.repeat(np.arange(1, MICE + 1), n),
-        "interval": np.tile(np.arange(n), MICE),
-        "detected": np.tile(counts, MICE),
-        "unpaused": np.tile(counts, MICE),
-    }
-    return pl.DataFrame(columns, schema=dict(COVERAGE.columns))

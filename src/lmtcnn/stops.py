@@ -18,83 +18,62 @@ from numpy.typing import NDArray
 from lmtcnn import clock as clocks
 from lmtcnn import lmt
 from lmtcnn.bouts import Bouts, find_stops
-from lmtcnn.clock import Clock, Layout, Origin
-from lmtcnn.cohort import Recording
+from lmtcnn.clock import Origin
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, DataError, LmtcnnError, ParamsError, problem
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.ledger import Ledger
-from lmtcnn.params import Definitions, StopsParams, dump
-from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
-from lmtcnn.tracks import Track
+from lmtcnn.params import Arena, Definitions, StopsParams
+from lmtcnn.quality import failures, judge
+from lmtcnn.recording import Part, Recording, look_at, mixed, name_animals, origin_of, provenance, tell_progress
+from lmtcnn.schemas import COVERAGE, INTERVALS, QUALITY, STOPS, STOPS_TABLES, Table
+from lmtcnn.tracks import Tally, Track
 
 log = logging.getLogger("lmtcnn")
-
-TABLES = ("quality", "coverage")
-"""Tables of all recordings, which lie beside those of each."""
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """What one recording gives: its stops, the counts of its quality, its coverage by interval."""
+    """What one recording gives: its stops, the counts of its quality, judged, and its coverage by interval."""
 
     stops: pl.DataFrame
     quality: pl.DataFrame
     coverage: pl.DataFrame
+    intervals: pl.DataFrame
 
 
-@dataclass(frozen=True)
-class Observer:
-    """What else wants to see a recording while `extract` reads it once.
-
-    `file` is called for each file before its animals, `animal` with the positions of an animal in a file before gaps
-    are filled: in threads, several at once.
-    """
-
-    file: Callable[[lmt.Database, Clock, Layout], None] = lambda database, clock, layout: None
-    animal: Callable[[int, Track, StopsParams], None] = lambda animal_id, track, params: None
-
-
-NOBODY = Observer()
-
-
-@dataclass(frozen=True)
-class _Part:
-    """One file of a recording, looked at: the shift adds to its frame numbers what earlier files took."""
-
-    database: lmt.Database
-    clock: Clock
-    layout: Layout
-    n_clock_back: int
-    shift: int
-
-
-def extract(recording: Recording, params: Definitions, threads: int = 1, observer: Observer = NOBODY) -> Extraction:
+def extract(recording: Recording, params: Definitions, threads: int = 1, seen: lmt.Seen = lambda n: None) -> Extraction:
     """Read a recording, one file or several, and find the stops of its animals.
 
     `threads` animals are read at once; memory is that of as many animals' positions with the covering index, of
-    all without. Raises DatabaseError or CohortError.
+    all without. `seen` is told how many detections were read. Raises DatabaseError or CohortError.
     """
-    parts = _look_at(recording, params.stops, threads)
-    origin = _origin(parts)
-    ids = _name_animals(recording, parts)
-    offset_s = clocks.align_offset_s(origin.timestamp_ms, params.histograms, recording.timezone)
-    intervals = (offset_s, params.histograms.interval_s)
-    tables = [
-        _extract_part(recording, part, members, origin, params.stops, intervals, threads, observer)
-        for part, members in zip(parts, ids, strict=True)
-    ]
+    return extract_parts(recording, look_at(recording, params, threads), params, threads, seen)
+
+
+def extract_parts(
+    recording: Recording, parts: Sequence[Part], params: Definitions, threads: int, seen: lmt.Seen
+) -> Extraction:
+    """The same of a recording that was looked at."""
+    origin = origin_of(parts)
+    job = _Job(recording, params, origin, threads, seen)
+    ids = name_animals(recording, parts)
+    tables = [_extract_part(job, part, members) for part, members in zip(parts, ids, strict=True)]
     quality = pl.concat([table.quality for table in tables])
     if not quality["n_detected"].sum():
         where = f"{recording.files[0]}: DETECTION"
         raise DatabaseError(problem(where, "positions of the animals", "no detection", "leave the file out"))
+    coverage = _add_up([table.coverage for table in tables], COVERAGE)
     return Extraction(
         pl.concat([table.stops for table in tables]).sort("animal_id", "start_frame"),
-        _sum_quality(quality),
-        pl.concat([table.coverage for table in tables])
-        .group_by("recording", "animal_id", "interval")
-        .agg(pl.col("detected", "unpaused").sum())
-        .sort("animal_id", "interval"),
+        judge(_sum_quality(quality), coverage, params),
+        coverage,
+        _add_up([table.intervals for table in tables], INTERVALS),
     )
+
+
+def _add_up(parts: Sequence[pl.DataFrame], table: Table) -> pl.DataFrame:
+    """Counts over the files of a recording: an interval may lie in two of them."""
+    return pl.concat(parts).group_by(table.keys).agg(pl.exclude(table.keys).sum()).sort(table.keys)
 
 
 @dataclass(frozen=True)
@@ -116,9 +95,9 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
 
     Raises ParamsError where there is no such animal, and what `extract` raises.
     """
-    parts = _look_at(recording, params.stops, 1)
-    origin = _origin(parts)
-    ids = _name_animals(recording, parts)
+    parts = look_at(recording, params)
+    origin = origin_of(parts)
+    ids = name_animals(recording, parts)
     known = dict(sorted(pair for members in ids for pair in members.values()))
     chosen = next((i for i, rfid in known.items() if animal in (None, rfid, str(i))), None)
     if chosen is None:
@@ -134,7 +113,8 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
         if part.database.index:
             track = lmt.read_track(part.database, key, part.layout)
         else:
-            track = lmt.read_tracks(part.database, [key], part.layout)[0][key]
+            nobody = Tally(part.layout, [0, part.layout.size])
+            track = lmt.read_tracks(part.database, [key], part.layout, nobody)[key]
         times_s = np.concatenate([*clocks.layout_seconds(part.clock, part.layout, origin, part.shift, settings)])
         columns.append((times_s, *to_floor(track.x_px.copy(), track.y_px.copy(), settings)))
         bouts, _ = find_stops(track, settings)
@@ -144,102 +124,65 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
     return Trace(chosen, known[chosen], simulated, origin.timestamp_ms, time_s, x_cm, y_cm, pl.concat(tables))
 
 
-def _look_at(recording: Recording, params: StopsParams, threads: int) -> list[_Part]:
-    """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused."""
-    opened = []
-    for path in recording.files:
-        database = lmt.open_database(path)
-        clock = lmt.read_clock(database, threads)
-        back = clocks.check(clock, path, params)
-        layout = clocks.lay_out(clock, path)
-        clocks.warn_of_rate(clocks.measured_fps(clock, layout), path, params)
-        opened.append((database, clock, layout, back))
-    opened.sort(key=lambda part: int(part[1].timestamps_ms[0]))
-    parts: list[_Part] = []
-    begin_ms = int(opened[0][1].timestamps_ms[0])
-    for database, clock, layout, back in opened:
-        if parts and int(clock.timestamps_ms[0]) <= int(parts[-1].clock.timestamps_ms.max()):
-            raise DatabaseError(
-                problem(
-                    database.path,
-                    f"a file that begins after {parts[-1].database.path.name} ends",
-                    "an overlap in time",
-                    "give each stretch of time once in the manifest's files",
-                )
-            )
-        shift = round((int(clock.timestamps_ms[0]) - begin_ms) * params.fps / 1000)
-        parts.append(_Part(database, clock, layout, back, shift))
-    return parts
+@dataclass(frozen=True)
+class _Job:
+    """What is the same for every file of a recording."""
+
+    recording: Recording
+    params: Definitions
+    origin: Origin
+    threads: int
+    seen: lmt.Seen
+
+    @property
+    def settings(self) -> StopsParams:
+        """The definitions of stops, on the recording's own floor."""
+        return self.params.stops.model_copy(update={"arena": self.recording.arena})
 
 
-def _origin(parts: Sequence[_Part]) -> Origin:
-    first = parts[0].clock  # its frames are not shifted
-    return Origin(int(first.frames[first.first_unpaused]), int(first.timestamps_ms[first.first_unpaused]))
-
-
-def _name_animals(recording: Recording, parts: Sequence[_Part]) -> list[dict[int, tuple[int, str | None]]]:
-    """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID."""
-    members: dict[str | None, int] = {}
-    named: list[dict[int, tuple[int, str | None]]] = []
-    for part in parts:
-        chosen = recording.match(part.database)
-        if not parts[1:]:
-            return [{key: (key, rfid) for key, rfid in chosen.items()}]
-        if lost := sorted(key for key, rfid in chosen.items() if rfid is None):
-            where = f"{part.database.path}: ANIMAL {lost[0]}"
-            raise CohortError(problem(where, "an RFID, to join the files by", "none", "give the files one by one"))
-        for key, rfid in sorted(chosen.items()):
-            taken = set(members.values())
-            members.setdefault(rfid, key if key not in taken else max(taken) + 1)
-        named.append({key: (members[rfid], rfid) for key, rfid in chosen.items()})
-    return named
-
-
-def _extract_part(
-    recording: Recording,
-    part: _Part,
-    members: Mapping[int, tuple[int, str | None]],
-    origin: Origin,
-    params: StopsParams,
-    intervals: tuple[float, float],
-    threads: int,
-    observer: Observer,
-) -> Extraction:
-    observer.file(part.database, part.clock, part.layout)
-    params = params.model_copy(update={"arena": recording.arena})
-    times_s = clocks.layout_seconds(part.clock, part.layout, origin, part.shift, params)
-    held, edges, span_s = clocks.interval_edges(part.layout, times_s, *intervals)
-    common: dict[str, object] = {**_recording_counts(part, origin), "span_s": span_s}
-
-    def one(key: int, track: Track) -> Extraction:
-        animal_id, rfid = members[key]
-        coverage = _coverage_table(recording.name, animal_id, held, edges, track.detected)
-        counts = {"n_detected": int(coverage["detected"].sum()), "n_jumps": track.count_jumps()}
-        observer.animal(animal_id, track, params)
-        bouts, found = find_stops(track, params)
-        stops = _stop_table(recording.name, animal_id, rfid, bouts, part, origin, params)
-        row = {
-            "recording": recording.name,
-            "animal_id": animal_id,
-            "rfid": rfid,
-            **common,
-            **{name: getattr(track, name) for name in QUALITY.columns if hasattr(track, name)},
-            **counts,
-            **found,
-            "n_stops": stops.height,
-            "stopped_s": float(stops["duration_s"].sum()),
-        }
-        return Extraction(stops, pl.DataFrame([row], schema=dict(QUALITY.columns)), coverage)
-
+def _extract_part(job: _Job, part: Part, members: Mapping[int, tuple[int, str | None]]) -> Extraction:
+    settings, intervals = job.settings, job.params.histograms
+    offset_s = clocks.align_offset_s(job.origin.timestamp_ms, intervals, job.recording.timezone)
+    times_s = clocks.layout_seconds(part.clock, part.layout, job.origin, part.shift, settings)
+    held, edges, span_s = clocks.interval_edges(part.layout, times_s, offset_s, intervals.interval_s)
+    tally = Tally(part.layout, edges)
     keys = sorted(members, key=lambda key: members[key][0])
-    with ThreadPoolExecutor(threads) as pool:
+
+    def one(key: int, track: Track) -> tuple[dict[str, object], pl.DataFrame, pl.DataFrame]:
+        animal_id, rfid = members[key]
+        row: dict[str, object] = {"animal_id": animal_id, "rfid": rfid}
+        row |= {name: getattr(track, name) for name in QUALITY.columns if hasattr(track, name)}
+        coverage = _coverage_table(job.recording.name, animal_id, held, edges, track.detected)
+        row["n_detected"], row["n_jumps"] = int(coverage["detected"].sum()), track.count_jumps()
+        row["n_outside"] = track.count_outside(settings.arena)
+        bouts, counts = find_stops(track, settings)
+        stops = _stop_table(job.recording.name, animal_id, rfid, bouts, part, job.origin, settings)
+        row |= counts
+        row["n_stops"], row["stopped_s"] = stops.height, float(stops["duration_s"].sum())
+        row["n_stops_outside"] = _count_outside(stops, settings.arena)
+        return row, stops, coverage
+
+    with ThreadPoolExecutor(job.threads) as pool:
+        history = pool.submit(lmt.read_history, part.database)
         if part.database.index:
-            common["n_anonymous"] = lmt.count_anonymous(part.database)
-            tables = list(pool.map(lambda key: one(key, lmt.read_track(part.database, key, part.layout)), keys))
+            anonymous = pool.submit(lmt.read_anonymous, part.database, tally, job.seen)
+            found = list(
+                pool.map(lambda key: one(key, lmt.read_track(part.database, key, part.layout, job.seen)), keys)
+            )
+            anonymous.result()
         else:
-            tracks, common["n_anonymous"] = lmt.read_tracks(part.database, keys, part.layout, threads)
-            tables = list(pool.map(lambda key: one(key, tracks.pop(key)), keys))
-    return Extraction(*(pl.concat(getattr(t, name) for t in tables) for name in ("stops", "quality", "coverage")))
+            tracks = lmt.read_tracks(part.database, keys, part.layout, tally, job.threads, job.seen)
+            found = list(pool.map(lambda key: one(key, tracks.pop(key)), keys))
+        corrected = history.result().identity_corrected
+    rows, stops, coverage = zip(*found, strict=True)
+    common = {"recording": job.recording.name, "verdict": "", "failed": "", "warned": "", "span_s": span_s}
+    common |= {"identity_corrected": corrected, "n_anonymous": tally.n_rows, **_recording_counts(part, job)}
+    return Extraction(
+        pl.concat(stops),
+        pl.DataFrame([common | row for row in rows], schema=dict(QUALITY.columns)),
+        pl.concat(coverage),
+        _interval_table(job.recording.name, held, edges, part, tally),
+    )
 
 
 def _coverage_table(
@@ -258,8 +201,24 @@ def _coverage_table(
     )
 
 
+def _interval_table(name: str, held: NDArray[np.int64], edges: Sequence[int], part: Part, tally: Tally) -> pl.DataFrame:
+    """Frames, unpaused FRAME rows and anonymous detections of each interval that holds a frame."""
+    begins = np.searchsorted(part.clock.frames, part.layout.frame(np.asarray(edges[:-1])))
+    rows = [*begins.tolist(), len(part.clock.frames)]
+    return pl.DataFrame(
+        {
+            "recording": [name] * len(held),
+            "interval": held,
+            "unpaused": np.diff(edges),
+            "recorded": [b - a - int(np.count_nonzero(part.clock.paused[a:b])) for a, b in pairwise(rows)],
+            "anonymous": tally.counts,
+        },
+        schema=dict(INTERVALS.columns),
+    )
+
+
 def _stop_table(
-    name: str, animal_id: int, rfid: str | None, bouts: Bouts, part: _Part, origin: Origin, params: StopsParams
+    name: str, animal_id: int, rfid: str | None, bouts: Bouts, part: Part, origin: Origin, params: StopsParams
 ) -> pl.DataFrame:
     start_frame, end_frame = part.layout.frame(bouts.first), part.layout.frame(bouts.last)
     start_s = clocks.seconds(part.clock, start_frame, origin, part.shift, params)
@@ -296,37 +255,57 @@ def to_floor(
     return x_cm, y_cm
 
 
-def _recording_counts(part: _Part, origin: Origin) -> dict[str, object]:
+def _count_outside(stops: pl.DataFrame, arena: Arena) -> int:
+    """Stops whose place is not on the floor (its edges belong to it)."""
+    inside = pl.col("x_cm").is_between(0, arena.width_cm) & pl.col("y_cm").is_between(0, arena.height_cm)
+    return stops.filter(~inside).height
+
+
+def _recording_counts(part: Part, job: _Job) -> dict[str, object]:
     clock, layout = part.clock, part.layout
     paused = np.flatnonzero(clock.paused)
     following = np.minimum(paused + 1, len(clock.frames) - 1)
     paused_ms = int((clock.timestamps_ms[following] - clock.timestamps_ms[paused]).sum())
+    back_ms, jumps_ms = clocks.steps_back(clock)[1], clocks.jumps(clock)[1]
+    heat, particles = (clock.sensors.get(name) for name in (lmt.TEMPERATURE, lmt.PARTICLES))
     return {
         "simulated": part.database.simulated,
-        "start_ms": origin.timestamp_ms,
+        "start_ms": job.origin.timestamp_ms,
         "n_frames": len(clock.frames),
         "n_missing_frames": int(clock.frames[-1] - clock.frames[0]) + 1 - len(clock.frames),
+        "n_unpaused": layout.size,
+        "n_expected_frames": clocks.expected_frames(clock, job.params.stops.fps),
         "n_paused_frames": len(paused),
         "paused_s": paused_ms / 1000,
         "n_segments": len(layout.starts),
-        "n_clock_back": part.n_clock_back,
+        "n_clock_back": len(back_ms),
+        "worst_back_ms": int(back_ms.max(initial=0)),
+        "n_clock_jumps": len(jumps_ms),
+        "jumped_s": int(jumps_ms.sum()) / 1000,
         "measured_fps": clocks.measured_fps(clock, layout),
+        "coldest_c": heat.lowest if heat else None,
+        "hottest_c": heat.highest if heat else None,
+        "n_cold": heat.n_below if heat else 0,
+        "n_hot": heat.n_above if heat else 0,
+        "most_particles": particles.highest if particles else None,
+        "n_dirty": particles.n_above if particles else 0,
     }
 
 
+_FIRST = ("verdict", "failed", "warned", "start_ms")
+_GREATEST = ("span_s", "worst_back_ms", "hottest_c", "most_particles", "simulated", "identity_corrected")
+_LEAST = ("coldest_c",)
+_MEAN = ("measured_fps",)
+_KEYS = ("recording", "animal_id", "rfid")
+
+
 def _sum_quality(quality: pl.DataFrame) -> pl.DataFrame:
-    """One row an animal: counts of several files add up, the rate is their mean."""
-    keys = ["recording", "animal_id", "rfid"]
-    added = [pl.col(c).sum() for c in quality.columns if c.startswith("n_") or c in ("paused_s", "stopped_s")]
-    whole = [
-        pl.col("simulated").any(),
-        pl.col("start_ms").first(),
-        pl.col("span_s").max(),
-        pl.col("measured_fps").mean(),
-    ]
-    return (
-        quality.group_by(keys, maintain_order=True).agg(*added, *whole).select(list(QUALITY.columns)).sort("animal_id")
-    )
+    """One row an animal: over several files counts add up, extremes are of all, the rate is their mean."""
+    others = (*_FIRST, *_GREATEST, *_LEAST, *_MEAN, *_KEYS)
+    added = pl.exclude(others).sum()
+    whole = [pl.col(_FIRST).first(), pl.col(_GREATEST).max(), pl.col(_LEAST).min(), pl.col(_MEAN).mean()]
+    table: pl.DataFrame = quality.group_by(_KEYS, maintain_order=True).agg(added, *whole)
+    return table.select(list(QUALITY.columns)).sort("animal_id")
 
 
 def stops(
@@ -334,70 +313,74 @@ def stops(
     folder: Path,
     params: Definitions,
     workers: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] | None = None,
     ledger: Ledger | None = None,
 ) -> pl.DataFrame:
-    """The stage: one Parquet a recording, quality.parquet and coverage.parquet; returns the quality table.
+    """The stage: one Parquet a recording, and those of STOPS_TABLES; returns the quality table.
 
     Recordings are read `workers` at a time, in threads: reading and arithmetic release the interpreter's lock. What the
     `ledger` knows to be still good is not read again. A recording that fails does not keep the others from being
-    written; BatchError then tells all failures.
+    written; BatchError then tells all failures. `progress` is told detections, read and to be read.
     """
     recordings = list(recordings)
-    if taken := [recording.name for recording in recordings if recording.name in TABLES]:
+    if taken := [recording.name for recording in recordings if recording.name in STOPS_TABLES]:
         found = "that of a table of this stage"
         raise CohortError([problem(name, "another recording's name", found, "rename the recording") for name in taken])
     ensure_folder(folder)
     (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
     _prune(folder, recordings, ledger)
-    done = _still_good(recordings, ledger)
+    done = _still_good(recordings, params, ledger)
     failed: dict[str, LmtcnnError] = {}
     waiting = [recording for recording in recordings if recording.name not in done]
+    seen = tell_progress(waiting, progress)
     inner = max(1, workers // max(1, len(waiting)))
     with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(_one, r, folder, params, inner, ledger): r.name for r in waiting}
-        for count, job in enumerate(as_completed(jobs), start=len(done) + 1):
+        jobs = {pool.submit(_one, r, folder, params, inner, seen, ledger): r.name for r in waiting}
+        for job in as_completed(jobs):
             try:
                 done[jobs[job]] = job.result()
             except LmtcnnError as error:
                 failed[jobs[job]] = error
-            progress(count, len(recordings))
-    finished = [done[r.name] for r in recordings if r.name in done]
-    quality = pl.concat([QUALITY.empty(), *(e.quality for e in finished)]).sort("recording", "animal_id")
-    QUALITY.write(quality, folder / "quality.parquet")
-    coverage = pl.concat([COVERAGE.empty(), *(e.coverage for e in finished)]).sort("recording", "animal_id", "interval")
-    COVERAGE.write(coverage, folder / "coverage.parquet")
+    tables: dict[str, pl.DataFrame] = {}
+    for name, table in STOPS_TABLES.items():
+        parts = [getattr(done[r.name], name) for r in recordings if r.name in done]
+        tables[name] = pl.concat([table.empty(), *parts]).sort(table.keys)
+        table.write(tables[name], folder / f"{name}.parquet")
+    _warn(tables["quality"])
     if failed:
         raise BatchError(failed[r.name] for r in recordings if r.name in failed)
     write_json(folder / "stops.json", provenance(params, recordings))
-    return quality
+    return tables["quality"]
 
 
-def provenance(params: Definitions, recordings: Iterable[Recording]) -> dict[str, object]:
-    """What a folder of stop tables was made by: the parameters, and each recording's files and floor."""
-    return {
-        "stops": dump(params.stops),
-        "recordings": {recording.name: recording.provenance for recording in recordings},
-    }
+def _warn(quality: pl.DataFrame) -> None:
+    """Say which recordings fail a check, and whether identities were corrected in some only."""
+    for name, words in failures(quality).items():
+        log.warning("%s: fails: %s", name, words)
+    for line in mixed(dict(quality.select("recording", "identity_corrected").iter_rows())):
+        log.warning("%s", line)
 
 
-def _still_good(recordings: Sequence[Recording], ledger: Ledger | None) -> dict[str, Extraction]:
-    """What need not be read again."""
+def _still_good(recordings: Sequence[Recording], params: Definitions, ledger: Ledger | None) -> dict[str, Extraction]:
+    """What need not be read again; it is judged anew."""
     found = {r.name: rows for r in recordings if ledger and (rows := ledger.find(r))}
     if found:
         log.info("%d of %d recordings have not changed since they were read", len(found), len(recordings))
-    return {name: Extraction(STOPS.empty(), *rows) for name, rows in found.items()}
+    for tables in found.values():
+        tables["quality"] = judge(tables["quality"], tables["coverage"], params)
+    return {name: Extraction(STOPS.empty(), **tables) for name, tables in found.items()}
 
 
 def _one(
-    recording: Recording, folder: Path, params: Definitions, threads: int, ledger: Ledger | None = None
+    recording: Recording, folder: Path, params: Definitions, threads: int, seen: lmt.Seen, ledger: Ledger | None = None
 ) -> Extraction:
     key = ledger.begin(recording) if ledger else None
-    extraction = extract(recording, params, threads)
+    extraction = extract(recording, params, threads, seen)
     STOPS.write(extraction.stops, folder / f"{recording.name}.parquet")
+    tables = {name: getattr(extraction, name) for name in STOPS_TABLES}
     if ledger and key:
-        ledger.keep(recording, extraction.quality, extraction.coverage, key)
-    return Extraction(STOPS.empty(), extraction.quality, extraction.coverage)
+        ledger.keep(recording, tables, key)
+    return Extraction(STOPS.empty(), **tables)
 
 
 def _prune(folder: Path, recordings: Sequence[Recording], ledger: Ledger | None) -> None:

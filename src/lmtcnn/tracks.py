@@ -4,12 +4,14 @@ A `Track` takes rows in any order and keeps one position a frame: the lowest (MA
 that the order of rows in a file cannot matter.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.clock import BLOCK_FRAMES, Layout
+from lmtcnn.params import Arena
 
 MIN_X_PX = 10.0
 """The tracker's "detection at 0": MASS_X below this is not a position."""
@@ -106,6 +108,36 @@ class Track:
                 far[begin : begin + BLOCK_FRAMES] = dx * dx + dy * dy > MAX_JUMP_PX**2
         far[self.layout.offsets[1:-1] - 1] = False
         return int(np.count_nonzero(far))
+
+    def count_outside(self, arena: Arena) -> int:
+        """Positions that are not on the floor (its edges belong to it)."""
+        found = 0
+        for begin in range(0, self.layout.size, BLOCK_FRAMES):
+            x = self.x_px[begin : begin + BLOCK_FRAMES] - arena.x_px
+            y = self.y_px[begin : begin + BLOCK_FRAMES] - arena.y_px
+            found += int(np.count_nonzero((x < 0) | (x > arena.width_px) | (y < 0) | (y > arena.height_px)))
+        return found
+
+
+class Tally:
+    """Rows of no animal in particular, counted by interval; `edges` are those of `clock.interval_edges`."""
+
+    def __init__(self, layout: Layout, edges: Sequence[int]) -> None:
+        """Begin without rows."""
+        self.layout, self.edges = layout, np.asarray(edges)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin again."""
+        self.n_rows = 0
+        self.counts = np.zeros(len(self.edges) - 1, np.int64)
+
+    def add(self, frames: NDArray[np.int64]) -> None:
+        """Take rows by their frame numbers; those in no segment count in n_rows only."""
+        self.n_rows += len(frames)
+        index = self.layout.locate(frames)
+        interval = np.searchsorted(self.edges, index[index >= 0], side="right") - 1
+        self.counts += np.bincount(interval, minlength=len(self.counts))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,208 @@
+"""One recording: its files as one stretch of time, its animals joined by RFID.
+
+RFIDs are text. They are matched exactly, then without leading zeros where that is unique (spreadsheets drop them),
+with a warning; whatever else does not match is refused by name.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from lmtcnn import clock as clocks
+from lmtcnn import lmt
+from lmtcnn.clock import Clock, Layout, Origin
+from lmtcnn.errors import CohortError, DatabaseError, problem
+from lmtcnn.params import Arena, Definitions, dump
+
+log = logging.getLogger("lmtcnn")
+
+MAX_NAMED = 5
+"""Recordings that a warning names."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One animal in one recording."""
+
+    recording: str
+    rfid: str
+    cage: str
+    labels: Mapping[str, str]
+    class_name: str
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One experiment: its files, its floor, and its animals by RFID (None: whoever is in the database).
+
+    `timezone` and `night` are its own where they are not the study's; `excluded` are RFIDs that the manifest knows and
+    leaves out.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    arena: Arena
+    timezone: str | None = None
+    night: tuple[str, str] | None = None
+    samples: Mapping[str, Sample] | None = None
+    excluded: frozenset[str] = frozenset()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What, besides the parameters, decides a recording's stops: its files' names and its floor."""
+        return {"files": [path.name for path in self.files], "arena": dump(self.arena)}
+
+    def match(self, database: lmt.Database) -> dict[int, str | None]:
+        """ANIMAL.ID -> RFID, for the animals that count.
+
+        Without a manifest every animal does. Raises CohortError that names RFIDs of the manifest that are not in
+        the database or are there twice; animals that the manifest does not know are left out with a warning.
+        """
+        doubled = [rfid for rfid, n in Counter(a.rfid for a in database.animals if a.rfid).items() if n > 1]
+        where = f"{database.path}: ANIMAL"
+        wanted = None if self.samples is None else list(self.samples)
+        if hit := [rfid for rfid in doubled if wanted is None or rfid in wanted]:
+            once = "each RFID once"
+            raise CohortError([problem(where, once, f"{rfid} twice", "correct a copy of the file") for rfid in hit])
+        if wanted is None:
+            return {animal.id: animal.rfid for animal in database.animals}
+        chosen = _match(wanted, database, where)
+        others = [a for a in database.animals if a.id not in chosen and a.rfid not in self.excluded]
+        if strangers := [a.rfid or f"animal {a.id}" for a in others]:
+            log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
+        return chosen
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a recording, looked at: the shift adds to its frame numbers what earlier files took."""
+
+    database: lmt.Database
+    clock: Clock
+    layout: Layout
+    shift: int
+
+
+def look_at(recording: Recording, params: Definitions, threads: int = 1) -> list[Part]:
+    """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused."""
+    settings, limits = params.stops, params.quality
+    sensors = {lmt.TEMPERATURE: limits.temperature_warn_c, lmt.PARTICLES: (0.0, float(limits.max_particles))}
+    opened = []
+    for path in recording.files:
+        database = lmt.open_database(path)
+        clock = lmt.read_clock(database, threads, sensors)
+        clocks.check(clock, path, settings)
+        layout = clocks.lay_out(clock, path)
+        clocks.warn_of_rate(clocks.measured_fps(clock, layout), path, settings)
+        opened.append((database, clock, layout))
+    opened.sort(key=lambda part: int(part[1].timestamps_ms[0]))
+    parts: list[Part] = []
+    begin_ms = int(opened[0][1].timestamps_ms[0])
+    for database, clock, layout in opened:
+        if parts and int(clock.timestamps_ms[0]) <= int(parts[-1].clock.timestamps_ms.max()):
+            raise DatabaseError(
+                problem(
+                    database.path,
+                    f"a file that begins after {parts[-1].database.path.name} ends",
+                    "an overlap in time",
+                    "give each stretch of time once in the manifest's files",
+                )
+            )
+        shift = round((int(clock.timestamps_ms[0]) - begin_ms) * settings.fps / 1000)
+        parts.append(Part(database, clock, layout, shift))
+    return parts
+
+
+def origin_of(parts: Sequence[Part]) -> Origin:
+    """Where the time of a recording starts."""
+    first = parts[0].clock  # its frames are not shifted
+    return Origin(int(first.frames[first.first_unpaused]), int(first.timestamps_ms[first.first_unpaused]))
+
+
+def name_animals(recording: Recording, parts: Sequence[Part]) -> list[dict[int, tuple[int, str | None]]]:
+    """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID."""
+    members: dict[str | None, int] = {}
+    named: list[dict[int, tuple[int, str | None]]] = []
+    for part in parts:
+        chosen = recording.match(part.database)
+        if not parts[1:]:
+            return [{key: (key, rfid) for key, rfid in chosen.items()}]
+        if lost := sorted(key for key, rfid in chosen.items() if rfid is None):
+            where = f"{part.database.path}: ANIMAL {lost[0]}"
+            raise CohortError(problem(where, "an RFID, to join the files by", "none", "give the files one by one"))
+        for key, rfid in sorted(chosen.items()):
+            taken = set(members.values())
+            members.setdefault(rfid, key if key not in taken else max(taken) + 1)
+        named.append({key: (members[rfid], rfid) for key, rfid in chosen.items()})
+    return named
+
+
+def provenance(params: Definitions, recordings: Iterable[Recording]) -> dict[str, dict[str, Any]]:
+    """What stop tables are made by: the parameters, and each recording's files and floor."""
+    return {
+        "stops": dump(params.stops),
+        "quality": params.quality.limits,
+        "recordings": {recording.name: recording.provenance for recording in recordings},
+    }
+
+
+def mixed(corrected: Mapping[str, bool]) -> list[str]:
+    """A line where CorrectDetectionIntegrity was run on some recordings only, or none."""
+    run = sorted(name for name, state in corrected.items() if state)
+    if not 0 < len(run) < len(corrected):
+        return []
+    few, others = run[:MAX_NAMED], len(run) - MAX_NAMED
+    names = ", ".join(few) + (f" and {others} more" if others > 0 else "")
+    return [
+        f"identities were corrected (CorrectDetectionIntegrity) in {len(run)} of {len(corrected)} recordings: {names}; "
+        "it takes them away where not all animals are seen: correct all of them, or none"
+    ]
+
+
+def tell_progress(recordings: Iterable[Recording], progress: Callable[[int, int], None] | None) -> lmt.Seen:
+    """What takes counts of detections from threads that read, and tells `progress` how many of about how many.
+
+    Files that cannot be opened count as empty: reading them says what is wrong.
+    """
+    if progress is None:
+        return lambda n: None
+    total = sum(_count_rows(path) for recording in recordings for path in recording.files)
+    done, lock = 0, Lock()
+
+    def seen(n: int) -> None:
+        nonlocal done
+        with lock:
+            done += n
+            progress(done, total)
+
+    return seen
+
+
+def _count_rows(path: Path) -> int:
+    try:
+        return lmt.count_rows(lmt.open_database(path))
+    except DatabaseError:
+        return 0
+
+
+def _match(wanted: Sequence[str], database: lmt.Database, where: str) -> dict[int, str | None]:
+    exact = {animal.rfid: animal.id for animal in database.animals if animal.rfid}
+    chosen: dict[int, str | None] = {exact[rfid]: rfid for rfid in wanted if rfid in exact}
+    lost = []
+    for rfid in (rfid for rfid in wanted if rfid not in exact):
+        alike = [
+            a for a in database.animals if a.rfid and a.id not in chosen and a.rfid.lstrip("0") == rfid.lstrip("0")
+        ]
+        if len(alike) == 1:
+            log.warning("%s: RFID %s taken for %s of the manifest", database.path.name, alike[0].rfid, rfid)
+            chosen[alike[0].id] = rfid
+        else:
+            known = ", ".join(animal.rfid or "(none)" for animal in database.animals)
+            lost.append(problem(where, f"RFID {rfid} of the manifest", known, "correct the manifest"))
+    if lost:
+        raise CohortError(lost)
+    return chosen

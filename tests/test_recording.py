@@ -1,0 +1,149 @@
+"""One recording: its animals by RFID, its files as one stretch of time."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from conftest import T0_MS, Scene, still, told
+from lmtcnn.clock import Origin
+from lmtcnn.errors import CohortError
+from lmtcnn.lmt import open_database
+from lmtcnn.params import Params
+from lmtcnn.recording import Recording, Sample, look_at, mixed, name_animals, origin_of, tell_progress
+
+# ---- Animals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def matched(tmp_path: Path, params: Params) -> Callable[..., dict[int, str | None]]:
+    """ANIMAL.ID -> RFID of the animals that a manifest names by these RFIDs, of a database with these animals."""
+
+    def matched(rfids: list[str] | None, animals: dict[int, str | None]) -> dict[int, str | None]:
+        path = Scene(still(1, 9), n_frames=9, animals=animals).write(tmp_path / "db.sqlite")
+        samples = None if rfids is None else {rfid: Sample("r1", rfid, "c1", {}, "AM") for rfid in rfids}
+        return Recording("r1", (path,), params.stops.arena, samples=samples).match(open_database(path))
+
+    return matched
+
+
+def test_rfids_are_matched_exactly(matched, caplog) -> None:
+    assert matched(["002", "0001"], {3: "0001", 5: "002"}) == {3: "0001", 5: "002"}
+    assert caplog.messages == []
+
+
+def test_leading_zeros_that_were_lost_are_matched_with_a_warning(matched, caplog) -> None:
+    assert matched(["1", "0002"], {1: "0001", 2: "02"}) == {1: "1", 2: "0002"}
+    assert caplog.messages == [
+        "db.sqlite: RFID 0001 taken for 1 of the manifest",
+        "db.sqlite: RFID 02 taken for 0002 of the manifest",
+    ]
+
+
+def test_an_exact_rfid_is_not_taken_for_another_without_zeros(matched, tmp_path: Path) -> None:
+    assert matched(["1", "01"], {1: "001", 2: "01"}) == {1: "1", 2: "01"}
+
+
+def test_leading_zeros_are_not_guessed_where_two_animals_would_do(matched, tmp_path: Path) -> None:
+    assert told(CohortError, matched, ["1"], {1: "01", 2: "001"}) == (
+        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected RFID 1 of the manifest, found 01, 001; correct the manifest",
+    )
+
+
+def test_every_rfid_that_is_not_in_the_database_is_told(matched, tmp_path: Path) -> None:
+    where = f"{tmp_path / 'db.sqlite'}: ANIMAL"
+    assert told(CohortError, matched, ["1", "7", "8"], {1: "1", 2: None}) == (
+        f"{where}: expected RFID 7 of the manifest, found 1, (none); correct the manifest",
+        f"{where}: expected RFID 8 of the manifest, found 1, (none); correct the manifest",
+    )
+
+
+def test_animals_that_the_manifest_does_not_know_are_left_out_with_a_warning(matched, caplog) -> None:
+    assert matched(["2"], {1: "1", 2: "2", 3: None}) == {2: "2"}
+    assert caplog.messages == ["db.sqlite: left out, not in the manifest: 1, animal 3"]
+
+
+def test_an_rfid_that_is_twice_in_the_database_is_told(matched, tmp_path: Path) -> None:
+    assert told(CohortError, matched, ["1", "2"], {1: "1", 2: "2", 3: "1"}) == (
+        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected each RFID once, found 1 twice; correct a copy of the file",
+    )
+
+
+def test_a_doubled_rfid_that_the_manifest_does_not_ask_for_is_no_obstacle(matched, tmp_path: Path) -> None:
+    assert matched(["2"], {1: "1", 2: "2", 3: "1"}) == {2: "2"}
+
+
+def test_without_a_manifest_every_animal_counts(matched) -> None:
+    assert matched(None, {1: "1", 4: None}) == {1: "1", 4: None}
+
+
+def test_without_a_manifest_a_doubled_rfid_is_told(matched, tmp_path: Path) -> None:
+    assert told(CohortError, matched, None, {1: "1", 4: "1"}) == (
+        f"{tmp_path / 'db.sqlite'}: ANIMAL: expected each RFID once, found 1 twice; correct a copy of the file",
+    )
+
+
+# ---- Several files ---------------------------------------------------------------------------------------------------
+
+
+def shifted(seconds: int, n: int = 300) -> list[tuple[int, int, int]]:
+    """FRAME rows 1..n that begin so many seconds later: FRAMENUMBER restarts."""
+    return [(f, T0_MS + 1000 * seconds + round((f - 1) * 1000 / 30), 0) for f in range(1, n + 1)]
+
+
+def test_files_come_in_order_of_their_time_and_later_ones_are_shifted_by_it(tmp_path: Path, params: Params) -> None:
+    late = Scene(still(1, 300), shifted(20)).write(tmp_path / "a.sqlite")
+    early = Scene(still(1, 300), shifted(0)).write(tmp_path / "b.sqlite")
+    parts = look_at(Recording("r", (late, early), params.stops.arena), params)
+    assert [(part.database.path, part.shift) for part in parts] == [(early, 0), (late, 600)]
+    assert origin_of(parts) == Origin(1, T0_MS)
+
+
+def test_animals_of_several_files_are_one_by_their_rfid(tmp_path: Path, params: Params) -> None:
+    """B is 2 in the first file and 1 in the second; C is only in the second, where it is 2."""
+    animals = [{1: "A", 2: "B"}, {1: "B", 2: "C", 3: "A"}]
+    paths = tuple(
+        Scene(still(1, 9), shifted(20 * i), animals=each).write(tmp_path / f"{i}.sqlite")
+        for i, each in enumerate(animals)
+    )
+    recording = Recording("r", paths, params.stops.arena)
+    assert name_animals(recording, look_at(recording, params)) == [
+        {1: (1, "A"), 2: (2, "B")},
+        {1: (2, "B"), 2: (3, "C"), 3: (1, "A")},
+    ]
+
+
+def test_files_with_an_animal_without_an_rfid_cannot_be_joined(tmp_path: Path, params: Params) -> None:
+    paths = tuple(
+        Scene(still(1, 9), shifted(20 * i), animals={1: None}).write(tmp_path / f"{i}.sqlite") for i in (0, 1)
+    )
+    recording = Recording("r", paths, params.stops.arena)
+    assert told(CohortError, name_animals, recording, look_at(recording, params)) == (
+        f"{paths[0]}: ANIMAL 1: expected an RFID, to join the files by, found none; give the files one by one",
+    )
+
+
+# ---- What is said of several recordings ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("corrected", [[], [True, True], [False, False]])
+def test_recordings_that_are_all_corrected_or_all_left_as_they_are_mix(corrected: list[bool]) -> None:
+    assert mixed({f"r{i}": state for i, state in enumerate(corrected)}) == []
+
+
+def test_a_study_that_mixes_corrected_identities_with_others_is_told() -> None:
+    assert mixed({f"r{i}": i > 1 for i in range(9)}) == [
+        "identities were corrected (CorrectDetectionIntegrity) in 7 of 9 recordings: r2, r3, r4, r5, r6 and 2 more; "
+        "it takes them away where not all animals are seen: correct all of them, or none"
+    ]
+
+
+def test_progress_adds_up_what_threads_have_seen(tmp_path: Path, params: Params) -> None:
+    sound = Scene(still(1, 300), n_frames=300).write(tmp_path / "a.sqlite")
+    recordings = [Recording(p.stem, (p,), params.stops.arena) for p in (sound, tmp_path / "missing.sqlite")]
+    told_of: list[tuple[int, int]] = []
+    seen = tell_progress(recordings, lambda done, total: told_of.append((done, total)))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(seen, [1] * 300))
+    assert told_of == [(n, 300) for n in range(1, 301)]
