@@ -29,9 +29,11 @@ proof: .venv/ready  ## damaged files and kills in their full numbers; the result
 	python proof/fuzz.py --cases 4000
 	python proof/kills.py --kills 50
 
-bench: .venv/ready  ## reading against SQLite (a 72 h recording of 8.5 GB), training against plain PyTorch
+# LMT_ANALYSIS: a clone of fdechaumont/lmt-analysis; LMT_ANALYSIS_PYTHON: an interpreter with what that needs
+bench: .venv/ready  ## reading a 72 h recording (8.5 GB, and its copy) against SQLite, training against plain PyTorch
 	test -f .demo/long.sqlite || lmtcnn simulate --full-length .demo/long.sqlite
-	python benchmarks/reading.py .demo/long.sqlite
+	python benchmarks/reading.py .demo/long.sqlite $(if $(LMT_ANALYSIS),--lmt-analysis '$(LMT_ANALYSIS)') \
+	$(if $(LMT_ANALYSIS_PYTHON),--lmt-analysis-python '$(LMT_ANALYSIS_PYTHON)')
 	python benchmarks/training.py
 
 ui: .venv/ready  ## MLflow's pages of the runs, on this machine only
