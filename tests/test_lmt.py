@@ -29,7 +29,7 @@ from lmtcnn.lmt import (
     read_tracks,
 )
 from lmtcnn.pages import NotPlain, Pages
-from lmtcnn.tracks import Tally
+from lmtcnn.tracks import Tally, Track
 
 PAGE = 4096
 LAYOUT = Layout(np.array([1]), np.array([300]), np.array([0, 300]))
@@ -56,9 +56,9 @@ def read(path: Path) -> tuple:
     clock = read_clock(found)
     layout = lay_out(clock, path)
     ids = [animal.id for animal in found.animals]
-    tracks = [read_track(found, key, layout) for key in ids]
-    tally = Tally(layout, [0, layout.size])
-    passed = read_tracks(found, ids, layout, tally)
+    tracks = [read_track(found, key, Track(layout)) for key in ids]
+    tally, passed = Tally(layout, [0, layout.size]), {key: Track(layout) for key in ids}
+    read_tracks(found, passed, tally)
     assert read_anonymous(found, Tally(layout, [0, layout.size])).n_rows == tally.n_rows
     positions = [values.tolist() for t in (*tracks, *passed.values()) for values in (t.x_px, t.y_px)]
     names = [(animal.id, animal.rfid) for animal in found.animals]
@@ -167,7 +167,7 @@ def test_rows_of_another_type_are_no_positions(tmp_path: Path) -> None:
     rows = [(1, 1, "x", 5.0), (2, 1, None, 5.0), ("x", 1, 200.0, 150.0), (4, 1, 200, 150), (5, "1", 1e999, 5.0)]
     path = Scene(rows, n_frames=9, covering_index=False).write(tmp_path / "a.sqlite")
     found = open_database(path)
-    track = read_track(found, 1, lay_out(read_clock(found), path))
+    track = read_track(found, 1, Track(lay_out(read_clock(found), path)))
     assert np.flatnonzero(track.detected).tolist() == [3]
     assert (track.n_rows, track.n_invalid, track.n_untimed) == (5, 3, 1)
 
@@ -486,7 +486,7 @@ def test_a_database_that_is_written_just_now_is_told(database: Path, locked, mon
 
 
 @pytest.mark.parametrize(
-    "read", [read_clock, lambda d: read_track(d, 1, LAYOUT), lambda d: read_tracks(d, [1], LAYOUT, TALLY)]
+    "read", [read_clock, lambda d: read_track(d, 1, Track(LAYOUT)), lambda d: read_tracks(d, {}, TALLY)]
 )
 def test_a_database_that_changed_since_it_was_looked_at_is_told(database: Path, read) -> None:
     found = open_database(database)
@@ -605,9 +605,9 @@ def test_rows_without_an_animal_are_counted_by_interval(
     found = open_database(path)
     if covering_index:
         read_anonymous(found, tally, seen.append)
-        read_track(found, 1, LAYOUT, seen.append)
+        read_track(found, 1, Track(LAYOUT), seen.append)
     else:
-        read_tracks(found, [1], LAYOUT, tally, 1, seen.append)
+        read_tracks(found, {1: Track(LAYOUT)}, tally, 1, seen.append)
     assert (tally.n_rows, tally.counts.tolist()) == (4, [2, 0, 1])
     assert sum(seen) == count_rows(found) == 5
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from lmtcnn import tracks
 from lmtcnn.clock import Layout
-from lmtcnn.tracks import Track, fill, find_gaps
+from lmtcnn.params import Params
+from lmtcnn.tracks import PackedTrack, Tally, Track, fill, find_gaps
 
 NAN = float("nan")
 
@@ -102,6 +103,64 @@ def test_neither_the_order_of_rows_nor_how_they_come_matters(rows: list[tuple], 
     assert np.array_equal(one.x_px, other.x_px, equal_nan=True)
     assert np.array_equal(one.y_px, other.y_px, equal_nan=True)
     assert counts(one) == counts(other)
+
+
+HUNDREDTHS = st.integers(-100, 66_000).map(lambda n: n / 100)
+ANY = st.one_of(HUNDREDTHS, HUNDREDTHS, st.sampled_from([NAN, 0.0, 5.0, 655.35, 655.36, 20.001, -1.0, 1e308, np.inf]))
+
+
+@settings(deadline=None)
+@given(rows=st.lists(st.tuples(st.integers(0, 22), ANY, ANY), max_size=60), cut=st.integers(0, 60), plain=st.booleans())
+def test_a_packed_track_holds_the_same_whether_its_positions_pack_or_not(
+    rows: list[tuple], cut: int, plain: bool
+) -> None:
+    if plain:  # as the tracker writes them
+        rows = [(f, abs(x) % 600 // 0.01 / 100, abs(y) % 600 // 0.01 / 100) for f, x, y in rows if np.isfinite(x + y)]
+    layout = layout_of(8, 5)
+    wide, packed = Track(layout), PackedTrack(layout)
+    for track in (wide, packed):
+        add(track, rows[:cut])
+        add(track, rows[cut:])
+    assert not (plain and packed._wide)
+    spare = np.ones(layout.size), np.ones(layout.size)
+    unpacked = packed.unpack(spare)
+    assert np.array_equal(wide.x_px, unpacked.x_px, equal_nan=True)
+    assert np.array_equal(wide.y_px, unpacked.y_px, equal_nan=True)
+    assert counts(wide) == counts(unpacked)
+
+
+def test_a_track_in_spare_arrays_or_cleared_begins_empty() -> None:
+    layout = layout_of(3)
+    old = track_of(layout, [(1, 20.0, 30.0), (1, 20.0, 30.0), (9, 20.0, 30.0)])
+    new = Track(layout, (old.x_px, old.y_px))
+    assert new.x_px is old.x_px
+    old.clear()
+    for track in (new, old):
+        assert not track.detected.any()
+        assert set(counts(track).values()) == {0}
+
+
+def test_rows_are_tallied_by_interval_and_those_in_no_segment_only_in_all() -> None:
+    tally = Tally(layout_of(4, 4), [0, 2, 3, 8])
+    tally.add(np.array([1, 2, 2, 3, 9, 15, 99]))
+    assert (tally.n_rows, tally.counts.tolist()) == (7, [3, 1, 1])
+    tally.clear()
+    assert (tally.n_rows, tally.counts.tolist()) == (0, [0, 0, 0])
+
+
+def test_positions_off_the_floor_are_counted_and_its_edges_belong_to_it(params: Params) -> None:
+    places = [(114, 63), (398, 353), (113.99, 63), (398.01, 63), (114, 62.99), (114, 353.01)]
+    track = track_of(layout_of(8), [(f, float(x), float(y)) for f, (x, y) in enumerate(places, 1)])
+    assert track.count_outside(params.stops.arena) == 4
+
+
+@settings(deadline=None)
+@given(flags=st.lists(st.booleans(), max_size=40), block=st.integers(1, 9))
+def test_changes_are_where_neighbours_differ_whatever_the_blocks(flags: list[bool], block: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tracks, "BLOCK_FRAMES", block)
+        expected = [i for i in range(len(flags) - 1) if flags[i] != flags[i + 1]]
+        assert tracks.changes(np.array(flags, np.bool_)).tolist() == expected
 
 
 @settings(deadline=None)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.clock import BLOCK_FRAMES
+from lmtcnn.clock import BLOCK_FRAMES, Layout
 from lmtcnn.params import StopsParams
 from lmtcnn.schemas import GAP_LEVELS, HALF_WINDOWS
-from lmtcnn.tracks import Track, fill, find_gaps
+from lmtcnn.tracks import Track, changes, fill, find_gaps
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,14 @@ class _Still:
         window_s = 2 * params.half_window_frames / params.fps
         self.limit_px2 = (params.max_speed_cm_per_s * window_s / float(params.arena.cm_per_px)) ** 2
         size, half = track.layout.size, params.half_window_frames
-        self.defined = np.zeros(size, np.bool_)  # whether f - k and f + k lie in the segment of f
-        for begin, end in zip(track.layout.offsets[:-1], track.layout.offsets[1:], strict=True):
-            self.defined[begin + half : max(begin + half, end - half)] = True
+        self.ends = _near_ends(track.layout, half)
         self.flags = np.zeros(size, np.bool_)
         for begin in range(half, size - half, BLOCK_FRAMES):
             end = min(begin + BLOCK_FRAMES, size - half)
             self.flags[begin:end] = self._slow(
                 slice(begin + half, end + half), slice(begin - half, end - half), slice(begin, end)
             )
-        self.flags &= self.defined
+        self.flags[self.ends] = False
 
     def update(self, filled: NDArray[np.int64]) -> None:
         """Compute the flags again at every frame whose speed a filled frame takes part in."""
@@ -89,9 +87,9 @@ class _Still:
         for begin in range(0, filled.size, BLOCK_FRAMES):
             block = filled[begin : begin + BLOCK_FRAMES]
             for touched in (block - half, block, block + half):
-                inside = touched[(touched >= half) & (touched < self.flags.size - half)]
-                index = inside[self.defined[inside]]
+                index = touched[(touched >= half) & (touched < self.flags.size - half)]
                 self.flags[index] = self._slow(index + half, index - half, index)
+        self.flags[self.ends] = False
 
     def _slow(
         self,
@@ -117,10 +115,18 @@ class _Still:
 
         No run crosses segments: the half window leaves frames without a speed on both sides of every cut.
         """
-        change = np.flatnonzero(self.flags[1:] != self.flags[:-1]) + 1  # a flag is never set on the first or last frame
+        change = changes(self.flags) + 1  # a flag is never set on the first or last frame
         first, last = change[::2], change[1::2] - 1
         long = (last - first + 1) / self.params.fps >= self.params.min_duration_s
         return first[long], last[long]
+
+
+def _near_ends(layout: Layout, half: int) -> NDArray[np.int64]:
+    """Frames so near to an end of their segment that f - half or f + half is not in it."""
+    steps = np.arange(half)
+    begins, ends = layout.offsets[:-1, None] + steps, layout.offsets[1:, None] - 1 - steps
+    inside = (begins < layout.offsets[1:, None]), (ends >= layout.offsets[:-1, None])
+    return np.concatenate((begins[inside[0]], ends[inside[1]]))
 
 
 def _means(values: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.clock import Clock, Extremes, Layout
+from lmtcnn.clock import Clock, Extremes
 from lmtcnn.errors import DatabaseError, problem
 from lmtcnn.pages import (
     MIN_CELL,
@@ -296,15 +296,14 @@ def _frames_from_rows(source: "_Source") -> tuple[NDArray[np.int64], NDArray[np.
     return frames, timestamps_ms, paused.astype(np.bool_)
 
 
-def read_track(database: Database, animal_id: int, layout: Layout, seen: Seen = _unseen) -> Track:
-    """Positions of one animal through the covering index; memory is that of one animal's positions."""
+def read_track(database: Database, animal_id: int, track: Track, seen: Seen = _unseen) -> Track:
+    """Fill a track with the positions of one animal, through the covering index."""
     with _watched(database) as source:
         try:
-            track = Track(layout)
             for found in _own_from_pages(source, animal_id, ("FRAMENUMBER", "MASS_X", "MASS_Y"), seen):
                 track.add(*found)
         except NotPlain:
-            track = Track(layout)
+            track.clear()
             columns = f"{_NUMBER.format('FRAMENUMBER')}, {_PLACE.format('MASS_X')}, {_PLACE.format('MASS_Y')}"
             query = f"SELECT {columns} FROM DETECTION WHERE ANIMALID = ?"
             for found in _batches(source, query, (animal_id,), seen):
@@ -351,31 +350,24 @@ def _seen(columns: Columns, seen: Seen) -> Columns:
 
 
 def read_tracks(
-    database: Database,
-    animal_ids: Iterable[int],
-    layout: Layout,
-    tally: Tally,
-    threads: int = 1,
-    seen: Seen = _unseen,
-) -> dict[int, Track]:
-    """Positions of several animals in one pass over the table; rows without an animal go to the `tally`.
+    database: Database, tracks: Mapping[int, Track], tally: Tally, threads: int = 1, seen: Seen = _unseen
+) -> None:
+    """Fill the tracks of several animals (by ANIMAL.ID) in one pass over the table, and count the rows without one.
 
-    Memory is that of all their positions; pages are taken apart in `threads`.
+    Pages are taken apart in `threads`.
     """
-    wanted = tuple(animal_ids)
     with _watched(database) as source:
         try:
-            return _sort_rows(_table_from_pages(source, threads), wanted, layout, tally, seen)
+            _sort_rows(_table_from_pages(source, threads), tracks, tally, seen)
         except NotPlain:
             tally.clear()
-            return _sort_rows(_table_from_rows(source), wanted, layout, tally, seen)
+            for track in tracks.values():
+                track.clear()
+            _sort_rows(_table_from_rows(source), tracks, tally, seen)
 
 
-def _sort_rows(
-    blocks: Iterable[Columns], wanted: Iterable[int], layout: Layout, tally: Tally, seen: Seen
-) -> dict[int, Track]:
+def _sort_rows(blocks: Iterable[Columns], tracks: Mapping[int, Track], tally: Tally, seen: Seen) -> None:
     """Rows (ANIMALID, whether it is NULL, FRAMENUMBER, MASS_X, MASS_Y) to their animals' tracks, the rest counted."""
-    tracks = {animal_id: Track(layout) for animal_id in wanted}
     for ids, nobody, *found in blocks:
         tally.add(found[0][nobody])
         for animal_id, track in tracks.items():
@@ -383,7 +375,6 @@ def _sort_rows(
             if own[0].size:
                 track.add(*own)
         seen(len(ids))
-    return tracks
 
 
 def _table_from_pages(source: "_Source", threads: int) -> Iterator[Columns]:

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -26,7 +28,7 @@ from lmtcnn.params import Arena, Definitions, StopsParams
 from lmtcnn.quality import failures, judge
 from lmtcnn.recording import Part, Recording, look_at, mixed, name_animals, origin_of, provenance, tell_progress
 from lmtcnn.schemas import COVERAGE, INTERVALS, QUALITY, STOPS, STOPS_TABLES, Table
-from lmtcnn.tracks import Tally, Track
+from lmtcnn.tracks import PackedTrack, Spare, Tally, Track
 
 log = logging.getLogger("lmtcnn")
 
@@ -110,11 +112,11 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
         key = next((key for key, (i, _) in members.items() if i == chosen), None)
         if key is None:
             continue
+        track = Track(part.layout)
         if part.database.index:
-            track = lmt.read_track(part.database, key, part.layout)
+            lmt.read_track(part.database, key, track)
         else:
-            nobody = Tally(part.layout, [0, part.layout.size])
-            track = lmt.read_tracks(part.database, [key], part.layout, nobody)[key]
+            lmt.read_tracks(part.database, {key: track}, Tally(part.layout, [0, part.layout.size]))
         times_s = np.concatenate([*clocks.layout_seconds(part.clock, part.layout, origin, part.shift, settings)])
         columns.append((times_s, *to_floor(track.x_px.copy(), track.y_px.copy(), settings)))
         bouts, _ = find_stops(track, settings)
@@ -162,18 +164,7 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, tuple[int, str | 
         row["n_stops_outside"] = _count_outside(stops, settings.arena)
         return row, stops, coverage
 
-    with ThreadPoolExecutor(job.threads) as pool:
-        history = pool.submit(lmt.read_history, part.database)
-        if part.database.index:
-            anonymous = pool.submit(lmt.read_anonymous, part.database, tally, job.seen)
-            found = list(
-                pool.map(lambda key: one(key, lmt.read_track(part.database, key, part.layout, job.seen)), keys)
-            )
-            anonymous.result()
-        else:
-            tracks = lmt.read_tracks(part.database, keys, part.layout, tally, job.threads, job.seen)
-            found = list(pool.map(lambda key: one(key, tracks.pop(key)), keys))
-        corrected = history.result().identity_corrected
+    found, corrected = _read_part(job, part, keys, tally, one)
     rows, stops, coverage = zip(*found, strict=True)
     common = {"recording": job.recording.name, "verdict": "", "failed": "", "warned": "", "span_s": span_s}
     common |= {"identity_corrected": corrected, "n_anonymous": tally.n_rows, **_recording_counts(part, job)}
@@ -183,6 +174,46 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, tuple[int, str | 
         pl.concat(coverage),
         _interval_table(job.recording.name, held, edges, part, tally),
     )
+
+
+T = TypeVar("T")
+
+
+def _read_part(
+    job: _Job, part: Part, keys: Sequence[int], tally: Tally, one: Callable[[int, Track], T]
+) -> tuple[list[T], bool]:
+    """What becomes of each animal's track, and whether identities were corrected; the tally is filled on the way.
+
+    With the covering index `threads` animals are read at once, each into the arrays of one that is done with. Without
+    it all are read in one pass, packed, and unpacked one after the other.
+    """
+    packed = None if part.database.index else {key: PackedTrack(part.layout) for key in keys}
+    spare: SimpleQueue[Spare | None] = SimpleQueue()
+    for _ in range(job.threads if packed is None else 1):
+        spare.put(None)
+
+    def read(key: int) -> T:
+        arrays = spare.get()
+        try:
+            if packed is None:
+                track = lmt.read_track(part.database, key, Track(part.layout, arrays), job.seen)
+            else:
+                track = packed.pop(key).unpack(arrays)
+            arrays = track.x_px, track.y_px
+            return one(key, track)
+        finally:
+            spare.put(arrays)
+
+    with ThreadPoolExecutor(job.threads) as pool:
+        history = pool.submit(lmt.read_history, part.database)
+        if packed is None:
+            anonymous = pool.submit(lmt.read_anonymous, part.database, tally, job.seen)
+            found = list(pool.map(read, keys))
+            anonymous.result()
+        else:
+            lmt.read_tracks(part.database, packed, tally, job.threads, job.seen)
+            found = list(pool.map(read, keys))
+        return found, history.result().identity_corrected
 
 
 def _coverage_table(

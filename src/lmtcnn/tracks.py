@@ -5,7 +5,7 @@ that the order of rows in a file cannot matter.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,26 +20,37 @@ MAX_JUMP_PX = 85.5
 """15 cm from one frame to the next: an identity switch or a flicker, not a mouse."""
 
 
-@dataclass
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Spare = tuple[Floats, Floats]
+"""Arrays of a track that is done with: to fill them again costs half of what the system asks for new memory."""
+
+
 class Track:
     """Positions in pixels on the frames of a layout, nan where there is none, and what was set aside."""
 
-    layout: Layout
-    x_px: NDArray[np.float64] = field(init=False)
-    y_px: NDArray[np.float64] = field(init=False)
-    n_rows: int = 0
-    n_invalid: int = 0
-    n_at_zero: int = 0
-    n_untimed: int = 0
-    # Rows beyond the first in a frame: they are compared at the end, when it is known which position counts.
-    _second: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = field(
-        init=False, default_factory=list
-    )
+    def __init__(self, layout: Layout, spare: Spare | None = None) -> None:
+        """Begin without positions, in `spare` arrays (layout.size,) if there are some."""
+        self.layout = layout
+        self.x_px, self.y_px = spare or (np.empty(layout.size), np.empty(layout.size))
+        self.clear()
 
-    def __post_init__(self) -> None:
-        """Begin without positions."""
-        self.x_px = np.full(self.layout.size, np.nan)
-        self.y_px = np.full(self.layout.size, np.nan)
+    def clear(self) -> None:
+        """Begin again."""
+        self.n_rows = self.n_invalid = self.n_at_zero = self.n_untimed = 0
+        # Rows beyond the first in a frame: they are compared at the end, when it is known which position counts.
+        self._second: list[tuple[Ints, Floats, Floats]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self.x_px.fill(np.nan)
+        self.y_px.fill(np.nan)
+
+    def _at(self, index: Ints) -> tuple[Floats, Floats]:
+        return self.x_px[index], self.y_px[index]
+
+    def _put(self, index: Ints, x_px: Floats, y_px: Floats) -> None:
+        self.x_px[index], self.y_px[index] = x_px, y_px
 
     def add(self, frames: NDArray[np.int64], x_px: NDArray[np.float64], y_px: NDArray[np.float64]) -> None:
         """Take rows of this animal: frame numbers, MASS_X, MASS_Y."""
@@ -69,17 +80,15 @@ class Track:
         return index[first], x_px[first], y_px[first]
 
     def _merge(self, index: NDArray[np.int64], x_px: NDArray[np.float64], y_px: NDArray[np.float64]) -> None:
-        old_x = self.x_px[index]
+        old_x, old_y = self._at(index)
         taken = ~np.isnan(old_x)
         if taken.any():
-            old_y = self.y_px[index]
             lower = ~taken | (x_px < old_x) | ((x_px == old_x) & (y_px < old_y))
             higher = taken & lower
             self._second.append((index[~lower], x_px[~lower], y_px[~lower]))
             self._second.append((index[higher], old_x[higher], old_y[higher]))
             index, x_px, y_px = index[lower], x_px[lower], y_px[lower]
-        self.x_px[index] = x_px
-        self.y_px[index] = y_px
+        self._put(index, x_px, y_px)
 
     @property
     def n_identical(self) -> int:
@@ -101,13 +110,15 @@ class Track:
 
     def count_jumps(self) -> int:
         """Steps of more than 15 cm from one frame to the next, inside segments."""
-        x, y, far = self.x_px, self.y_px, np.zeros(max(0, self.layout.size - 1), np.bool_)
-        for begin in range(0, far.size, BLOCK_FRAMES):
+        x, y, cuts = self.x_px, self.y_px, self.layout.offsets[1:-1] - 1
+        found = 0
+        for begin in range(0, self.layout.size - 1, BLOCK_FRAMES):
             dx, dy = np.diff(x[begin : begin + BLOCK_FRAMES + 1]), np.diff(y[begin : begin + BLOCK_FRAMES + 1])
             with np.errstate(over="ignore"):
-                far[begin : begin + BLOCK_FRAMES] = dx * dx + dy * dy > MAX_JUMP_PX**2
-        far[self.layout.offsets[1:-1] - 1] = False
-        return int(np.count_nonzero(far))
+                far = dx * dx + dy * dy > MAX_JUMP_PX**2
+            far[cuts[(cuts >= begin) & (cuts < begin + len(far))] - begin] = False
+            found += int(np.count_nonzero(far))
+        return found
 
     def count_outside(self, arena: Arena) -> int:
         """Positions that are not on the floor (its edges belong to it)."""
@@ -117,6 +128,57 @@ class Track:
             y = self.y_px[begin : begin + BLOCK_FRAMES] - arena.y_px
             found += int(np.count_nonzero((x < 0) | (x > arena.width_px) | (y < 0) | (y > arena.height_px)))
         return found
+
+
+class PackedTrack(Track):
+    """A track that is being filled, in a quarter of the memory: the tracker rounds positions to 0.01 pixels.
+
+    Where one is not such a number below 655.36, all are kept as they are. `unpack` makes a Track of it.
+    """
+
+    def _forget(self) -> None:
+        self._x, self._y = np.zeros(self.layout.size, np.uint16), np.zeros(self.layout.size, np.uint16)
+        self._wide: Track | None = None
+
+    def __init__(self, layout: Layout) -> None:
+        """Begin without positions."""
+        self.layout = layout
+        self.clear()
+
+    def _at(self, index: Ints) -> tuple[Floats, Floats]:
+        if self._wide:
+            return self._wide._at(index)
+        x, y = self._x[index], self._y[index]
+        return np.where(x == 0, np.nan, x / 100), np.where(x == 0, np.nan, y / 100)  # a position has x >= 10
+
+    def _put(self, index: Ints, x_px: Floats, y_px: Floats) -> None:
+        if not self._wide:
+            x, y = np.rint(x_px * 100), np.rint(y_px * 100)
+            if _packs(x, x_px) and _packs(y, y_px):
+                self._x[index], self._y[index] = x.astype(np.uint16), y.astype(np.uint16)
+                return
+            self._wide = self._expand(None)
+        self._wide._put(index, x_px, y_px)
+
+    def unpack(self, spare: Spare | None = None) -> Track:
+        """The same as a Track, whose arrays may be `spare` ones; this one is not to be used any more."""
+        track = self._wide or self._expand(spare)
+        for name in ("n_rows", "n_invalid", "n_at_zero", "n_untimed", "_second"):
+            setattr(track, name, getattr(self, name))
+        return track
+
+    def _expand(self, spare: Spare | None) -> Track:
+        track = Track(self.layout, spare)
+        for begin in range(0, self.layout.size, BLOCK_FRAMES):
+            block = slice(begin, begin + BLOCK_FRAMES)
+            track.x_px[block], track.y_px[block] = self._at(np.arange(begin, min(block.stop, self.layout.size)))
+        self._x = self._y = np.empty(0, np.uint16)
+        return track
+
+
+def _packs(codes: Floats, px: Floats) -> bool:
+    """Whether hundredths of pixels fit in two bytes, and are what they came from."""
+    return bool(((codes >= 0) & (codes <= 65_535) & (codes / 100 == px)).all())
 
 
 class Tally:
@@ -154,10 +216,19 @@ class Gaps:
         return self.after - self.before - 1
 
 
+def changes(flags: NDArray[np.bool_]) -> Ints:
+    """Indices after which a flag is another one."""
+    found = [np.empty(0, np.int64)]
+    for begin in range(0, len(flags) - 1, BLOCK_FRAMES):
+        block = flags[begin : begin + BLOCK_FRAMES + 1]
+        found.append(np.flatnonzero(block[1:] != block[:-1]) + begin)
+    return np.concatenate(found)
+
+
 def find_gaps(track: Track) -> Gaps:
     """The gaps of a track, none across segments, none at a segment's ends."""
     present = track.detected
-    change = np.flatnonzero(present[1:] != present[:-1])
+    change = changes(present)
     lost = change[present[change]]  # last index before a gap
     found = change[~present[change]] + 1  # first index after a gap
     if found.size and (not lost.size or found[0] <= lost[0]):
