@@ -105,3 +105,9 @@ def test_stops_are_counted_under_other_half_windows(change: Callable) -> None:
         assert counted["n_stops_half_1"] == len(counts[1][0].first) > counted["n_stops_half_3"]
         assert counted["n_stops_half_3"] == len(counts[3][0].first) == 1
     assert len(counts[5][0].first) == 1
+
+
+def test_a_stop_of_the_largest_numbers_has_a_place(change: Callable) -> None:
+    """Beyond 1e308 / 60 a sum of 60 is no number any more; a hundred of these are equal, so that the mouse is still."""
+    found, _ = find_stops(track_of([1e308] * 100), change().stops)
+    assert found.x_px.tolist() == pytest.approx([1e308])

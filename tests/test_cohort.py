@@ -1,5 +1,6 @@
 """Who is who: the manifest, and the manifest against the databases."""
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -390,6 +391,36 @@ def test_init_writes_a_row_for_each_animal_with_the_labels_that_the_database_kno
         "r 2,3,,,,sub/r 2.db",
     ]
     assert [row["rfid"] for row in rows] == ["0001", "", "3"]
+
+
+def test_init_spells_labels_as_the_classes_do_and_takes_what_else_animal_knows(
+    tmp_path: Path, params: Params, caplog
+) -> None:
+    """GENOTYPE is there but empty; FILES means something else in a manifest; 8 weeks could be any age."""
+    columns = {
+        "SEX": ["male", "FEMALE", "f", "?"],
+        "AGE": ["Adult", "juv", "adult", "8 weeks"],
+        "STRAIN": ["C57BL/6J", "C57BL/6J", None, 7],
+        "CAGE": ["c1", "c1", None, "c2"],
+        "FILES": ["x"] * 4,
+    }
+    database(tmp_path / "r1.sqlite", {1: "1", 2: "2", 3: "3", 4: "4"}, columns)
+    with caplog.at_level(logging.INFO):
+        cohort.init(tmp_path, tmp_path / "cohort.csv", params)
+    assert (tmp_path / "cohort.csv").read_text().splitlines() == [
+        "recording,rfid,cage,sex,age,files,strain",
+        "r1,1,c1,M,adult,,C57BL/6J",
+        "r1,2,c1,F,juvenile,,C57BL/6J",
+        "r1,3,,F,adult,,",
+        "r1,4,c2,?,8 weeks,,7",
+    ]
+    assert caplog.messages == [
+        "sex: FEMALE is written F, as in `classes`",
+        "sex: f is written F, as in `classes`",
+        "sex: male is written M, as in `classes`",
+        "age: Adult is written adult, as in `classes`",
+        "age: juv is written juvenile, as in `classes`",
+    ]
 
 
 def test_what_init_writes_is_read_once_it_is_filled_in(tmp_path: Path, params: Params) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import torch
 
-from conftest import Scene, run, still, told
+from conftest import T0_MS, Scene, run, still, told
 from lmtcnn import bundle as bundles
 from lmtcnn import predict as module
 from lmtcnn.bundle import WORDS, Bundle
@@ -371,9 +371,9 @@ def test_a_labelled_cohort_is_that_of_the_files_given(bundle: Bundle, recording,
         recording(name)
     sample = {"rfid": "001", "cage": "c1", "sex": "M", "age": "adult"}
     manifest = write_manifest([{"recording": name, **sample} for name in ("r1", "r2", "r3")])
-    whole = module.labelled(manifest, [tmp_path], bundle)
+    whole = module.listed(manifest, [tmp_path], bundle)
     assert [r.name for r in whole.recordings] == ["r1", "r2", "r3"]
-    some = module.labelled(manifest, [tmp_path / "r3.sqlite", tmp_path / "r1.sqlite"], bundle)
+    some = module.listed(manifest, [tmp_path / "r3.sqlite", tmp_path / "r1.sqlite"], bundle)
     assert [r.name for r in some.recordings] == ["r1", "r3"]
     assert [s.recording for s in some.samples] == ["r1", "r3"]
 
@@ -381,14 +381,38 @@ def test_a_labelled_cohort_is_that_of_the_files_given(bundle: Bundle, recording,
 def test_only_animals_of_the_manifest_are_answered(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
     recording("r1")
     manifest = write_manifest([{"recording": "r1", "rfid": "1", "cage": "c1", "sex": "M", "age": "adult"}])
-    predictions, _ = predict(module.labelled(manifest, [tmp_path], bundle).recordings, bundle)
+    predictions, _ = predict(module.listed(manifest, [tmp_path], bundle).recordings, bundle)
     assert [(p.animal_id, p.rfid) for p in predictions] == [(1, "1")]
+
+
+def test_files_of_one_recording_are_answered_as_one_without_any_label(
+    bundle: Bundle, recording, write_manifest, tmp_path
+) -> None:
+    """Twenty seconds in one file, five more in another that begins ten seconds after it."""
+    recording("r1")
+    later = [(f, T0_MS + 30_000 + round((f - 1) * 1000 / 30), 0) for f in range(1, 151)]
+    Scene(still(1, 150) + still(1, 150, x=300, animal=2), later, animals={1: "001", 2: "2"}).write(
+        tmp_path / "r1b.sqlite"
+    )
+    row = {"recording": "r1", "rfid": "001", "cage": "c1", "files": "r1.sqlite;r1b.sqlite"}
+    known = module.listed(write_manifest([row]), [tmp_path], bundle)
+    assert [(s.rfid, s.labels, s.class_name) for s in known.samples] == [("001", {}, "")]
+    (one,), failed = predict(known.recordings, bundle)
+    assert (one.recording, one.rfid, failed) == ("r1", "001", [])
+
+
+def test_a_manifest_with_some_labels_needs_all(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
+    recording("r1")
+    manifest = write_manifest([{"recording": "r1", "rfid": "1", "cage": "c1", "sex": "M"}])
+    assert told(CohortError, module.listed, manifest, [tmp_path], bundle) == (
+        f"{manifest}: expected the columns age, found recording, rfid, cage, sex; add them to the header",
+    )
 
 
 def test_labels_are_those_of_the_bundle(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
     recording("r1")
     manifest = write_manifest([{"recording": "r1", "rfid": "1", "cage": "c1", "sex": "M", "age": "old"}])
-    assert told(CohortError, module.labelled, manifest, [tmp_path], bundle) == (
+    assert told(CohortError, module.listed, manifest, [tmp_path], bundle) == (
         f"{manifest}: row 2: expected a class of params.yaml, found sex M, age old; "
         "correct the labels, or `classes` in params.yaml",
     )

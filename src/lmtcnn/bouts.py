@@ -133,6 +133,9 @@ def _means(values: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[
     """Mean over each run first..last, inclusive."""
     if not first.size:
         return np.empty(0)
-    edges = np.column_stack((first, last + 1)).ravel()
-    with np.errstate(over="ignore", invalid="ignore"):  # places of 1e308 are no places, but numbers
-        return np.asarray(np.add.reduceat(values, edges)[::2] / (last - first + 1))
+    edges, length = np.column_stack((first, last + 1)).ravel(), last - first + 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = np.asarray(np.add.reduceat(values, edges)[::2] / length)
+    for run in np.flatnonzero(~np.isfinite(means)):  # places of 1e308 are no places, but numbers
+        means[run] = (values[first[run] : last[run] + 1] / length[run]).sum()
+    return means

@@ -351,7 +351,8 @@ def track(
 def predict(
     databases: Annotated[list[Path], typer.Argument(help="Databases, or folders of them.")],
     cohort: Annotated[
-        Path | None, typer.Option(help="Manifest of a labelled cohort: score it, as an MLflow run of its own.")
+        Path | None,
+        typer.Option(help="Manifest: who is who, and which files are one; with labels: scored, as a run of MLflow."),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="models:/lmtcnn@champion, models:/lmtcnn/3 or a bundle's folder.")
@@ -375,7 +376,7 @@ def predict(
     source = register.resolve(model)
     served = bundle.read(source.folder)
     if cohort:
-        known = module.labelled(cohort, databases, served)
+        known = module.listed(cohort, databases, served)
         recordings = list(known.recordings)
     else:
         recordings = cohorts.unlisted(databases, served.definitions)
@@ -387,7 +388,7 @@ def predict(
         print(module.to_json(predictions), end="")
     elif predictions:
         _show_predictions(predictions, served.classes)
-    if cohort and predictions:
+    if cohort and predictions and all(sample.labels for sample in known.samples):
         from lmtcnn import tracking  # only here: it brings MLflow and scikit-learn
 
         score = module.score(predictions, known, served)

@@ -66,6 +66,14 @@ def read(manifest: Path, databases: Path, params: Definitions) -> Cohort:
     return cohort
 
 
+def read_new(manifest: Path, databases: Path, params: Definitions) -> Cohort:
+    """The same of a manifest that may lack all label columns: its samples then have no label, and no class."""
+    header = {name.strip() for name in _table(manifest)[0]}
+    if not header & set(params.labels):
+        params = params.model_copy(update={"classes": {}})
+    return read(manifest, databases, params)
+
+
 def _read(manifest: Path, databases: Path, params: Definitions) -> tuple[Cohort, list[str]]:
     """What a manifest says, as far as it can be understood, and all its problems."""
     rows = _rows(manifest, params)
@@ -211,10 +219,11 @@ def _changing(cohort: Cohort) -> list[str]:
 
 
 def init(databases: Path, manifest: Path, params: Definitions) -> tuple[list[dict[str, str]], list[LmtcnnError]]:
-    """Write a manifest to be filled in: a row for each animal of each database, labels where ANIMAL has them.
+    """Write a manifest to be filled in: a row for each animal of each database, with what ANIMAL knows of it.
 
-    An existing manifest is never replaced. Returns its rows, and what could not be read; where nothing could, nothing
-    is written and BatchError tells why.
+    Labels are spelt as `classes` does, a column CAGE is the cage, others that hold something follow. An existing
+    manifest is never replaced. Returns its rows, and what could not be read; where nothing could, nothing is written
+    and BatchError tells why.
     """
     if manifest.exists():
         raise OutputError(problem(manifest, "no file yet", "one", "edit it, or move it away"))
@@ -230,16 +239,44 @@ def init(databases: Path, manifest: Path, params: Definitions) -> tuple[list[dic
         relative = path.relative_to(folder).as_posix()
         files = "" if relative == f"{path.stem}.sqlite" else relative
         for animal in animals:
-            labels = {label: str(animal.columns.get(label.upper()) or "") for label in params.labels}
-            rows.append({"recording": path.stem, "rfid": animal.rfid or "", "cage": "", **labels, "files": files})
+            known = {name.lower(): _text(value) for name, value in animal.columns.items()}
+            named = {"recording": path.stem, "rfid": animal.rfid or "", "cage": known.get("cage", "")}
+            labels = {label: known.get(label.lower(), "") for label in params.labels}
+            others = {name: text for name, text in known.items() if name not in {*TAKEN, *labels, "id"}}
+            rows.append({**named, **labels, "files": files, **others})
     if not rows:
         raise BatchError(failed)
+    _spell_labels(rows, params)
+    told = [name for name in dict.fromkeys(key for row in rows for key in row) if any(row.get(name) for row in rows)]
+    header = list(dict.fromkeys([*REQUIRED, *params.labels, "files", *told]))
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, [*REQUIRED, *params.labels, "files"], lineterminator="\n")
+    writer = csv.DictWriter(stream, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(manifest, stream.getvalue())
     return rows, failed
+
+
+def _text(value: object) -> str:
+    return "" if value is None else " ".join(str(value).split())
+
+
+def _spell_labels(rows: Sequence[dict[str, str]], params: Definitions) -> None:
+    """Write labels as the classes do, where it is plain what is meant: `male` is M, where there are M and F."""
+    for label in params.labels:
+        values = {labels[label] for labels in params.classes.values() if label in labels}
+        for text in sorted({row[label] for row in rows} - values - {""}):
+            alike = [value for value in values if value.lower() == text.lower()]
+            if not alike and text.isalpha():
+                alike = [
+                    v
+                    for v in values
+                    if v and (text.lower().startswith(v.lower()) or v.lower().startswith(text.lower()))
+                ]
+            if len(alike) == 1:
+                log.info("%s: %s is written %s, as in `classes`", label, text, alike[0])
+                for row in rows:
+                    row[label] = alike[0] if row[label] == text else row[label]
 
 
 def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]]]:
@@ -319,14 +356,14 @@ def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[li
         name for name, labels in params.classes.items() if all(row[column] == value for column, value in labels.items())
     ]
     found = ", ".join(f"{column} {row[column] or '(empty)'}" for column in params.labels)
-    if len(fitting) != 1 and all(row[column] for column in params.labels):
+    if params.classes and len(fitting) != 1 and all(row[column] for column in params.labels):
         expected = "a class of params.yaml" if not fitting else "one class"
         found = found if not fitting else f"{found}, which is {' and '.join(fitting)}"
         faults.append(problem(where, expected, found, "correct the labels, or `classes` in params.yaml"))
     if faults:
         return faults, None
     labels = {column: row[column] for column in params.labels}
-    return [], Sample(row["recording"], row["rfid"], row["cage"], labels, fitting[0])
+    return [], Sample(row["recording"], row["rfid"], row["cage"], labels, fitting[0] if fitting else "")
 
 
 def _doubled(manifest: Path, samples: Sequence[Sample]) -> Iterator[str]:

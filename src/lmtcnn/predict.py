@@ -260,10 +260,10 @@ def to_json(predictions: Sequence[Prediction]) -> str:
     return json.dumps(as_records(predictions), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def labelled(manifest: Path, paths: Sequence[Path], bundle: Bundle) -> cohort.Cohort:
-    """The recordings of a labelled cohort among the given files or in the given folder."""
+def listed(manifest: Path, paths: Sequence[Path], bundle: Bundle) -> cohort.Cohort:
+    """The recordings of a manifest, with labels or without, among the given files or in the given folder."""
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
-    whole = cohort.read(manifest, folder, bundle.definitions)
+    whole = cohort.read_new(manifest, folder, bundle.definitions)
     if paths[0].is_dir() and len(paths) == 1:
         return whole
     given = {path.resolve() for path in paths}
