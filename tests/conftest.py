@@ -1,8 +1,13 @@
 """Scenes: small databases and cohorts with known answers."""
 
+import contextlib
+import logging
 import os
+import signal
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +99,18 @@ def sensors(**values: float | str | None) -> list[str]:
     return added + [f"UPDATE FRAME SET {name} = {value}" for name, value in values.items()]
 
 
+@contextlib.contextmanager
+def mounted_read_only(folder: Path) -> Iterator[bool]:
+    """Really on a read-only disk, whoever asks; False where this process may not mount."""
+    mount = ("mount", "--bind", folder, folder), ("mount", "-o", "remount,ro,bind", folder)
+    allowed = sys.platform == "linux" and subprocess.run(mount[0], check=False, capture_output=True).returncode == 0
+    try:
+        yield allowed and subprocess.run(mount[1], check=False, capture_output=True).returncode == 0
+    finally:
+        if allowed:
+            subprocess.run(("umount", "--lazy", folder), check=True)
+
+
 def told(kind: type[LmtcnnError], call: Callable[..., object], *args: object, **kwargs: object) -> tuple[str, ...]:
     """The lines of the error of exactly this kind that a call raises."""
     with pytest.raises(LmtcnnError) as error:
@@ -123,6 +140,53 @@ def change(params: Params) -> Callable[..., Params]:
         return parse(raw, "test")
 
     return changed
+
+
+@pytest.fixture(name="run")
+def run_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, list[str]]]]:
+    """Run a command in an empty project; gives (exit code, stdout, lines of stderr)."""
+    from lmtcnn import cli
+
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    handlers, before = logging.getLogger("lmtcnn").handlers[:], signal.getsignal(signal.SIGTERM)
+
+    def run(*arguments: str) -> tuple[int, str, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["lmtcnn", *arguments])
+        logging.getLogger("lmtcnn").handlers[:] = handlers  # each command is a process of its own
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err.splitlines()
+
+    yield run
+    logging.getLogger("lmtcnn").handlers[:] = handlers
+    signal.signal(signal.SIGTERM, before)
+
+
+def change_params(folder: Path, *changes: tuple[str, str]) -> None:
+    """Replace words of a project's params.yaml, each there once."""
+    text = (folder / "params.yaml").read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (folder / "params.yaml").write_text(text)
+
+
+OWN_RECORDINGS = (
+    ("databases: data/simulate", "databases: raw"),
+    ("data/simulate/cohort.csv", "cohort.csv"),
+    ("&seconds_per_hour 20", "&seconds_per_hour 5"),
+    ("intervals: 72", "intervals: 4"),
+)
+"""Changes of params.yaml: recordings in raw, their manifest cohort.csv, 4 intervals of 5 s."""
 
 
 @pytest.fixture

@@ -2,42 +2,13 @@
 
 import contextlib
 import json
-import logging
-import signal
 import sqlite3
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from conftest import ROOT, Scene, still
-from lmtcnn import cli
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable]:
-    """Run a command in an empty project; gives (exit code, stdout, lines of stderr)."""
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    handlers, before = logging.getLogger("lmtcnn").handlers[:], signal.getsignal(signal.SIGTERM)
-
-    def run(*arguments: str) -> tuple[int, str, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["lmtcnn", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err.splitlines()
-
-    yield run
-    logging.getLogger("lmtcnn").handlers[:] = handlers
-    signal.signal(signal.SIGTERM, before)
+from conftest import OWN_RECORDINGS, Scene, change_params, mounted_read_only, still
 
 
 def test_a_missing_parameter_file_is_one_line(run) -> None:
@@ -293,47 +264,61 @@ def test_track_without_a_study_is_one_line(run) -> None:
     )
 
 
-@pytest.mark.parametrize("read_only", [False, True])
-def test_no_command_writes_to_raw_recordings_or_beside_them(
-    run, tmp_path: Path, trained: Path, tiny, read_only: bool
-) -> None:
-    """Bytes, times and the folder's list before and after each command; a WAL file and a spoilt one among them."""
+@pytest.fixture
+def own_study(tmp_path: Path, run, trained: Path, tiny, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Recordings in raw, a WAL file and a spoilt one among them, their manifest, a model; MLflow is not asked."""
     from lmtcnn import bundle
 
     raw, rows = tmp_path / "raw", ["recording,rfid,cage,sex,age"]
     raw.mkdir()
     for name in ("a", "b", "c"):
-        Scene(still(1, 700, x=200.0), n_frames=700, animals={1: name}).write(raw / f"{name}.sqlite")
+        scene = Scene(still(1, 700), n_frames=700, animals={1: name}, covering_index=name != "c")
+        scene.write(raw / f"{name}.sqlite")
         rows.append(f"{name},{name},cage_{name},{'F' if name == 'c' else 'M'},adult")
     with contextlib.closing(sqlite3.connect(raw / "b.sqlite")) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
     (raw / "spoilt.sqlite").write_bytes((raw / "a.sqlite").read_bytes()[:9000])
     (tmp_path / "cohort.csv").write_text("\n".join(rows))
-    text = (tmp_path / "params.yaml").read_text()
-    for old, new in (("databases: data/simulate", "databases: raw"), ("data/simulate/cohort.csv", "cohort.csv"),
-                     ("&seconds_per_hour 20", "&seconds_per_hour 5"), ("intervals: 72", "intervals: 4")):  # fmt: skip
-        assert text.count(old) == 1
-        text = text.replace(old, new)
-    (tmp_path / "params.yaml").write_text(text)
+    small = (("channels: 16", "channels: 1"), ("epochs: 20", "epochs: 1"), ("seeds: [0, 1, 2]", "seeds: [0]"))
+    change_params(tmp_path, *OWN_RECORDINGS, *small)
     bundle.write(bundle.build(trained, tiny), tmp_path / "model")
+    for name in ("log_train", "log_explain", "log_cohort"):
+        monkeypatch.setattr(f"lmtcnn.tracking.{name}", lambda *a, **k: None)
+    return raw
+
+
+EVERY_READER = (
+    (2, "cohort", "init", "raw", "--manifest", "new.csv"), (0, "cohort", "check"),
+    (0, "inspect"), (2, "inspect", "raw"), (2, "inspect", "raw", "--json"),
+    (0, "stops"), (0, "stops"), (0, "stops", "--again"), (2, "stops", "raw", "--out", "found"),
+    (0, "plot", "raw/b.sqlite"), (0, "histograms"), (0, "train"), (0, "explain"),
+    (2, "predict", "raw", "--model", "model"),
+    (0, "predict", "raw", "--model", "model", "--cohort", "cohort.csv", "--out", "told.csv"),
+)  # fmt: skip
+"""Exit code and words of each command that reads databases, twice where it remembers them; spoilt.sqlite ends in 2."""
+
+
+@pytest.mark.parametrize("disk", ["writable", "without permission", "mounted read-only"])
+def test_no_command_writes_to_raw_recordings_or_beside_them(run, own_study: Path, disk: str) -> None:
+    """Bytes, times and the folder's list before and after each command."""
 
     def seen() -> dict[str, tuple[bytes, int]]:
-        return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in raw.iterdir()}
+        return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in own_study.iterdir()}
 
     before = seen()
-    if read_only:
-        for path in raw.iterdir():
-            path.chmod(0o444)
-        raw.chmod(0o555)
-    try:
-        for code, *command in (
-            (2, "cohort", "init", "raw", "--manifest", "new.csv"), (2, "inspect", "raw"), (0, "cohort", "check"),
-            (0, "stops"), (2, "stops", "raw", "--out", "found"), (0, "plot", "raw/b.sqlite"), (0, "histograms"),
-            (2, "predict", "raw", "--model", "model"),
-        ):  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        if disk == "mounted read-only":
+            if not stack.enter_context(mounted_read_only(own_study)):
+                pytest.skip("this process may not mount")
+            with pytest.raises(OSError, match="Read-only file system"):
+                (own_study / "beside").touch()
+        elif disk == "without permission":
+            stack.callback(own_study.chmod, 0o755)
+            for path in own_study.iterdir():
+                path.chmod(0o444)
+            own_study.chmod(0o555)
+        for code, *command in EVERY_READER:
             found, _, said = run(*command)
             assert found == code, (command, said)
             assert len([line for line in said if line.startswith("error: ")]) == (code == 2), (command, said)
             assert seen() == before, command
-    finally:
-        raw.chmod(0o755)
