@@ -372,7 +372,7 @@ def test_an_animal_that_the_manifest_excludes_is_no_stranger(reading, tmp_path: 
     text = f"{HEADER},exclude\nr1,001,c1,M,adult,\nr1,002,c1,M,adult,yes\n"
     (recording,) = reading(text).recordings
     found = open_database(database(tmp_path / "db.sqlite", {1: "001", 2: "002", 3: "003"}))
-    assert recording.match(found) == {1: "001"}
+    assert recording.match([found]) == [{1: "001"}]
     assert caplog.messages == ["db.sqlite: left out, not in the manifest: 003"]
 
 

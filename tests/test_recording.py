@@ -23,7 +23,7 @@ def matched(tmp_path: Path, params: Params) -> Callable[..., dict[int, str | Non
     def matched(rfids: list[str] | None, animals: dict[int, str | None]) -> dict[int, str | None]:
         path = Scene(still(1, 9), n_frames=9, animals=animals).write(tmp_path / "db.sqlite")
         samples = None if rfids is None else {rfid: Sample("r1", rfid, "c1", {}, "AM") for rfid in rfids}
-        return Recording("r1", (path,), params.stops.arena, samples=samples).match(open_database(path))
+        return Recording("r1", (path,), params.stops.arena, samples=samples).match([open_database(path)])[0]
 
     return matched
 
@@ -111,6 +111,26 @@ def test_animals_of_several_files_are_one_by_their_rfid(tmp_path: Path, params: 
     assert name_animals(recording, look_at(recording, params)) == [
         {1: (1, "A"), 2: (2, "B")},
         {1: (2, "B"), 2: (3, "C"), 3: (1, "A")},
+    ]
+
+
+def test_an_animal_of_the_manifest_need_not_be_in_every_file(tmp_path: Path, params: Params, caplog) -> None:
+    """A is in the first file only, C in the second only, D in none."""
+    paths = tuple(
+        Scene(still(1, 9), shifted(20 * i), animals=each).write(tmp_path / f"{i}.sqlite")
+        for i, each in enumerate([{1: "A", 2: "B"}, {1: "C", 2: "B"}])
+    )
+    samples = {rfid: Sample("r", rfid, "c", {}, "AM") for rfid in "ABCD"}
+    found = Recording("r", paths, params.stops.arena, samples=samples)
+    assert told(CohortError, name_animals, found, look_at(found, params)) == (
+        f"{paths[0]}: ANIMAL: expected RFID D of the manifest, found A, B; correct the manifest",
+    )
+    assert caplog.messages == []
+    found = Recording("r", paths, params.stops.arena, samples={rfid: samples[rfid] for rfid in "ABC"})
+    assert name_animals(found, look_at(found, params)) == [{1: (1, "A"), 2: (2, "B")}, {1: (3, "C"), 2: (2, "B")}]
+    assert caplog.messages == [
+        "0.sqlite: RFID C is in another file of the recording only",
+        "1.sqlite: RFID A is in another file of the recording only",
     ]
 
 

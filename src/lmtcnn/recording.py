@@ -56,12 +56,25 @@ class Recording:
         """What, besides the parameters, decides a recording's stops: its files' names and its floor."""
         return {"files": [path.name for path in self.files], "arena": dump(self.arena)}
 
-    def match(self, database: lmt.Database) -> dict[int, str | None]:
-        """ANIMAL.ID -> RFID, for the animals that count.
+    def match(self, databases: Sequence[lmt.Database]) -> list[dict[int, str | None]]:
+        """For each of its files: ANIMAL.ID -> RFID, for the animals that count.
 
-        Without a manifest every animal does. Raises CohortError that names RFIDs of the manifest that are not in
-        the database or are there twice; animals that the manifest does not know are left out with a warning.
+        Without a manifest every animal does. Raises CohortError that names RFIDs of the manifest that are in no file or
+        twice in one. Animals that the manifest does not know are left out with a warning; an animal of the manifest
+        that some of several files lack is warned of.
         """
+        looks = [self._look_for(database) for database in databases]
+        everywhere = set.intersection(*(set(lost) for _, lost in looks))
+        if everywhere:
+            raise CohortError([line for rfid, line in looks[0][1].items() if rfid in everywhere])
+        for database, (chosen, lost) in zip(databases, looks, strict=True):
+            for rfid in lost:
+                log.warning("%s: RFID %s is in another file of the recording only", database.path.name, rfid)
+            self._tell_strangers(database, chosen)
+        return [chosen for chosen, _ in looks]
+
+    def _look_for(self, database: lmt.Database) -> tuple[dict[int, str | None], dict[str, str]]:
+        """ANIMAL.ID -> RFID of the animals that count, and a line for each RFID of the manifest that is not there."""
         doubled = [rfid for rfid, n in Counter(a.rfid for a in database.animals if a.rfid).items() if n > 1]
         where = f"{database.path}: ANIMAL"
         wanted = None if self.samples is None else list(self.samples)
@@ -69,12 +82,14 @@ class Recording:
             once = "each RFID once"
             raise CohortError([problem(where, once, f"{rfid} twice", "correct a copy of the file") for rfid in hit])
         if wanted is None:
-            return {animal.id: animal.rfid for animal in database.animals}
-        chosen = _match(wanted, database, where)
+            return {animal.id: animal.rfid for animal in database.animals}, {}
+        return _match(wanted, database, where)
+
+    def _tell_strangers(self, database: lmt.Database, chosen: Mapping[int, str | None]) -> None:
+        """Name the animals that the manifest does not know."""
         others = [a for a in database.animals if a.id not in chosen and a.rfid not in self.excluded]
         if strangers := [a.rfid or f"animal {a.id}" for a in others]:
             log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
-        return chosen
 
 
 @dataclass(frozen=True)
@@ -125,12 +140,12 @@ def origin_of(parts: Sequence[Part]) -> Origin:
 
 def name_animals(recording: Recording, parts: Sequence[Part]) -> list[dict[int, tuple[int, str | None]]]:
     """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID."""
+    matched = recording.match([part.database for part in parts])
+    if not parts[1:]:
+        return [{key: (key, rfid) for key, rfid in matched[0].items()}]
     members: dict[str | None, int] = {}
     named: list[dict[int, tuple[int, str | None]]] = []
-    for part in parts:
-        chosen = recording.match(part.database)
-        if not parts[1:]:
-            return [{key: (key, rfid) for key, rfid in chosen.items()}]
+    for part, chosen in zip(parts, matched, strict=True):
         if lost := sorted(key for key, rfid in chosen.items() if rfid is None):
             where = f"{part.database.path}: ANIMAL {lost[0]}"
             raise CohortError(problem(where, "an RFID, to join the files by", "none", "give the files one by one"))
@@ -189,10 +204,11 @@ def _count_rows(path: Path) -> int:
         return 0
 
 
-def _match(wanted: Sequence[str], database: lmt.Database, where: str) -> dict[int, str | None]:
+def _match(wanted: Sequence[str], database: lmt.Database, where: str) -> tuple[dict[int, str | None], dict[str, str]]:
+    """ANIMAL.ID -> RFID of those that are wanted, and a line for each that is not there."""
     exact = {animal.rfid: animal.id for animal in database.animals if animal.rfid}
     chosen: dict[int, str | None] = {exact[rfid]: rfid for rfid in wanted if rfid in exact}
-    lost = []
+    lost = {}
     for rfid in (rfid for rfid in wanted if rfid not in exact):
         alike = [
             a for a in database.animals if a.rfid and a.id not in chosen and a.rfid.lstrip("0") == rfid.lstrip("0")
@@ -202,7 +218,5 @@ def _match(wanted: Sequence[str], database: lmt.Database, where: str) -> dict[in
             chosen[alike[0].id] = rfid
         else:
             known = ", ".join(animal.rfid or "(none)" for animal in database.animals)
-            lost.append(problem(where, f"RFID {rfid} of the manifest", known, "correct the manifest"))
-    if lost:
-        raise CohortError(lost)
-    return chosen
+            lost[rfid] = problem(where, f"RFID {rfid} of the manifest", known, "correct the manifest")
+    return chosen, lost

@@ -59,7 +59,11 @@ def extract_parts(
     origin = origin_of(parts)
     job = _Job(recording, params, origin, threads, seen)
     ids = name_animals(recording, parts)
-    tables = [_extract_part(job, part, members) for part, members in zip(parts, ids, strict=True)]
+    everyone = {member for members in ids for member in members.values()}
+    tables = [
+        _extract_part(job, part, members, everyone - set(members.values()))
+        for part, members in zip(parts, ids, strict=True)
+    ]
     quality = pl.concat([table.quality for table in tables])
     if not quality["n_detected"].sum():
         where = f"{recording.files[0]}: DETECTION"
@@ -142,7 +146,12 @@ class _Job:
         return self.params.stops.model_copy(update={"arena": self.recording.arena})
 
 
-def _extract_part(job: _Job, part: Part, members: Mapping[int, tuple[int, str | None]]) -> Extraction:
+Member = tuple[int, str | None]
+"""An animal of a recording: its animal_id and its RFID."""
+
+
+def _extract_part(job: _Job, part: Part, members: Mapping[int, Member], absent: Iterable[Member]) -> Extraction:
+    """What one file gives: of its animals by ANIMAL.ID, and of those that are in other files only, unknown here."""
     settings, intervals = job.settings, job.params.histograms
     offset_s = clocks.align_offset_s(job.origin.timestamp_ms, intervals, job.recording.timezone)
     times_s = clocks.layout_seconds(part.clock, part.layout, job.origin, part.shift, settings)
@@ -150,8 +159,8 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, tuple[int, str | 
     tally = Tally(part.layout, edges)
     keys = sorted(members, key=lambda key: members[key][0])
 
-    def one(key: int, track: Track) -> tuple[dict[str, object], pl.DataFrame, pl.DataFrame]:
-        animal_id, rfid = members[key]
+    def one(member: Member, track: Track) -> tuple[dict[str, object], pl.DataFrame, pl.DataFrame]:
+        animal_id, rfid = member
         row: dict[str, object] = {"animal_id": animal_id, "rfid": rfid}
         row |= {name: getattr(track, name) for name in QUALITY.columns if hasattr(track, name)}
         coverage = _coverage_table(job.recording.name, animal_id, held, edges, track.detected)
@@ -164,7 +173,8 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, tuple[int, str | 
         row["n_stops_outside"] = _count_outside(stops, settings.arena)
         return row, stops, coverage
 
-    found, corrected = _read_part(job, part, keys, tally, one)
+    found, corrected = _read_part(job, part, keys, tally, lambda key, track: one(members[key], track))
+    found += [one(member, Track(part.layout)) for member in absent]
     rows, stops, coverage = zip(*found, strict=True)
     common = {"recording": job.recording.name, "verdict": "", "failed": "", "warned": "", "span_s": span_s}
     common |= {"identity_corrected": corrected, "n_anonymous": tally.n_rows, **_recording_counts(part, job)}
