@@ -1,10 +1,11 @@
-"""The tables of commands, stages and parameters, made from the code, between their marks in the Markdown files.
+"""Tables of commands, stages, parameters and quality checks, made from the code, between marks in the Markdown files.
 
     python docs/tables.py            # writes them anew
     python docs/tables.py --check    # exit code 1 where a file differs
 
-Commands come from the command line's own tree, stages from the two dvc.yaml, parameters from params.yaml. Comments of
-params.yaml are taken from the line of their key: behind an alias ruamel gives those of the anchor.
+Commands come from the command line's own tree, stages from the two dvc.yaml, parameters from params.yaml, checks from
+`lmtcnn.quality`, with the sources that params.yaml gives of their limits. Comments of params.yaml are taken from the
+line of their key: behind an alias ruamel gives those of the anchor.
 """
 
 import re
@@ -14,11 +15,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import polars as pl
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from typer.main import get_command
 
+from lmtcnn import quality
 from lmtcnn.cli import app
+from lmtcnn.params import Params, load
+from lmtcnn.schemas import COVERAGE, QUALITY
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,9 +43,11 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> int:
 def files(root: Path = ROOT) -> dict[Path, str]:
     """Every file that has tables, as it should be."""
     pipelines = [(root / name).read_text(encoding="utf-8") for name in ("data/dvc.yaml", "dvc.yaml")]
+    source = (root / "params.yaml").read_text(encoding="utf-8")
     tables = {
         "README.md": {"commands": commands(get_command(app)), "stages": stages(pipelines)},
-        "docs/parameters.md": {"parameters": parameters((root / "params.yaml").read_text(encoding="utf-8"))},
+        "docs/parameters.md": {"parameters": parameters(source)},
+        "docs/faults.md": {"checks": checks(load(root / "params.yaml"), source)},
     }
     found = {}
     for name, parts in tables.items():
@@ -277,6 +284,64 @@ def _flow(node: Node) -> str:
         return "[" + ", ".join(map(_flow, node.value)) + "]"
     quote = node.style if node.style in ("'", '"') else ""
     return f"{quote}{' '.join(str(node.value).split())}{quote}"
+
+
+# ---- Quality checks --------------------------------------------------------------------------------------------------
+
+FIXED = "fixed [ours]"
+"""A limit of the program, which no key changes."""
+
+LIMITS = {
+    "omitted frames": ("quality.omitted_warn", "quality.omitted_fail"),
+    "TIMESTAMP back": ("stops.max_clock_back_ms",),
+    "TIMESTAMP jumps": (FIXED,),
+    "frame rate": (FIXED, "stops.fps"),
+    "anonymous detections": ("quality.anonymous_warn", "quality.anonymous_fail"),
+    "identity corrected": (FIXED,),
+    "temperature, lowest": ("quality.temperature_warn_c", "quality.temperature_fail_c"),
+    "temperature, highest": ("quality.temperature_warn_c", "quality.temperature_fail_c"),
+    "particles": ("quality.max_particles",),
+    "detection": ("quality.detected_warn", "quality.detected_fail"),
+    "hours of poor detection": ("quality.hour_detected",),
+    "positions off the floor": ("quality.outside_warn", "quality.outside_fail"),
+    "stops off the floor": ("quality.outside_warn", "quality.outside_fail"),
+}
+"""Check -> the keys that hold its limits; their comments tell where these come from."""
+
+
+def checks(params: Params, source: str) -> str:
+    """A row for each quality check: what is counted, when it warns and fails, and where its limits come from."""
+    yaml = Source(source)
+    said = {entry.path: entry.said for key, value in yaml.root.value for entry in yaml.section(key, value)}
+    rows = []
+    for check in example(params):
+        counted, warns, fails = split(check.definition)
+        keys = [key if key == FIXED else f"{code(key)} {origin(said[key])}" for key in LIMITS[check.name]]
+        of = "recording" if check.animal_id is None else "animal"
+        rows.append([cell(check.name), of, cell(counted), cell(warns), cell(fails), "<br>".join(keys)])
+    return table(["check", "of", "what is counted", "warns", "fails", "limits and their sources"], rows)
+
+
+def example(params: Params) -> list[quality.Check]:
+    """Every check, of a recording in which nothing was counted."""
+    nothing: dict[str, Any] = {str(pl.String()): "", str(pl.Boolean()): False}
+    row = {name: nothing.get(str(kind), 0) for name, kind in QUALITY.columns.items()}
+    return quality.check(pl.DataFrame([row], schema=dict(QUALITY.columns)), COVERAGE.empty(), params)
+
+
+def split(definition: str) -> tuple[str, str, str]:
+    """What a definition says is counted, when it warns, and when it fails, without the example's own numbers."""
+    parts: dict[str, list[str]] = {"": [], "warn": [], "fail": []}
+    for part in re.sub(", by 0 ms at most|, 0 s in all", "", definition).split("; "):
+        limit = re.fullmatch(r"(.*): (warn|fail)(, .*)?", part)
+        parts[limit[2] if limit else ""].append(limit[1] + (limit[3] or "") if limit else part)
+    counted, warns, fails = ("; ".join(found) for found in parts.values())
+    return counted, warns, fails
+
+
+def origin(said: str) -> str:
+    """The last words in brackets of a comment: `[ours]`."""
+    return re.findall(r"\[[^\]]*\]", said)[-1]
 
 
 # ---- Markdown --------------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_the_tables_are_those_of_the_code(capsys: pytest.CaptureFixture[str]) ->
 
 
 def copies(folder: Path) -> Path:
-    for name in ("README.md", "docs/parameters.md", "params.yaml", "dvc.yaml", "data/dvc.yaml"):
+    for name in ("README.md", "docs/parameters.md", "docs/faults.md", "params.yaml", "dvc.yaml", "data/dvc.yaml"):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text((ROOT / name).read_text())
     return folder
@@ -172,6 +172,27 @@ def test_stages_with_other_parameter_files_and_shared_folders() -> None:
     assert tables.stages([stage]).splitlines()[-1] == (
         "| `s` | | `x`<br>`y` | `a`, `p.yaml: b`, `q.yaml: all` | `d/e`, `f`, `g` |"
     )
+
+
+def test_every_limit_of_quality_is_one_of_a_check(params) -> None:
+    """All but what becomes of a recording, and the hour of the start, which is no recording's."""
+    named = {key for keys in tables.LIMITS.values() for key in keys}
+    limits = {f"quality.{key}" for key in params.quality.model_dump()} - {"quality.on_fail", "quality.start_hour_p"}
+    assert limits == {key for key in named if key.startswith("quality.")}
+    assert {check.name for check in tables.example(params)} == set(tables.LIMITS)
+
+
+def test_a_definition_says_what_is_counted_and_when_it_warns_and_fails() -> None:
+    definition = (
+        "rows, by 0 ms at most, of all; from 1 %: warn; from 2 %: fail, and so on; below 0: fail; none: not fitted"
+    )
+    assert tables.split(definition) == ("rows, of all; none: not fitted", "from 1 %", "from 2 %, and so on; below 0")
+
+
+def test_the_page_of_faults_names_every_scene_and_no_other() -> None:
+    scenes = re.findall(r"^def (test_\w+)", (ROOT / "tests" / "test_faults.py").read_text(), re.MULTILINE)
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "faults.md").read_text())
+    assert sorted(named) == sorted(scenes)
 
 
 # ---- Commands --------------------------------------------------------------------------------------------------------

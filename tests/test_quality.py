@@ -45,7 +45,7 @@ def test_omitted_frames(look: Look, frames, numerator: int, denominator: int, va
     assert str(found.value) != "-0.0"
     assert found.definition == (
         "frames that unpaused time at 30 frames/s makes, less unpaused FRAME rows, of the former, rounded to 0.01 %; "
-        "below 0: more frames than time, fail; below 0.08 %: ok; from 1 %: fail"
+        "from 0.08 %: warn; from 1 %: fail; below 0, more frames than time: fail"
     )
 
 
@@ -254,7 +254,7 @@ def test_corrected_identities(look: Look, sql: Sequence[str], n: int, verdict: s
     assert found.identity_corrected is bool(n)
     assert one.definition == (
         "whether lmt-analysis' CorrectDetectionIntegrity took identities away where not all animals were seen "
-        "(LOG, or an event `IDs integrity ok`); warn: do not mix with recordings that were left as they are"
+        "(LOG, or an event `IDs integrity ok`); any: warn, do not mix with recordings that were left as they are"
     )
 
 

@@ -106,8 +106,8 @@ def _clock_checks(common: Mapping[str, Any], limits: QualityParams, settings: St
     yield Check(
         "omitted frames", None, omitted, expected, share, "share", lost,
         f"frames that unpaused time at {settings.fps:g} frames/s makes, less unpaused FRAME rows, of the former, "
-        f"rounded to 0.01 %; below 0: more frames than time, fail; below {percent(limits.omitted_warn)}: ok; "
-        f"from {percent(limits.omitted_fail)}: fail",
+        f"rounded to 0.01 %; from {percent(limits.omitted_warn)}: warn; from {percent(limits.omitted_fail)}: fail; "
+        "below 0, more frames than time: fail",
     )  # fmt: skip
     n_back, worst_ms = common["n_clock_back"], common["worst_back_ms"]
     refused = worst_ms > settings.max_clock_back_ms and settings.clock == "timestamp"
@@ -144,7 +144,7 @@ def _identity_checks(common: Mapping[str, Any], n_rows: int, limits: QualityPara
     yield Check(
         "identity corrected", None, corrected, 1, corrected, "runs", "warn" if corrected else "ok",
         "whether lmt-analysis' CorrectDetectionIntegrity took identities away where not all animals were seen "
-        "(LOG, or an event `IDs integrity ok`); warn: do not mix with recordings that were left as they are",
+        "(LOG, or an event `IDs integrity ok`); any: warn, do not mix with recordings that were left as they are",
     )  # fmt: skip
 
 
