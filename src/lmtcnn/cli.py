@@ -135,7 +135,7 @@ def cohort_check(
     verdict = "fine" if not found.odd else "usable, with the warnings above"
     for line in found.odd:
         _say(f"warning: {line}")
-    _show_frame("samples by clock hour of the start", found.start_hours)
+    _show_frame("samples by clock hour of the start:", found.start_hours)
     sizes = f"{len(found.cohort.recordings)} recordings, {len(found.cohort.samples)} samples ({classes})"
     print(f"{sizes}, {len(found.cohort.cages)} cages: {verdict}")
 
@@ -440,7 +440,8 @@ def _show_frame(title: str, frame: Any) -> None:
     """A small table as it is."""
     from rich.table import Table
 
-    table = Table(*frame.columns, title=title, title_justify="left")
+    print(title)
+    table = Table(*frame.columns)
     for row in frame.iter_rows():
         table.add_row(*(str(value) for value in row))
     _console().print(table)

@@ -23,8 +23,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-PAGES_AT_ONCE = 256
-"""Some 1 MB, and 30,000 rows of an index: temporaries stay in the processor's cache."""
+PAGES_AT_ONCE = 512
+"""Some 2 MB, and 60,000 rows of an index: temporaries stay in the processor's cache."""
 
 MIN_CELL = 6
 """Bytes of the shortest row and its pointer, so that a page of 4096 bytes holds fewer than 700."""
