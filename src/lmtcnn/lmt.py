@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,7 @@ Limits = Mapping[str, tuple[float, float]]
 _INTEGRITY_EVENT, _INTEGRITY_PROCESS = "IDs integrity ok", "correctdetectionintegrity"
 """What lmt-analysis' CorrectDetectionIntegrity leaves in EVENT, and its name in LOG without blanks and capitals."""
 
+T = TypeVar("T")
 Columns = tuple[NDArray[Any], ...]
 
 Seen = Callable[[int], None]
@@ -230,7 +231,7 @@ def _frames_from_pages(source: "_Source", threads: int, limits: Limits) -> _Fram
     size = 0
     sensors: dict[str, Extremes] = {}
     with ThreadPoolExecutor(threads) as pool:
-        for stretches, extremes in pool.map(stretch, range(0, len(leaves.numbers), PAGES_AT_ONCE)):
+        for stretches, extremes in _ahead(pool, stretch, range(0, len(leaves.numbers), PAGES_AT_ONCE), 2 * threads):
             for found in stretches:
                 for column, part in zip(columns, found, strict=True):
                     column[size : size + len(part)] = part
@@ -390,11 +391,9 @@ def _table_from_pages(source: "_Source", threads: int) -> Iterator[Columns]:
             yield ids, ids == NOTHING, *found
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[int], list[Values]], items: Iterable[int], most: int
-) -> Iterator[list[Values]]:
+def _ahead(pool: ThreadPoolExecutor, work: Callable[[int], T], items: Iterable[int], most: int) -> Iterator[T]:
     """What `pool.map` gives, but with at most so many results waiting: memory stays bounded."""
-    waiting: deque[Future[list[Values]]] = deque()
+    waiting: deque[Future[T]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))
         if len(waiting) == most:
