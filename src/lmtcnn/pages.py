@@ -54,7 +54,7 @@ class NotPlain(Exception):  # noqa: N818 - a fork in the road, not a fault
 class Leaves:
     """Numbers of a tree's leaf pages, in order of their keys, and of an index the pages above, which hold rows too.
 
-    `low` and `high` bound the first column of an index's leaf, as far as the page above tells; of a table they are empty.
+    `low` and `high` bound the first column of an index's leaf, as far as the page above tells; a table has none.
     """
 
     numbers: Ints
