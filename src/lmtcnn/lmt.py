@@ -11,6 +11,7 @@ not plain there is asked of SQLite.
 """
 
 import contextlib
+import os
 import re
 import sqlite3
 import struct
@@ -114,12 +115,13 @@ class Animal:
 class Database:
     """An LMT database that has been looked at: where it is, how to open it, and what it holds.
 
-    `index` is the name of its covering index, None without; `stamp` its size and time of change when it was looked at.
+    `index` is the name of its covering index, None without; `stamp` its size, time of change and SQLite's own count of
+    changes when it was looked at.
     """
 
     path: Path
     uri: str
-    stamp: tuple[int, int]
+    stamp: tuple[int, int, bytes]
     simulated: bool
     index: str | None
     animals: tuple[Animal, ...]
@@ -573,13 +575,18 @@ def _watched(database: Database) -> Iterator[_Source]:
         raise DatabaseError(problem(database.path, "a database that nobody writes", "one that changed meanwhile", do))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of the last change: any write to a file moves one of them."""
+def _stamp(path: Path) -> tuple[int, int, bytes]:
+    """Size, time of the last change, and the header's counter: any write by SQLite moves one of them.
+
+    The counter is there for two writes within a tick of the system's clock.
+    """
     try:
-        status = path.stat()
+        with path.open("rb") as stream:
+            counter = stream.read(28)[24:]
+            status = os.fstat(stream.fileno())
     except OSError as error:
         raise DatabaseError(problem(path, "an LMT database", error.strerror or str(error), "check the path")) from error
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, counter
 
 
 def _check_file(path: Path) -> str:
