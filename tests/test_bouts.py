@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import stillness
 from lmtcnn.bouts import find_stops
 from lmtcnn.clock import Layout
-from lmtcnn.params import StopsParams
+from lmtcnn.params import Params, StopsParams
 from lmtcnn.tracks import Track
 
 
@@ -111,3 +112,13 @@ def test_a_stop_of_the_largest_numbers_has_a_place(change: Callable) -> None:
     """Beyond 1e308 / 60 a sum of 60 is no number any more; a hundred of these are equal, so that the mouse is still."""
     found, _ = find_stops(track_of([1e308] * 100), change().stops)
     assert found.x_px.tolist() == pytest.approx([1e308])
+
+
+@pytest.mark.parametrize("jitter_px", [0.1, 0.4])
+def test_a_still_hour_with_lost_identities_has_at_most_25_stops(jitter_px: float, params: Params) -> None:
+    """The ideal is 1; unbridged, and measured over a half window of 1, it has hundreds (docs/definitions.md)."""
+    for seed in range(3):
+        found, counts = find_stops(stillness.still_mouse(jitter_px, gaps=True, seed=seed), params.stops)
+        assert 1 <= len(found.first) <= 25
+        assert counts["n_stops_gap_0"] > 200
+        assert jitter_px < 0.4 or counts["n_stops_half_1"] > 200

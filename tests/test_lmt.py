@@ -1,6 +1,7 @@
 """Databases: what is read from them, and what is said of those that cannot be read."""
 
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -495,6 +496,15 @@ def test_a_database_that_changed_since_it_was_looked_at_is_told(database: Path, 
         f"{database}: expected a database that nobody writes, found one that changed meanwhile; "
         "close the program that writes it",
     )
+
+
+def test_a_change_within_a_tick_of_the_clock_is_told(database: Path) -> None:
+    """Size and time as before: SQLite's own count of changes has moved."""
+    found, before = open_database(database), database.stat()
+    execute(database, "UPDATE DETECTION SET MASS_X = 210 WHERE ID = 1")
+    os.utime(database, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (database.stat().st_size, database.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert "found one that changed meanwhile" in told(DatabaseError, read_clock, found)[0]
 
 
 def test_reading_never_keeps_a_recording_in_progress_waiting(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

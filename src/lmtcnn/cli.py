@@ -135,7 +135,7 @@ def cohort_check(
     verdict = "fine" if not found.odd else "usable, with the warnings above"
     for line in found.odd:
         _say(f"warning: {line}")
-    _show_frame("samples by clock hour of the start", found.start_hours)
+    _show_frame("samples by clock hour of the start:", found.start_hours)
     sizes = f"{len(found.cohort.recordings)} recordings, {len(found.cohort.samples)} samples ({classes})"
     print(f"{sizes}, {len(found.cohort.cages)} cages: {verdict}")
 
@@ -158,7 +158,7 @@ def inspect(
     from lmtcnn import inspect as module
 
     params = _load(params_file)
-    process.keep_memory(below=2**24)  # as in `stops`
+    process.keep_memory(below=2**23)  # as in `stops`
     recordings, failed = module.find(databases, params) if databases else (list(cohort.load(params).recordings), [])
     with _progress("inspect", detections=True) as progress:
         inspections, unread = module.inspect(recordings, params, workers, progress)
@@ -192,7 +192,7 @@ def stops(
     params = _load(params_file)
     recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
     ledger = None if databases or again else Ledger(out.with_name(f".{out.name}"), out, params)
-    process.keep_memory(below=2**24)  # the positions of an animal are larger, and should not stay
+    process.keep_memory(below=2**23)  # positions and lists of pages are larger, and should not stay
     with _alone(out), _progress("stops", detections=True) as progress:
         quality = module.stops(recordings, out, params, workers, progress, ledger)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
@@ -440,7 +440,8 @@ def _show_frame(title: str, frame: Any) -> None:
     """A small table as it is."""
     from rich.table import Table
 
-    table = Table(*frame.columns, title=title, title_justify="left")
+    print(title)
+    table = Table(*frame.columns)
     for row in frame.iter_rows():
         table.add_row(*(str(value) for value in row))
     _console().print(table)

@@ -11,6 +11,7 @@ not plain there is asked of SQLite.
 """
 
 import contextlib
+import os
 import re
 import sqlite3
 import struct
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,7 @@ Limits = Mapping[str, tuple[float, float]]
 _INTEGRITY_EVENT, _INTEGRITY_PROCESS = "IDs integrity ok", "correctdetectionintegrity"
 """What lmt-analysis' CorrectDetectionIntegrity leaves in EVENT, and its name in LOG without blanks and capitals."""
 
+T = TypeVar("T")
 Columns = tuple[NDArray[Any], ...]
 
 Seen = Callable[[int], None]
@@ -113,12 +115,13 @@ class Animal:
 class Database:
     """An LMT database that has been looked at: where it is, how to open it, and what it holds.
 
-    `index` is the name of its covering index, None without; `stamp` its size and time of change when it was looked at.
+    `index` is the name of its covering index, None without; `stamp` its size, time of change and SQLite's own count of
+    changes when it was looked at.
     """
 
     path: Path
     uri: str
-    stamp: tuple[int, int]
+    stamp: tuple[int, int, bytes]
     simulated: bool
     index: str | None
     animals: tuple[Animal, ...]
@@ -230,7 +233,7 @@ def _frames_from_pages(source: "_Source", threads: int, limits: Limits) -> _Fram
     size = 0
     sensors: dict[str, Extremes] = {}
     with ThreadPoolExecutor(threads) as pool:
-        for stretches, extremes in pool.map(stretch, range(0, len(leaves.numbers), PAGES_AT_ONCE)):
+        for stretches, extremes in _ahead(pool, stretch, range(0, len(leaves.numbers), PAGES_AT_ONCE), 2 * threads):
             for found in stretches:
                 for column, part in zip(columns, found, strict=True):
                     column[size : size + len(part)] = part
@@ -390,11 +393,9 @@ def _table_from_pages(source: "_Source", threads: int) -> Iterator[Columns]:
             yield ids, ids == NOTHING, *found
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, work: Callable[[int], list[Values]], items: Iterable[int], most: int
-) -> Iterator[list[Values]]:
+def _ahead(pool: ThreadPoolExecutor, work: Callable[[int], T], items: Iterable[int], most: int) -> Iterator[T]:
     """What `pool.map` gives, but with at most so many results waiting: memory stays bounded."""
-    waiting: deque[Future[list[Values]]] = deque()
+    waiting: deque[Future[T]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))
         if len(waiting) == most:
@@ -574,13 +575,18 @@ def _watched(database: Database) -> Iterator[_Source]:
         raise DatabaseError(problem(database.path, "a database that nobody writes", "one that changed meanwhile", do))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of the last change: any write to a file moves one of them."""
+def _stamp(path: Path) -> tuple[int, int, bytes]:
+    """Size, time of the last change, and the header's counter: any write by SQLite moves one of them.
+
+    The counter is there for two writes within a tick of the system's clock.
+    """
     try:
-        status = path.stat()
+        with path.open("rb") as stream:
+            counter = stream.read(28)[24:]
+            status = os.fstat(stream.fileno())
     except OSError as error:
         raise DatabaseError(problem(path, "an LMT database", error.strerror or str(error), "check the path")) from error
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, counter
 
 
 def _check_file(path: Path) -> str:

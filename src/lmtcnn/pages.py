@@ -23,8 +23,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-PAGES_AT_ONCE = 256
-"""Some 1 MB, and 30,000 rows of an index: temporaries stay in the processor's cache."""
+PAGES_AT_ONCE = 512
+"""Some 2 MB, and 60,000 rows of an index: temporaries stay in the processor's cache."""
 
 MIN_CELL = 6
 """Bytes of the shortest row and its pointer, so that a page of 4096 bytes holds fewer than 700."""
@@ -54,7 +54,7 @@ class NotPlain(Exception):  # noqa: N818 - a fork in the road, not a fault
 class Leaves:
     """Numbers of a tree's leaf pages, in order of their keys, and of an index the pages above, which hold rows too.
 
-    `low` and `high` bound the first column of an index's leaf, as far as the page above tells.
+    `low` and `high` bound the first column of an index's leaf, as far as the page above tells; a table has none.
     """
 
     numbers: Ints
@@ -117,7 +117,7 @@ def find_leaves(pages: Pages, root: int, *, index: bool) -> Leaves:
     """The leaves of the table or index whose tree begins at page `root`."""
     leaf, interior = (_INDEX_LEAF, _INDEX_INTERIOR) if index else (_TABLE_LEAF, _TABLE_INTERIOR)
     numbers = np.array([root], np.int64)
-    low, high = np.array([NOTHING]), np.array([2**63 - 1])
+    low, high = (np.array([bound][:index], np.int64) for bound in (NOTHING, 2**63 - 1))
     above = [numbers[:0]]
     seen = 0
     for _ in range(MAX_LEVELS):
@@ -299,7 +299,7 @@ def _children(pages: Pages, numbers: Ints, kind: int, low: Ints, high: Ints) -> 
     after = np.cumsum(block.counts)  # the last child of a page comes after its cells' left children
     children = np.insert(left, after, last)
     if kind != _INDEX_INTERIOR:
-        return children, np.full(len(children), NOTHING), np.full(len(children), 2**63 - 1)
+        return children, low, high
     (keys,) = block.columns([(0, False)])
     before = after - block.counts
     return children, np.insert(keys, before, low), np.insert(keys, after, high[: len(numbers)])
