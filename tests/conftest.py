@@ -17,6 +17,7 @@ import pytest
 
 from lmtcnn.errors import LmtcnnError
 from lmtcnn.files import write_json
+from lmtcnn.pages import NotPlain
 from lmtcnn.params import Params, dump, load, parse
 
 ROOT = Path(__file__).parent.parent
@@ -82,10 +83,18 @@ def run(first: int, last: int, x: float = 200.0, y: float = 150.0, animal: int |
     return [(f, animal, x + 2.0 * (f - first), y) for f in range(first, last + 1)]
 
 
-def alter(path: Path, sql: Sequence[str]) -> None:
-    with closing(sqlite3.connect(path)) as connection, connection:
-        for statement in sql:
+def execute(path: Path, *statements: str) -> Path:
+    """Change a database with SQL."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA synchronous = OFF")
+        for statement in statements:
             connection.execute(statement)
+    return path
+
+
+def not_plain(*_: object, **__: object) -> None:
+    """In place of `lmt.find_leaves`: all is asked of SQLite."""
+    raise NotPlain("for a test")
 
 
 def clock(n: int, *, per_s: float = 30, lost: int = 0) -> list[tuple[int, int, int]]:
@@ -198,7 +207,7 @@ def look(tmp_path: Path, params: Params) -> "Look":
 
     def look(scene: Scene, sql: Sequence[str] = (), using: Params = params) -> Any:
         path = scene.write(tmp_path / f"scene{len(list(tmp_path.iterdir()))}.sqlite")
-        alter(path, sql)
+        execute(path, *sql)
         return inspect_one(Recording(path.stem, (path,), using.stops.arena), using)
 
     return look

@@ -17,7 +17,19 @@ STAGES = ("simulate", "stops", "histograms", "train", "evaluate", "explain", "re
 # One-way imports: a module may import from its own floor and from those below.
 FLOORS = (
     {"errors", "files", "params", "process", "pages"},
-    {"schemas", "clock", "tracks", "bouts", "lmt", "recording", "quality", "start_hours", "cohort"},
+    {
+        "schemas",
+        "clock",
+        "tracks",
+        "bouts",
+        "lmt",
+        "frames",
+        "detections",
+        "recording",
+        "quality",
+        "start_hours",
+        "cohort",
+    },
     {"ledger", "stops", "inspect", "histograms"},
     {"truth", "behaviour", "btree", "recorder", "simulate", "stops_only"},
     {"folds", "model", "train", "metrics", "baselines", "figures", "floor", "plot", "evaluate", "explain", "bundle"},

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import LOG, T0_MS, Look, Scene, alter, clock, run, sensors, still, told
+from conftest import LOG, T0_MS, Look, Scene, clock, execute, run, sensors, still, told
 from lmtcnn.errors import DatabaseError
+from lmtcnn.frames import Readings
 from lmtcnn.inspect import AnimalFindings, Hour, Interval, find, inspect, inspect_one, to_json
-from lmtcnn.lmt import Readings, Tool
+from lmtcnn.lmt import Tool
 from lmtcnn.params import Params
 from lmtcnn.recording import Recording
 
@@ -192,7 +193,7 @@ def test_inspecting_changes_no_byte(tmp_path: Path, params: Params, caplog: pyte
     folder.mkdir()
     Scene(still(1, 300), n_frames=300).write(folder / "a.sqlite")
     wal = Scene(still(1, 300), n_frames=300).write(folder / "wal.sqlite")
-    alter(wal, ["PRAGMA journal_mode = WAL"])
+    execute(wal, "PRAGMA journal_mode = WAL")
     before = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
     with caplog.at_level(logging.WARNING):
         assert len(inspect(find([folder], params)[0], params, 2)[0]) == 2

@@ -13,23 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import T0_MS, Scene, still, told
+from conftest import T0_MS, Scene, execute, still, told
 from lmtcnn import lmt
-from lmtcnn.clock import Extremes, Layout, lay_out
+from lmtcnn.clock import Layout, lay_out
+from lmtcnn.detections import count_rows, read_anonymous, read_track, read_tracks
 from lmtcnn.errors import DatabaseError
-from lmtcnn.lmt import (
-    Readings,
-    count_rows,
-    find,
-    open_database,
-    read_anonymous,
-    read_clock,
-    read_history,
-    read_sensors,
-    read_track,
-    read_tracks,
-)
-from lmtcnn.pages import NotPlain, Pages
+from lmtcnn.frames import read_clock
+from lmtcnn.lmt import find, open_database, read_history
+from lmtcnn.pages import Pages
 from lmtcnn.tracks import Tally, Track
 
 PAGE = 4096
@@ -64,14 +55,6 @@ def read(path: Path) -> tuple:
     positions = [values.tolist() for t in (*tracks, *passed.values()) for values in (t.x_px, t.y_px)]
     names = [(animal.id, animal.rfid) for animal in found.animals]
     return names, clock.frames.tolist(), clock.timestamps_ms.tolist(), positions, tally.n_rows
-
-
-def execute(path: Path, *statements: str) -> Path:
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA synchronous = OFF")
-        for statement in statements:
-            connection.execute(statement)
-    return path
 
 
 # ---- What is read ----------------------------------------------------------------------------------------------------
@@ -162,27 +145,6 @@ def test_file_names_mean_nothing(scene: Scene, tmp_path: Path, name: str) -> Non
 def test_a_relative_path_is_read(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(database.parent)
     assert len(read(Path("a.sqlite"))[0]) == 2
-
-
-def test_rows_of_another_type_are_no_positions(tmp_path: Path) -> None:
-    rows = [(1, 1, "x", 5.0), (2, 1, None, 5.0), ("x", 1, 200.0, 150.0), (4, 1, 200, 150), (5, "1", 1e999, 5.0)]
-    path = Scene(rows, n_frames=9, covering_index=False).write(tmp_path / "a.sqlite")
-    found = open_database(path)
-    track = read_track(found, 1, Track(lay_out(read_clock(found), path)))
-    assert np.flatnonzero(track.detected).tolist() == [3]
-    assert (track.n_rows, track.n_invalid, track.n_untimed) == (5, 3, 1)
-
-
-def test_frames_come_in_order_of_their_numbers(tmp_path: Path) -> None:
-    frames = [(f, T0_MS + 33 * f, int(f == 2)) for f in (3, 1, 2)]
-    clock = read_clock(open_database(Scene(still(1, 3), frames).write(tmp_path / "a.sqlite")))
-    assert clock.frames.tolist() == [1, 2, 3]
-    assert clock.paused.tolist() == [False, True, False]
-
-
-def test_a_pause_that_is_null_is_none(tmp_path: Path) -> None:
-    path = Scene(still(1, 3), [(1, T0_MS, None), (2, T0_MS + 33, 0)]).write(tmp_path / "a.sqlite")
-    assert read_clock(open_database(path)).paused.tolist() == [False, False]
 
 
 def test_a_folder_is_searched_for_databases_by_name(tmp_path: Path) -> None:
@@ -383,23 +345,6 @@ def test_a_database_without_an_animal_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_database_without_a_frame_is_told(database: Path) -> None:
-    found = open_database(execute(database, "DELETE FROM FRAME"))
-    assert told(DatabaseError, read_clock, found) == (
-        f"{database}: FRAME: expected a row for each frame, found no row; leave the file out",
-    )
-
-
-def test_frames_without_a_number_or_a_time_are_counted_and_told(database: Path) -> None:
-    for frame, value in enumerate(["NULL", "'noon'", "-1", "1.5", "253402300800000"], start=1):
-        execute(database, f"UPDATE FRAME SET TIMESTAMP = {value} WHERE FRAMENUMBER = {frame}")
-    execute(database, "UPDATE FRAME SET FRAMENUMBER = -5 WHERE FRAMENUMBER = 6")
-    assert told(DatabaseError, read_clock, open_database(database)) == (
-        f"{database}: FRAME: expected whole numbers in FRAMENUMBER and TIMESTAMP, found 6 rows without; "
-        "leave the file out",
-    )
-
-
 # ---- Files in use ----------------------------------------------------------------------------------------------------
 
 FINISH = "let the program that writes it finish, or open and close it once with sqlite3 on a copy"
@@ -537,89 +482,6 @@ def test_a_read_only_folder_is_enough_and_nothing_is_written_in_it(scene: Scene,
         assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()} == before
     finally:
         folder.chmod(0o755)
-
-
-@pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_the_clock_is_the_same_in_one_stretch_and_in_several(tmp_path: Path, threads: int) -> None:
-    frames = [(f, T0_MS + 33 * f, int(f % 1000 == 0)) for f in range(1, 140_000, 2)]
-    found = open_database(Scene(still(1, 3), frames).write(tmp_path / "a.sqlite"))
-    clock = read_clock(found, threads)
-    assert clock.frames.tolist() == [row[0] for row in frames]
-    assert clock.timestamps_ms.tolist() == [row[1] for row in frames]
-    assert clock.paused.tolist() == [bool(row[2]) for row in frames]
-
-
-@pytest.mark.parametrize("pages", [True, False], ids=["from pages", "from rows"])
-@pytest.mark.parametrize(
-    ("values", "mean", "extremes"),
-    [
-        ((22, 23, 24), 23, Extremes(22, 24, 0, 0)),
-        ((19, 22, 25), 22, Extremes(19, 25, 1, 1)),
-        ((20, 22, 24), 22, Extremes(20, 24, 0, 0)),
-        ((20.5, 21.5, 24), 22, Extremes(20.5, 24, 0, 0)),
-        ((0, 22, 24), 23, Extremes(22, 24, 0, 0)),
-        ((0, 19, 26), 22.5, Extremes(19, 26, 1, 1)),
-        ((None, 22, 24), 23, Extremes(22, 24, 0, 0)),
-        (("warm", 22, 24), 23, Extremes(22, 24, 0, 0)),
-        ((b"1", 22, 24), 23, Extremes(22, 24, 0, 0)),
-        ((float("inf"), float("-inf"), 21.5), 21.5, Extremes(21.5, 21.5, 0, 0)),
-        ((-4, 22, 24), 14, Extremes(-4, 24, 1, 0)),
-        ((0, 0, 0), None, None),
-        ((None, None, None), None, None),
-        (("a", "b", None), None, None),
-    ],
-)
-def test_a_sensor_is_its_numbers_whatever_else_stands_in_the_column(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: bool, values, mean, extremes
-) -> None:
-    path = Scene(still(1, 3), n_frames=3).write(tmp_path / "a.sqlite")
-    execute(path, "ALTER TABLE FRAME ADD COLUMN Temperature REAL")
-    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        rows = zip(values, (1, 2, 3), strict=True)
-        connection.executemany("UPDATE FRAME SET TEMPERATURE = ? WHERE FRAMENUMBER = ?", rows)
-    if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
-    found = read_sensors(open_database(path))
-    assert found["TEMPERATURE"] == (mean and Readings(mean, extremes.lowest, extremes.highest))
-    assert found["HUMIDITY"] is None
-    assert found["NUMPARTICLE"] == Readings(1, 1, 1)
-    limits = {"TEMPERATURE": (20.0, 24.0), "NUMPARTICLE": (0.0, 0.5), "HUMIDITY": (0.0, 1.0)}
-    seen = read_clock(open_database(path), limits=limits).sensors
-    assert seen.pop("NUMPARTICLE") == Extremes(1, 1, 0, 3)
-    assert seen == ({"TEMPERATURE": extremes} if extremes else {})
-
-
-def not_plain(*_: object, **__: object) -> None:
-    raise NotPlain("for a test")
-
-
-def test_a_dark_sensor_is_one_that_is_0_throughout_and_no_particles_are_a_count(database: Path) -> None:
-    execute(database, "ALTER TABLE FRAME ADD COLUMN SOUND REAL DEFAULT 0", "UPDATE FRAME SET NUMPARTICLE = 0")
-    found = read_sensors(open_database(database))
-    assert (found["SOUND"], found["NUMPARTICLE"]) == (None, Readings(0, 0, 0))
-    execute(database, "UPDATE FRAME SET SOUND = 3 WHERE FRAMENUMBER <= 100")
-    assert read_sensors(open_database(database))["SOUND"] == Readings(1, 0, 3)
-
-
-@pytest.mark.parametrize("covering_index", [True, False])
-@pytest.mark.parametrize("pages", [True, False], ids=["from pages", "from rows"])
-def test_rows_without_an_animal_are_counted_by_interval(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, covering_index: bool, pages: bool
-) -> None:
-    """Intervals of 100 frames: 2, 0 and 1 rows; one in no frame of the layout, one of another animal."""
-    rows = [(1, None, 20, 20), (100, None, 20, 20), (201, None, 20, 20), (900, None, 20, 20), (150, 1, 20, 20)]
-    path = Scene(rows, n_frames=300, covering_index=covering_index).write(tmp_path / "a.sqlite")
-    if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
-    tally, seen = Tally(LAYOUT, [0, 100, 200, 300]), []
-    found = open_database(path)
-    if covering_index:
-        read_anonymous(found, tally, seen.append)
-        read_track(found, 1, Track(LAYOUT), seen.append)
-    else:
-        read_tracks(found, {1: Track(LAYOUT)}, tally, 1, seen.append)
-    assert (tally.n_rows, tally.counts.tolist()) == (4, [2, 0, 1])
-    assert sum(seen) == count_rows(found) == 5
 
 
 def test_the_history_of_a_damaged_database_is_one_line(database: Path) -> None:

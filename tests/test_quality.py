@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from conftest import EVENT, LOG, SENSORS, T0_MS, Look, Scene, clock, run, sensors, still
+from lmtcnn.frames import Readings
 from lmtcnn.inspect import ClockStep, Inspection, to_json
-from lmtcnn.lmt import Readings
 from lmtcnn.params import Params
 from lmtcnn.quality import Check, failures, judge, worst
 from lmtcnn.recording import Recording

@@ -17,8 +17,10 @@ import polars as pl
 
 from lmtcnn import clock as clocks
 from lmtcnn import lmt, quality, stops
+from lmtcnn.detections import Seen
 from lmtcnn.errors import LmtcnnError
-from lmtcnn.lmt import Readings, Tool
+from lmtcnn.frames import Readings, read_sensors
+from lmtcnn.lmt import Tool
 from lmtcnn.params import Params
 from lmtcnn.quality import Check, Verdict, share_of
 from lmtcnn.recording import Part, Recording, look_at, tell_progress
@@ -181,7 +183,7 @@ def find(paths: Iterable[Path], params: Params) -> tuple[list[Recording], list[L
     return [Recording(path.stem, (path,), params.stops.arena) for path in files], failed
 
 
-def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: lmt.Seen = lambda n: None) -> Inspection:
+def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Seen = lambda n: None) -> Inspection:
     """Inspect one recording, `threads` animals at once.
 
     Raises DatabaseError or CohortError where it cannot be read as a recording. A clock that steps back, whatever the
@@ -190,7 +192,7 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: lm
     patient = params.stops.model_copy(update={"max_clock_back_ms": _ANY_STEP_MS})
     parts = look_at(recording, params.model_copy(update={"stops": patient}), threads)
     with ThreadPoolExecutor(1) as pool:
-        sensors = pool.submit(lmt.read_sensors, parts[0].database)
+        sensors = pool.submit(read_sensors, parts[0].database)
         extraction = stops.extract_parts(recording, parts, params, threads, seen)
         histories = [lmt.read_history(part.database) for part in parts]
         readings = sensors.result()

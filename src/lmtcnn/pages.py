@@ -13,12 +13,14 @@ is a header, which gives the type of each column, and the columns' bytes, big-en
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +46,9 @@ Bytes = NDArray[np.uint8]
 Values = NDArray[Any]
 Wanted = tuple[int, bool]
 """A column's place in the record, and whether its numbers may be fractions."""
+
+
+T = TypeVar("T")
 
 
 class NotPlain(Exception):  # noqa: N818 - a fork in the road, not a fault
@@ -303,3 +308,14 @@ def _children(pages: Pages, numbers: Ints, kind: int, low: Ints, high: Ints) -> 
     (keys,) = block.columns([(0, False)])
     before = after - block.counts
     return children, np.insert(keys, before, low), np.insert(keys, after, high[: len(numbers)])
+
+
+def ahead(pool: ThreadPoolExecutor, work: Callable[[int], T], items: Iterable[int], most: int) -> Iterator[T]:
+    """What `pool.map` gives, but with at most so many results waiting: memory stays bounded."""
+    waiting: deque[Future[T]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) == most:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from lmtcnn import clock as clocks
 from lmtcnn import cohort, histograms, stops
 from lmtcnn.bundle import Bundle, features, unlike
+from lmtcnn.detections import Seen
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import atomic, write_text
 from lmtcnn.histograms import Stack
-from lmtcnn.lmt import Seen
 from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import HistogramsParams
 from lmtcnn.quality import failures

@@ -15,7 +15,9 @@ from typing import Any
 from lmtcnn import clock as clocks
 from lmtcnn import lmt
 from lmtcnn.clock import Clock, Layout, Origin
+from lmtcnn.detections import Seen, count_rows
 from lmtcnn.errors import CohortError, DatabaseError, problem
+from lmtcnn.frames import PARTICLES, TEMPERATURE, read_clock
 from lmtcnn.params import Arena, Definitions, dump
 
 log = logging.getLogger("lmtcnn")
@@ -105,11 +107,11 @@ class Part:
 def look_at(recording: Recording, params: Definitions, threads: int = 1) -> list[Part]:
     """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused."""
     settings, limits = params.stops, params.quality
-    sensors = {lmt.TEMPERATURE: limits.temperature_warn_c, lmt.PARTICLES: (0.0, float(limits.max_particles))}
+    sensors = {TEMPERATURE: limits.temperature_warn_c, PARTICLES: (0.0, float(limits.max_particles))}
     opened = []
     for path in recording.files:
         database = lmt.open_database(path)
-        clock = lmt.read_clock(database, threads, sensors)
+        clock = read_clock(database, threads, sensors)
         clocks.check(clock, path, settings)
         layout = clocks.lay_out(clock, path)
         clocks.warn_of_rate(clocks.measured_fps(clock, layout), path, settings)
@@ -178,7 +180,7 @@ def mixed(corrected: Mapping[str, bool]) -> list[str]:
     ]
 
 
-def tell_progress(recordings: Iterable[Recording], progress: Callable[[int, int], None] | None) -> lmt.Seen:
+def tell_progress(recordings: Iterable[Recording], progress: Callable[[int, int], None] | None) -> Seen:
     """What takes counts of detections from threads that read, and tells `progress` how many of about how many.
 
     Files that cannot be opened count as empty: reading them says what is wrong.
@@ -199,7 +201,7 @@ def tell_progress(recordings: Iterable[Recording], progress: Callable[[int, int]
 
 def _count_rows(path: Path) -> int:
     try:
-        return lmt.count_rows(lmt.open_database(path))
+        return count_rows(lmt.open_database(path))
     except DatabaseError:
         return 0
 

@@ -18,11 +18,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn import clock as clocks
-from lmtcnn import lmt
+from lmtcnn import detections, lmt
 from lmtcnn.bouts import Bouts, find_stops
 from lmtcnn.clock import Origin
+from lmtcnn.detections import Seen
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, DataError, LmtcnnError, ParamsError, problem
 from lmtcnn.files import ensure_folder, write_json
+from lmtcnn.frames import PARTICLES, TEMPERATURE
 from lmtcnn.ledger import Ledger
 from lmtcnn.params import Arena, Definitions, StopsParams
 from lmtcnn.quality import failures, judge
@@ -43,7 +45,7 @@ class Extraction:
     intervals: pl.DataFrame
 
 
-def extract(recording: Recording, params: Definitions, threads: int = 1, seen: lmt.Seen = lambda n: None) -> Extraction:
+def extract(recording: Recording, params: Definitions, threads: int = 1, seen: Seen = lambda n: None) -> Extraction:
     """Read a recording, one file or several, and find the stops of its animals.
 
     `threads` animals are read at once; memory is that of as many animals' positions with the covering index, of
@@ -53,7 +55,7 @@ def extract(recording: Recording, params: Definitions, threads: int = 1, seen: l
 
 
 def extract_parts(
-    recording: Recording, parts: Sequence[Part], params: Definitions, threads: int, seen: lmt.Seen
+    recording: Recording, parts: Sequence[Part], params: Definitions, threads: int, seen: Seen
 ) -> Extraction:
     """The same of a recording that was looked at."""
     origin = origin_of(parts)
@@ -118,9 +120,9 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
             continue
         track = Track(part.layout)
         if part.database.index:
-            lmt.read_track(part.database, key, track)
+            detections.read_track(part.database, key, track)
         else:
-            lmt.read_tracks(part.database, {key: track}, Tally(part.layout, [0, part.layout.size]))
+            detections.read_tracks(part.database, {key: track}, Tally(part.layout, [0, part.layout.size]))
         times_s = np.concatenate([*clocks.layout_seconds(part.clock, part.layout, origin, part.shift, settings)])
         columns.append((times_s, *to_floor(track.x_px.copy(), track.y_px.copy(), settings)))
         bouts, _ = find_stops(track, settings)
@@ -138,7 +140,7 @@ class _Job:
     params: Definitions
     origin: Origin
     threads: int
-    seen: lmt.Seen
+    seen: Seen
 
     @property
     def settings(self) -> StopsParams:
@@ -206,7 +208,7 @@ def _read_part(
         arrays = spare.get()
         try:
             if packed is None:
-                track = lmt.read_track(part.database, key, Track(part.layout, arrays), job.seen)
+                track = detections.read_track(part.database, key, Track(part.layout, arrays), job.seen)
             else:
                 track = packed.pop(key).unpack(arrays)
             arrays = track.x_px, track.y_px
@@ -217,11 +219,11 @@ def _read_part(
     with ThreadPoolExecutor(job.threads) as pool:
         history = pool.submit(lmt.read_history, part.database)
         if packed is None:
-            anonymous = pool.submit(lmt.read_anonymous, part.database, tally, job.seen)
+            anonymous = pool.submit(detections.read_anonymous, part.database, tally, job.seen)
             found = list(pool.map(read, keys))
             anonymous.result()
         else:
-            lmt.read_tracks(part.database, packed, tally, job.threads, job.seen)
+            detections.read_tracks(part.database, packed, tally, job.threads, job.seen)
             found = list(pool.map(read, keys))
         return found, history.result().identity_corrected
 
@@ -308,7 +310,7 @@ def _recording_counts(part: Part, job: _Job) -> dict[str, object]:
     following = np.minimum(paused + 1, len(clock.frames) - 1)
     paused_ms = int((clock.timestamps_ms[following] - clock.timestamps_ms[paused]).sum())
     back_ms, jumps_ms = clocks.steps_back(clock)[1], clocks.jumps(clock)[1]
-    heat, particles = (clock.sensors.get(name) for name in (lmt.TEMPERATURE, lmt.PARTICLES))
+    heat, particles = (clock.sensors.get(name) for name in (TEMPERATURE, PARTICLES))
     return {
         "simulated": part.database.simulated,
         "start_ms": job.origin.timestamp_ms,
@@ -413,7 +415,7 @@ def _still_good(recordings: Sequence[Recording], params: Definitions, ledger: Le
 
 
 def _one(
-    recording: Recording, folder: Path, params: Definitions, threads: int, seen: lmt.Seen, ledger: Ledger | None = None
+    recording: Recording, folder: Path, params: Definitions, threads: int, seen: Seen, ledger: Ledger | None = None
 ) -> Extraction:
     key = ledger.begin(recording) if ledger else None
     extraction = extract(recording, params, threads, seen)
