@@ -24,9 +24,9 @@ from conftest import (
     OWN_RECORDINGS,
     T0_MS,
     Scene,
-    alter,
     change_params,
     clock,
+    execute,
     mounted_read_only,
     still,
 )
@@ -71,7 +71,7 @@ def stops(run, tmp_path: Path) -> Callable[..., Found]:
     def stops(scene: Scene | None = None, sql: Sequence[str] = (), files: Sequence[str] = ("r.sqlite",)) -> Found:
         if scene:
             (tmp_path / "r.sqlite").unlink(missing_ok=True)
-            alter(scene.write(tmp_path / "r.sqlite"), sql)
+            execute(scene.write(tmp_path / "r.sqlite"), *sql)
         code, out, lines = run("stops", *files, "--out", "found")
         assert out == ""
         return Found(code, lines, tmp_path / "found")
@@ -546,7 +546,7 @@ def test_an_animal_that_no_file_of_a_recording_knows_is_an_error(run, study: Stu
 def test_a_study_that_mixes_corrected_identities_with_others_is_warned_of(run, study: Study) -> None:
     """CorrectDetectionIntegrity was run on recordings a and b: it left an event."""
     for name in "ab":
-        alter(study.raw / f"{name}.sqlite", [EVENT, "INSERT INTO EVENT (NAME) VALUES ('IDs integrity ok')"])
+        execute(study.raw / f"{name}.sqlite", EVENT, "INSERT INTO EVENT (NAME) VALUES ('IDs integrity ok')")
     mixed = (
         "warning: identities were corrected (CorrectDetectionIntegrity) in 2 of 4 recordings: a, b; "
         "it takes them away where not all animals are seen: correct all of them, or none"
@@ -673,7 +673,7 @@ def test_a_database_in_wal_mode_that_was_merged_is_read_and_nothing_is_left_besi
 
 def test_a_disk_that_cannot_be_written_is_enough(run, study: Study) -> None:
     """The folder of the recordings is mounted read-only, one of them in WAL mode."""
-    alter(study.raw / "a.sqlite", ["PRAGMA journal_mode = WAL"])
+    execute(study.raw / "a.sqlite", "PRAGMA journal_mode = WAL")
     with mounted_read_only(study.raw) as mounted:
         if not mounted:
             pytest.skip("this process may not mount")
@@ -696,7 +696,7 @@ def test_a_file_that_is_no_sound_recording_is_named_with_the_reason_and_the_othe
     (tmp_path / "cut.sqlite").write_bytes(sound[: len(sound) // 2])
     with closing(sqlite3.connect(tmp_path / "other.sqlite")) as connection:
         connection.execute("CREATE TABLE ANIMAL (ID INTEGER, NAME TEXT)")
-    alter(scene.write(tmp_path / "nobody.sqlite"), ["DELETE FROM ANIMAL"])
+    execute(scene.write(tmp_path / "nobody.sqlite"), "DELETE FROM ANIMAL")
     (tmp_path / "noise.sqlite").write_bytes(sound[:4096] + np.random.default_rng(0).bytes(4096) + sound[8192:])
     names = ("empty", "text", "cut", "other", "nobody", "noise", "r", "missing")
     found = stops(files=[f"{name}.sqlite" for name in names])
@@ -723,7 +723,7 @@ def test_a_file_that_is_no_sound_recording_is_named_with_the_reason_and_the_othe
 def test_of_a_large_file_little_is_read_and_less_is_held(stops, tmp_path: Path, covering_index: bool) -> None:
     """600 rows with 100,000 letters of DATA each: 60 MB, of which less than a tenth is read, and less held at once."""
     scene = Scene(still(1, 600), n_frames=600, covering_index=covering_index)
-    alter(scene.write(tmp_path / "r.sqlite"), ["UPDATE DETECTION SET DATA = hex(zeroblob(50000))"])
+    execute(scene.write(tmp_path / "r.sqlite"), "UPDATE DETECTION SET DATA = hex(zeroblob(50000))")
     size = (tmp_path / "r.sqlite").stat().st_size
     assert size > 60e6
     stops()  # what a command loads is loaded
