@@ -56,10 +56,13 @@ class Scene:
     animals: dict[int, str | None] = field(default_factory=lambda: {1: "001"})
     covering_index: bool = True
     n_frames: int = 0
+    start_ms: int = T0_MS
 
     def write(self, path: Path) -> Path:
         """Write it as an LMT database."""
-        frames = self.frames or [(f, T0_MS + round((f - 1) * 1000 / 30), 0) for f in range(1, self.n_frames + 1)]
+        frames = self.frames or [
+            (f, self.start_ms + round((f - 1) * 1000 / 30), 0) for f in range(1, self.n_frames + 1)
+        ]
         with sqlite3.connect(path) as connection:
             for statement in (ANIMAL, DETECTION, FRAME, *([COVERING] if self.covering_index else [])):
                 connection.execute(statement)

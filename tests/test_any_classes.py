@@ -26,7 +26,7 @@ from matplotlib.text import Text
 from ruamel.yaml import YAML
 
 import study
-from conftest import ROOT, Scene, run, still, told
+from conftest import ROOT, T0_MS, Scene, run, still, told
 from lmtcnn import (
     SIMULATED,
     cli,
@@ -97,7 +97,7 @@ def write(folder: Path, rows: Rows, classes: Classes, **sections: Mapping[str, o
     """Databases, the manifest and params.yaml of such a study; nothing else of the project changes."""
     raw = folder / "data" / "raw"
     raw.mkdir(parents=True)
-    for name in dict.fromkeys(row["recording"] for row in rows):
+    for day, name in enumerate(dict.fromkeys(row["recording"] for row in rows)):
         members = [row for row in rows if row["recording"] == name]
         scene = []
         for i, row in enumerate(members, start=1):
@@ -105,7 +105,7 @@ def write(folder: Path, rows: Rows, classes: Classes, **sections: Mapping[str, o
             x = 130.0 + 40 * next((k for k, fits in enumerate(fitting) if fits), 0)
             scene += still(1, 120, x, 90, i) + run(121, 140, x, 90, i) + still(141, 361, x + 40, 90 + 20 * i, i)
         animals = {i: row["rfid"] for i, row in enumerate(members, start=1)}
-        Scene(scene, n_frames=361, animals=animals).write(raw / f"{name}.sqlite")
+        Scene(scene, n_frames=361, animals=animals, start_ms=T0_MS + 86_400_000 * day).write(raw / f"{name}.sqlite")
     with (folder / "data" / "cohort.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Scene, still, told
+from conftest import T0_MS, Scene, still, told
 from lmtcnn import cohort
 from lmtcnn.cohort import Cohort, read, unlisted
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, OutputError
@@ -47,9 +47,9 @@ def problems(reading, manifest: Path) -> Callable[[str], tuple[str, ...]]:
     return of
 
 
-def database(path: Path, animals: dict[int, object], columns: dict[str, list] | None = None) -> Path:
+def database(path: Path, animals: dict[int, object], columns: dict[str, list] | None = None, day: int = 0) -> Path:
     """A database with these animals, and more columns of ANIMAL."""
-    Scene(still(1, 9), n_frames=9, animals=animals).write(path)
+    Scene(still(1, 9), n_frames=9, animals=animals, start_ms=T0_MS + 86_400_000 * day).write(path)
     with sqlite3.connect(path) as connection:
         for name, values in (columns or {}).items():
             connection.execute(f"ALTER TABLE ANIMAL ADD COLUMN {name}")
@@ -350,7 +350,8 @@ def test_check_warns_of_what_is_odd(tmp_path: Path, write_manifest, change) -> N
     rows = []
     for cage in ("c1", "c2", "c3"):
         for age in ("adult", "juvenile"):
-            database(tmp_path / f"{cage}{age}.sqlite", {1: cage, 2: f"{cage}b"})
+            day = ("adult", "juvenile").index(age)
+            database(tmp_path / f"{cage}{age}.sqlite", {1: cage, 2: f"{cage}b"}, day=day)
             for rfid in (cage, f"{cage}b"):
                 sex = "F" if (rfid, age) == ("c1", "adult") else "M"
                 rows.append({"recording": f"{cage}{age}", "rfid": rfid, "cage": cage, "sex": sex, "age": age})
@@ -366,6 +367,22 @@ def test_check_warns_of_what_is_odd(tmp_path: Path, write_manifest, change) -> N
     ]
     assert odd[4] == "c1adult: 0.267 s long, T = 10 intervals are 10 h: the rest stays empty"
     assert len(odd) == 4 + 6
+
+
+def test_check_warns_of_an_animal_in_two_recordings_at_once(tmp_path: Path, write_manifest, change) -> None:
+    """The juvenile recording of c1 is a copy of the adult one; that of c2 began a day later."""
+    rows = []
+    for cage, day in (("c1", 0), ("c2", 1)):
+        for age in ("adult", "juvenile"):
+            name = f"{cage}{age}"
+            database(tmp_path / f"{name}.sqlite", {1: cage, 2: f"{cage}b"}, day=day if age == "juvenile" else 0)
+            rows += [
+                {"recording": name, "rfid": rfid, "cage": cage, "sex": "M", "age": age} for rfid in (cage, f"{cage}b")
+            ]
+    using = change(**{"cohort.manifest": str(write_manifest(rows)), "cohort.databases": str(tmp_path)})
+    assert [line for line in cohort.check(using).odd if "same time" in line] == [
+        "c1adult and c1juvenile: RFID c1, c1b at the same time in both: a copy of a file?"
+    ]
 
 
 def test_an_animal_that_the_manifest_excludes_is_no_stranger(reading, tmp_path: Path, caplog) -> None:

@@ -170,9 +170,26 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
     odd = [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort)]
     for name, look in looks.items():
         odd += clocks.misfit(name, look.span_s, params.histograms)
+    odd += _in_two_places(cohort, looks)
     odd += mixed({name: look.identity_corrected for name, look in looks.items()})
     odd += start_hours.warnings(cohort.samples, starts_s, params)
     return Checked(cohort, odd, start_hours.tabulate(cohort.samples, starts_s, params))
+
+
+def _in_two_places(cohort: Cohort, looks: Mapping[str, Look]) -> list[str]:
+    """Recordings of one animal that share a stretch of time: a copy of a file under another name, most likely."""
+    shared: dict[tuple[str, str], list[str]] = defaultdict(list)
+    recordings: dict[str, list[str]] = defaultdict(list)
+    for sample in cohort.samples:
+        for other in recordings[sample.rfid]:
+            one, two = looks[other], looks[sample.recording]
+            if one.start_ms <= two.start_ms + 1000 * two.span_s and two.start_ms <= one.start_ms + 1000 * one.span_s:
+                shared[other, sample.recording].append(sample.rfid)
+        recordings[sample.rfid].append(sample.recording)
+    return [
+        f"{one} and {two}: RFID {', '.join(rfids)} at the same time in both: a copy of a file?"
+        for (one, two), rfids in shared.items()
+    ]
 
 
 def _look(recording: Recording, params: Params) -> Look:
