@@ -360,6 +360,13 @@ def test_a_hot_journal_is_told_and_left_alone(database: Path) -> None:
     assert (journal.read_bytes(), database.read_bytes()) == before
 
 
+def test_a_journal_that_is_gone_before_it_can_be_read_is_no_obstacle(database: Path) -> None:
+    """As where a program finishes its write at that moment: a link that leads nowhere is listed, but cannot be opened."""
+    for end in ("-journal", "-wal"):
+        database.with_name(database.name + end).symlink_to("nowhere")
+    assert len(read_clock(open_database(database)).frames) == 300
+
+
 @pytest.mark.parametrize("content", [b"", bytes(512)])
 def test_a_journal_that_was_committed_is_no_obstacle(database: Path, content: bytes) -> None:
     """SQLite in persist or truncate mode leaves an emptied journal behind."""

@@ -7,6 +7,7 @@ itself sets the time of change), so that one changed row is enough; a file that 
 again without need. The key is written last: after a kill what was finished is known, and nothing else is.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -100,6 +101,8 @@ def _state(path: Path) -> list[Any]:
     status = path.stat()
     with path.open("rb") as stream:
         header = stream.read(100).hex()
-    beside = [path.with_name(path.name + end) for end in ("-journal", "-wal")]
-    sizes = [other.stat().st_size if other.is_file() else None for other in beside]
+    sizes = []
+    for end in ("-journal", "-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append((end, path.with_name(path.name + end).stat().st_size))
     return [str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, header, sizes]

@@ -287,15 +287,22 @@ def _check_companions(path: Path, header: bytes) -> str:
     """Refuse files that SQLite would have to write beside; return how to open the others."""
     journal, wal = (path.with_name(path.name + end) for end in ("-journal", "-wal"))
     finish = "let the program that writes it finish, or open and close it once with sqlite3 on a copy"
-    if journal.is_file():
-        with journal.open("rb") as stream:
-            if stream.read(8) == _HOT_JOURNAL:
-                raise DatabaseError(problem(path, "a finished database", f"a hot journal {journal.name}", finish))
+    if _begins_with(journal, 8) == _HOT_JOURNAL:
+        raise DatabaseError(problem(path, "a finished database", f"a hot journal {journal.name}", finish))
     if header[18:20] == b"\x02\x02":
-        if wal.is_file() and wal.stat().st_size:
+        if _begins_with(wal, 1):
             raise DatabaseError(problem(path, "a finished database", f"unmerged changes in {wal.name}", finish))
         return "?mode=ro&immutable=1"  # without it SQLite would create a -shm file beside the database
     return "?mode=ro"
+
+
+def _begins_with(path: Path, n: int) -> bytes:
+    """The first bytes of a file; none where there is none, or none any more: a program that writes removes its own."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(n)
+    except (FileNotFoundError, IsADirectoryError):
+        return b""
 
 
 def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
