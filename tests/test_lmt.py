@@ -361,7 +361,7 @@ def test_a_hot_journal_is_told_and_left_alone(database: Path) -> None:
 
 
 def test_a_journal_that_is_gone_before_it_can_be_read_is_no_obstacle(database: Path) -> None:
-    """As where a program finishes its write at that moment: a link that leads nowhere is listed, but cannot be opened."""
+    """As where a program ends its write at that moment: a link that leads nowhere is listed, but cannot be opened."""
     for end in ("-journal", "-wal"):
         database.with_name(database.name + end).symlink_to("nowhere")
     assert len(read_clock(open_database(database)).frames) == 300
