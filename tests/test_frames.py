@@ -63,17 +63,17 @@ def test_the_clock_is_the_same_in_one_stretch_and_in_several(tmp_path: Path, thr
 @pytest.mark.parametrize(
     ("values", "mean", "extremes"),
     [
-        ((22, 23, 24), 23, Extremes(22, 24, 0, 0)),
-        ((19, 22, 25), 22, Extremes(19, 25, 1, 1)),
-        ((20, 22, 24), 22, Extremes(20, 24, 0, 0)),
-        ((20.5, 21.5, 24), 22, Extremes(20.5, 24, 0, 0)),
-        ((0, 22, 24), 23, Extremes(22, 24, 0, 0)),
-        ((0, 19, 26), 22.5, Extremes(19, 26, 1, 1)),
-        ((None, 22, 24), 23, Extremes(22, 24, 0, 0)),
-        (("warm", 22, 24), 23, Extremes(22, 24, 0, 0)),
-        ((b"1", 22, 24), 23, Extremes(22, 24, 0, 0)),
-        ((float("inf"), float("-inf"), 21.5), 21.5, Extremes(21.5, 21.5, 0, 0)),
-        ((-4, 22, 24), 14, Extremes(-4, 24, 1, 0)),
+        ((22, 23, 24), 23, Extremes(22, 24, (0,), (0,))),
+        ((19, 22, 25), 22, Extremes(19, 25, (1,), (1,))),
+        ((20, 22, 24), 22, Extremes(20, 24, (0,), (0,))),
+        ((20.5, 21.5, 24), 22, Extremes(20.5, 24, (0,), (0,))),
+        ((0, 22, 24), 23, Extremes(22, 24, (0,), (0,))),
+        ((0, 19, 26), 22.5, Extremes(19, 26, (1,), (1,))),
+        ((None, 22, 24), 23, Extremes(22, 24, (0,), (0,))),
+        (("warm", 22, 24), 23, Extremes(22, 24, (0,), (0,))),
+        ((b"1", 22, 24), 23, Extremes(22, 24, (0,), (0,))),
+        ((float("inf"), float("-inf"), 21.5), 21.5, Extremes(21.5, 21.5, (0,), (0,))),
+        ((-4, 22, 24), 14, Extremes(-4, 24, (1,), (0,))),
         ((0, 0, 0), None, None),
         ((None, None, None), None, None),
         (("a", "b", None), None, None),
@@ -93,9 +93,9 @@ def test_a_sensor_is_its_numbers_whatever_else_stands_in_the_column(
     assert found["TEMPERATURE"] == (mean and Readings(mean, extremes.lowest, extremes.highest))
     assert found["HUMIDITY"] is None
     assert found["NUMPARTICLE"] == Readings(1, 1, 1)
-    limits = {"TEMPERATURE": (20.0, 24.0), "NUMPARTICLE": (0.0, 0.5), "HUMIDITY": (0.0, 1.0)}
+    limits = {"TEMPERATURE": [(20.0, 24.0)], "NUMPARTICLE": [(0.0, 0.5)], "HUMIDITY": [(0.0, 1.0)]}
     seen = read_clock(open_database(path), limits=limits).sensors
-    assert seen.pop("NUMPARTICLE") == Extremes(1, 1, 0, 3)
+    assert seen.pop("NUMPARTICLE") == Extremes(1, 1, (0,), (3,))
     assert seen == ({"TEMPERATURE": extremes} if extremes else {})
 
 
@@ -105,3 +105,22 @@ def test_a_dark_sensor_is_one_that_is_0_throughout_and_no_particles_are_a_count(
     assert (found["SOUND"], found["NUMPARTICLE"]) == (None, Readings(0, 0, 0))
     execute(database, "UPDATE FRAME SET SOUND = 3 WHERE FRAMENUMBER <= 100")
     assert read_sensors(open_database(database))["SOUND"] == Readings(1, 0, 3)
+
+
+def test_readings_beyond_each_of_several_limits_are_counted(database: Path) -> None:
+    execute(database, "ALTER TABLE FRAME ADD COLUMN TEMPERATURE REAL DEFAULT 22.5")
+    execute(database, "UPDATE FRAME SET TEMPERATURE = FRAMENUMBER WHERE FRAMENUMBER BETWEEN 15 AND 30")
+    limits = {"TEMPERATURE": [(21.0, 25.0), (20.0, 26.0)]}
+    assert read_clock(open_database(database), limits=limits).sensors["TEMPERATURE"] == Extremes(15, 30, (6, 5), (5, 4))
+
+
+def test_frame_numbers_that_are_no_rowids_are_asked_of_sqlite(database: Path) -> None:
+    """A table without the tracker's primary key, whose numbers are all lost: its rowids are no frame numbers."""
+    execute(
+        database,
+        "CREATE TABLE other (FRAMENUMBER INTEGER, TIMESTAMP INTEGER, PAUSED INTEGER)",
+        "INSERT INTO other SELECT NULL, TIMESTAMP, PAUSED FROM FRAME",
+        "DROP TABLE FRAME",
+        "ALTER TABLE other RENAME TO FRAME",
+    )
+    assert "found 300 rows without" in told(DatabaseError, read_clock, open_database(database))[0]

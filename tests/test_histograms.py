@@ -287,6 +287,8 @@ def spoil(study: Study, name: str) -> None:
 
 
 def test_a_recording_that_fails_a_check_is_left_out_and_it_is_said(study: Study, caplog) -> None:
+    for recording in study.recordings:  # of one cage, so that none is lost
+        recording.samples.update({rfid: replace(s, cage="c") for rfid, s in recording.samples.items()})
     spoil(study, "r1")
     assert study.run()["recording"].to_list() == ["r2", "r2"]
     assert load(study.folder, study.params)[0].shape[0] == 2
@@ -327,9 +329,21 @@ def test_samples_are_tabulated_by_the_clock_hour_of_the_start(study: Study) -> N
     assert (study.folder / "start_hours.csv").read_text() == "hour,AM,JM,AF,JF\n8,4,0,0,0\n"
 
 
-def test_an_animal_that_left_the_manifest_leaves_the_stacks(study: Study) -> None:
+def test_a_recording_whose_animals_changed_must_be_read_again(study: Study) -> None:
+    """Its verdict was that of other animals."""
     del study.recordings[0].samples["r1b"]
-    assert study.run()["rfid"].to_list() == ["r1a", "r2b", "r2a"]
+    assert told(DataError, study.run) == (
+        f"{study.stops_folder}: r1: expected stops by the manifest's animals, files and arena columns, found others; "
+        "run `lmtcnn stops` again",
+    )
+
+
+def test_where_one_cage_is_left_it_is_said_why(study: Study) -> None:
+    spoil(study, "r1")
+    assert told(DataError, study.run) == (
+        "quality: expected recordings of two cages or more that fail no check, found only c2 when those that fail are "
+        "left out: r1; look at them with `lmtcnn inspect`, or keep them with quality.on_fail: keep",
+    )
 
 
 def test_more_stops_in_a_tile_than_a_number_can_hold_are_refused(study: Study) -> None:
@@ -366,8 +380,8 @@ def test_stops_of_another_floor_or_of_other_files_are_refused(study: Study) -> N
     study.recordings[0] = replace(study.recordings[0], arena=arena)
     study.recordings[1] = replace(study.recordings[1], files=(Path("r2.sqlite"), Path("r3.sqlite")))
     assert told(DataError, study.run) == tuple(
-        f"{study.stops_folder}: {name}: expected stops by the manifest's files and arena columns, found others; "
-        "run `lmtcnn stops` again"
+        f"{study.stops_folder}: {name}: expected stops by the manifest's animals, files and arena columns, found "
+        "others; run `lmtcnn stops` again"
         for name in ("r1", "r2")
     )
 

@@ -1,5 +1,6 @@
 """What is read again, and what is not."""
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -14,8 +15,8 @@ from lmtcnn import stops as module
 from lmtcnn.errors import BatchError
 from lmtcnn.ledger import READERS, Ledger
 from lmtcnn.params import Params
-from lmtcnn.recording import Recording
-from lmtcnn.schemas import STOPS_TABLES
+from lmtcnn.recording import Recording, Sample
+from lmtcnn.schemas import QUALITY, STOPS_TABLES
 
 TABLES = {f"{name}.parquet" for name in STOPS_TABLES}
 
@@ -95,7 +96,8 @@ def test_another_file_in_the_place_of_one_is_read(study: Study) -> None:
 @pytest.mark.parametrize(
     "values",
     [{"stops.min_duration_s": 2}, {"stops.half_window_frames": 1}, {"histograms.interval_s": 7},
-     {"histograms.align": "08:00"}],
+     {"histograms.align": "08:00"}, {"histograms.timezone": "Europe/Paris"}, {"quality.max_particles": 50},
+     {"quality.temperature_warn_c": [21, 24]}, {"quality.temperature_fail_c": [19, 26]}],
 )  # fmt: skip
 def test_other_parameters_read_all_again(study: Study, change: Callable, values: dict) -> None:
     study.run()
@@ -105,6 +107,38 @@ def test_other_parameters_read_all_again(study: Study, change: Callable, values:
 def test_parameters_of_later_stages_read_nothing(study: Study, change) -> None:
     study.run()
     assert study.run(change(**{"histograms.tiles": 10, "train.lr": 0.5})) == []
+
+
+def test_a_limit_that_decides_no_count_judges_anew_what_was_read(study: Study, change: Callable) -> None:
+    path = study.folder / "b.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE DETECTION SET ANIMALID = NULL WHERE FRAMENUMBER > 200")
+    verdicts = {}
+    for share, expected in ((0.5, ["a", "b", "c"]), (0.9, []), (0.5, [])):
+        using = change(**{"quality.detected_fail": share, "quality.detected_warn": 0.9})
+        assert study.run(using) == expected
+        table = QUALITY.read(study.folder / "stops" / "quality.parquet")
+        verdicts[share] = dict(table.select("recording", "verdict").iter_rows())["b"]
+    assert verdicts == {0.5: "warn", 0.9: "fail"}
+
+
+def test_other_animals_or_another_time_zone_in_the_manifest_read_that_recording(study: Study) -> None:
+    sample = Sample("b", "001", "c", {}, "AM")
+    study.run()
+    study.recordings[1] = replace(study.recordings[1], samples={"001": sample})
+    assert study.run() == ["b"]
+    study.recordings[1] = replace(study.recordings[1], timezone="Asia/Tokyo")
+    assert study.run() == ["b"]
+    study.recordings[1] = replace(study.recordings[1], night=("19:00", "07:00"))  # only told, never counted by
+    assert study.run() == []
+
+
+def test_a_stray_file_among_the_entries_is_left_alone(study: Study) -> None:
+    study.run()
+    stray = study.folder / ".stops" / ".DS_Store"
+    stray.write_bytes(b"")
+    assert study.run() == []
+    assert stray.exists()
 
 
 def test_another_floor_in_the_manifest_reads_that_recording(study: Study) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from conftest import T0_MS, Scene, execute, still, told
 from lmtcnn import lmt
 from lmtcnn.clock import Layout, lay_out
-from lmtcnn.detections import count_rows, read_anonymous, read_track, read_tracks
+from lmtcnn.detections import count_rows, read_anonymous, read_others, read_track, read_tracks
 from lmtcnn.errors import DatabaseError
 from lmtcnn.frames import read_clock
 from lmtcnn.lmt import find, open_database, read_history
@@ -49,8 +49,10 @@ def read(path: Path) -> tuple:
     layout = lay_out(clock, path)
     ids = [animal.id for animal in found.animals]
     tracks = [read_track(found, key, Track(layout)) for key in ids]
-    tally, passed = Tally(layout, [0, layout.size]), {key: Track(layout) for key in ids}
-    read_tracks(found, passed, tally)
+    tally, others, apart = (Tally(layout, [0, layout.size]) for _ in range(3))
+    passed = {key: Track(layout) for key in ids}
+    read_tracks(found, passed, tally, others)
+    assert read_others(found, ids, apart).n_rows == others.n_rows
     assert read_anonymous(found, Tally(layout, [0, layout.size])).n_rows == tally.n_rows
     positions = [values.tolist() for t in (*tracks, *passed.values()) for values in (t.x_px, t.y_px)]
     names = [(animal.id, animal.rfid) for animal in found.animals]
@@ -79,6 +81,15 @@ def test_a_covering_index_is_used_where_it_exists(tmp_path: Path, covering_index
 def test_an_index_that_does_not_lead_from_the_animal_to_its_places_is_not_used(tmp_path: Path, index: str) -> None:
     path = Scene(still(1, 9), n_frames=9, covering_index=False).write(tmp_path / "a.sqlite")
     assert open_database(execute(path, f"CREATE INDEX other ON {index}")).index is None
+
+
+@pytest.mark.parametrize("where", ["ANIMALID IS NOT NULL", "ANIMALID = 1"])
+def test_an_index_of_some_rows_only_is_not_used(scene: Scene, tmp_path: Path, where: str) -> None:
+    scene.covering_index = False
+    path = scene.write(tmp_path / "a.sqlite")
+    execute(path, f"CREATE INDEX part ON DETECTION(ANIMALID, FRAMENUMBER, MASS_X, MASS_Y) WHERE {where}")
+    assert open_database(path).index is None
+    assert read(path)[-1] == 1
 
 
 def test_the_simulator_s_mark_is_seen(database: Path) -> None:
@@ -232,6 +243,16 @@ def test_a_file_cut_at_any_byte_or_page_is_told_with_both_lengths(tmp_path_facto
     path = tmp_path_factory.getbasetemp() / "cut.sqlite"
     path.write_bytes(whole[:size])
     assert told(DatabaseError, open_database, path) == (f"{path}: expected {len(whole)} bytes, found {size}; {COPY}",)
+
+
+def test_a_file_that_a_program_is_making_longer_is_not_called_truncated(database: Path) -> None:
+    """Its header is written already, its journal is there."""
+    database.write_bytes(database.read_bytes()[:-PAGE])
+    database.with_name("a.sqlite-journal").write_bytes(bytes(512))
+    assert told(DatabaseError, open_database, database) == (
+        f"{database}: expected a database that nobody writes, found one that changed meanwhile; "
+        "close the program that writes it",
+    )
 
 
 def test_a_file_cut_in_a_page_is_told_even_where_its_header_has_no_length(database: Path) -> None:
@@ -439,7 +460,7 @@ def test_a_database_that_is_written_just_now_is_told(database: Path, locked, mon
 
 
 @pytest.mark.parametrize(
-    "read", [read_clock, lambda d: read_track(d, 1, Track(LAYOUT)), lambda d: read_tracks(d, {}, TALLY)]
+    "read", [read_clock, lambda d: read_track(d, 1, Track(LAYOUT)), lambda d: read_tracks(d, {}, TALLY, TALLY)]
 )
 def test_a_database_that_changed_since_it_was_looked_at_is_told(database: Path, read) -> None:
     found = open_database(database)

@@ -401,6 +401,17 @@ def test_files_of_one_recording_are_answered_as_one_without_any_label(
     assert (one.recording, one.rfid, failed) == ("r1", "001", [])
 
 
+def test_files_that_no_row_of_the_manifest_names_are_told(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
+    for name in ("r1", "r2"):
+        recording(name)
+    manifest = write_manifest([{"recording": "r1", "rfid": "001", "cage": "c1"}])
+    paths = [tmp_path / "r1.sqlite", tmp_path / "r2.sqlite"]
+    assert told(CohortError, module.listed, manifest, paths, bundle) == (
+        f"{paths[1]}: expected a file that {manifest} names, found none of its rows; add it to the manifest, or leave "
+        "it out; several folders cannot share one manifest",
+    )
+
+
 def test_a_manifest_with_some_labels_needs_all(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
     recording("r1")
     manifest = write_manifest([{"recording": "r1", "rfid": "1", "cage": "c1", "sex": "M"}])

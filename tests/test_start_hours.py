@@ -53,10 +53,11 @@ def test_one_hour_for_all_tells_nothing(params: Params) -> None:
 
 
 def test_the_day_is_a_circle() -> None:
-    """Adults begin around midnight, juveniles around noon."""
-    samples, starts_s = cohort(lambda cage, age: (-1 if cage % 3 else 1) * cage / 12 + 12 * (age == "juvenile"))
-    found = start_hours.tell(samples, [sample.labels["age"] for sample in samples], starts_s)
-    assert found.accuracy == 1.0
+    """An adult at 23:50 is nearer to one at 0:10 than to the juveniles of 22:00."""
+    starts = {"a1": 23 + 5 / 6, "j1": 22.0, "a2": 1 / 6, "j2": 22.1}
+    samples = [Sample(name, name, f"c{name[1]}", {}, "AM") for name in starts]
+    starts_s = {name: 3600 * hour for name, hour in starts.items()}
+    assert start_hours.tell(samples, ["adult", "juvenile"] * 2, starts_s).accuracy == 1.0
 
 
 def test_a_cage_s_own_recordings_tell_nothing_of_it() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import T0_MS, Scene, run, still, told
+from conftest import T0_MS, Scene, execute, run, still, told
 from lmtcnn.errors import BatchError, CohortError, DatabaseError
 from lmtcnn.params import Params
 from lmtcnn.recording import Recording
@@ -250,6 +250,33 @@ def test_files_of_one_recording_are_joined_by_rfid_and_no_stop_crosses_them(tmp_
     assert [row[:4] for row in rows] == [(1, "a", 4, 297), (1, "a", 304, 597), (2, "b", 4, 297), (2, "b", 304, 597)]
     assert [row[4] for row in rows] == pytest.approx([left, left, right, right])
     assert found.stops["start_s"].to_list() == pytest.approx([0.1, 10.1, 0.1, 10.1])
+
+
+def test_counts_of_several_files_add_up_and_extremes_are_of_all(tmp_path: Path, params: Params) -> None:
+    """900 frames at 30 frames/s and 22 degrees, ten of them paused; then 30 at 20 frames/s and 19 to 27 degrees."""
+    slow = [(f, T0_MS + 60_000 + 50 * f, 0) for f in range(30)]
+    paused = [(f, T0_MS + round((f - 1) * 1000 / 30), int(f <= 10)) for f in range(1, 901)]
+    paths = (
+        Scene(still(1, 900), paused).write(tmp_path / "1.sqlite"),
+        Scene(still(0, 29), slow).write(tmp_path / "2.sqlite"),
+    )
+    for path, degrees in zip(paths, ("22", "19 + FRAMENUMBER * 8 / 29.0"), strict=True):
+        execute(path, "ALTER TABLE FRAME ADD COLUMN TEMPERATURE REAL", f"UPDATE FRAME SET TEMPERATURE = {degrees}")
+    found = extract(Recording("r", paths, params.stops.arena), params).quality.row(0, named=True)
+    counts = ("n_files", "n_frames", "n_paused_frames", "n_unpaused", "n_expected_frames", "n_detected", "n_segments")
+    assert [found[name] for name in counts] == [2, 930, 10, 920, 890 + 45, 920, 2]
+    assert (found["coldest_c"], found["hottest_c"]) == (19.0, 27.0)
+    assert (found["n_cold"], found["n_too_cold"], found["n_hot"], found["n_too_hot"]) == (8, 4, 8, 4)
+    assert found["measured_fps"] == pytest.approx(918 / (889 / 30 + 29 / 20), rel=1e-4)
+    assert found["span_s"] == pytest.approx(60 + 29 / 20 - 10 / 30, abs=1e-3)
+
+
+def test_an_interval_tells_frames_rows_and_detections_of_nobody_and_others(read, change) -> None:
+    """Intervals of 2 s: a pause of 10 frames and two frames without a row in the first, a stranger in the second."""
+    frames = [(f, T0_MS + round((f - 1) * 1000 / 30), int(21 <= f <= 30)) for f in range(1, 121) if f not in (50, 51)]
+    rows = still(1, 120) + still(5, 8, animal=None) + still(61, 63, animal=7)
+    found = read(Scene(rows, frames), using=change(**{"histograms.interval_s": 2}))
+    assert found.intervals.drop("recording").rows() == [(0, 50, 48, 4, 0), (1, 60, 60, 0, 3)]
 
 
 def test_files_that_overlap_in_time_are_refused(tmp_path: Path, params: Params) -> None:

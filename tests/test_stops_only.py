@@ -33,7 +33,9 @@ def test_stop_tables_alone_are_those_of_a_cohort_in_real_time(change: Callable[.
         assert counts.to_list() == stops.group_by("animal_id", maintain_order=True).len()["len"].to_list()
         assert counts.min() > 4 * 300
     intervals = INTERVALS.read(tmp_path / "stops" / "intervals.parquet")
-    assert intervals.drop("recording").unique().sort("interval").rows() == [(i, 108_000, 108_000, 0) for i in range(4)]
+    assert intervals.drop("recording").unique().sort("interval").rows() == [
+        (i, 108_000, 108_000, 0, 0) for i in range(4)
+    ]
     assert json.loads((tmp_path / "simulate" / "truth.json").read_text())["seconds_per_hour"] == 3600.0
 
 

@@ -129,6 +129,16 @@ def test_a_packed_track_holds_the_same_whether_its_positions_pack_or_not(
     assert counts(wide) == counts(unpacked)
 
 
+@pytest.mark.parametrize("odd", [(200.005, 150.0), (200.0, 150.005), (700.0, 150.0), (200.0, -1.0)])
+def test_one_position_that_does_not_pack_is_kept_exactly(odd: tuple[float, float]) -> None:
+    track = PackedTrack(layout_of(3))
+    add(track, [(1, 199.99, 150.01)])
+    add(track, [(2, *odd)])
+    found = track.unpack()
+    assert found.x_px[:2].tolist() == [199.99, odd[0]]
+    assert found.y_px[:2].tolist() == [150.01, odd[1]]
+
+
 def test_a_track_in_spare_arrays_or_cleared_begins_empty() -> None:
     layout = layout_of(3)
     old = track_of(layout, [(1, 20.0, 30.0), (1, 20.0, 30.0), (9, 20.0, 30.0)])

@@ -125,8 +125,8 @@ def _near_ends(layout: Layout, half: int) -> NDArray[np.int64]:
     """Frames so near to an end of their segment that f - half or f + half is not in it."""
     steps = np.arange(half)
     begins, ends = layout.offsets[:-1, None] + steps, layout.offsets[1:, None] - 1 - steps
-    inside = (begins < layout.offsets[1:, None]), (ends >= layout.offsets[:-1, None])
-    return np.concatenate((begins[inside[0]], ends[inside[1]]))
+    near = np.concatenate((begins, ends), axis=None)
+    return near[(near >= 0) & (near < layout.size)]  # a short segment's reach into its neighbours' own ends
 
 
 def _means(values: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:

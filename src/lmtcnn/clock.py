@@ -36,12 +36,12 @@ MAX_RATE_ERROR = 0.02
 
 @dataclass(frozen=True)
 class Extremes:
-    """Readings of a sensor: the lowest and the highest, and how many frames lie below and above its limits."""
+    """Readings of a sensor: the lowest and the highest, and how many frames lie below and above each of its limits."""
 
     lowest: float
     highest: float
-    n_below: int
-    n_above: int
+    n_below: tuple[int, ...]
+    n_above: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -194,11 +194,16 @@ def lay_out(clock: Clock, path: Path) -> Layout:
     return Layout(starts, ends, offsets)
 
 
+def clocked_s(clock: Clock, layout: Layout) -> float:
+    """Seconds by TIMESTAMP from the first to the last frame of each segment, in all."""
+    first, last = (np.searchsorted(clock.frames, frames) for frames in (layout.starts, layout.ends))
+    return float((clock.timestamps_ms[last] - clock.timestamps_ms[first]).sum()) / 1000
+
+
 def measured_fps(clock: Clock, layout: Layout) -> float:
     """Frames a second by TIMESTAMP, over the segments; nan where no time passes."""
-    first, last = (np.searchsorted(clock.frames, frames) for frames in (layout.starts, layout.ends))
-    total = float((clock.timestamps_ms[last] - clock.timestamps_ms[first]).sum())
-    return float((layout.ends - layout.starts).sum()) / total * 1000 if total > 0 else float("nan")
+    total_s = clocked_s(clock, layout)
+    return float((layout.ends - layout.starts).sum()) / total_s if total_s > 0 else float("nan")
 
 
 def warn_of_rate(fps: float, path: Path, params: StopsParams) -> None:
@@ -255,6 +260,14 @@ def align_offset_s(start_ms: int, params: HistogramsParams, timezone: str | None
         if shown.replace(fold=fold) == wall and wall.timestamp() <= begin.timestamp():
             passed.append(begin.timestamp() - wall.timestamp())
     return min(passed)
+
+
+def wall_clock(time_ms: float, zone: ZoneInfo) -> datetime | None:
+    """What a clock on the wall shows; None beyond what dates can say."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, zone)
+    except (ValueError, OverflowError):
+        return None
 
 
 def intervals(start_s: NDArray[np.float64], offset_s: float, interval_s: float) -> NDArray[np.int64]:

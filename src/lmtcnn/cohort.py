@@ -197,7 +197,7 @@ def _look(recording: Recording, params: Params) -> Look:
     name_animals(recording, parts)
     start_ms, clock = origin_of(parts).timestamp_ms, parts[-1].clock
     last_ms = int(clock.timestamps_ms[~clock.paused][-1])
-    corrected = any(lmt.read_history(part.database).identity_corrected for part in parts)
+    corrected = any(part.history.identity_corrected for part in parts)
     return Look(start_ms, (last_ms - start_ms) / 1000, corrected)
 
 
@@ -432,6 +432,10 @@ def _recording(
     own: dict[str, Any] = {"timezone": timezone} if timezone else {}
     if night:
         own["night"] = [part.strip() for part in night.split("-")]
+        if len(own["night"]) != 2:
+            do = "write it so, or leave it empty"
+            faults.append(problem(f"{where}: night", "lights off and on as 20:00-08:00", night, do))
+            own.pop("night")
     hours = params.histograms
     try:
         hours = parse_section(HistogramsParams, {**dump(hours), **own}, where)

@@ -62,6 +62,35 @@ def read_anonymous(database: Database, tally: Tally, seen: Seen = _unseen) -> Ta
         return tally
 
 
+def read_others(database: Database, known: Sequence[int], tally: Tally) -> Tally:
+    """Count, through the covering index, the rows of animals that are not among the known ones; not those of nobody."""
+    with watched(database) as source:
+        try:
+            for (frames,) in _others_from_pages(source, known):
+                tally.add(frames)
+        except NotPlain:
+            tally.clear()
+            among = ", ".join(str(int(animal_id)) for animal_id in known)
+            query = f"SELECT {NUMBER.format('FRAMENUMBER')} FROM DETECTION WHERE ANIMALID NOT IN ({among})"
+            for (frames,) in batches(source, query):
+                tally.add(frames)
+        return tally
+
+
+def _others_from_pages(source: Source, known: Sequence[int]) -> Iterator[Columns]:
+    """Frame numbers from the leaves that hold more than one known animal: few, where all are known."""
+    index = source.database.index
+    if index is None:
+        raise NotPlain("no covering index")
+    places = source.places("index", index, ("ANIMALID", "FRAMENUMBER"))
+    leaves = source.leaves(index, index=True)
+    own = np.array([NOTHING, *known])
+    mixed = leaves.numbers[(leaves.low != leaves.high) | ~np.isin(leaves.low, own)]
+    for found in (rows(source.pages, mixed, places, index=True), rows_above(source.pages, leaves.above, places)):
+        for ids, frames in found:
+            yield (frames[~np.isin(ids, own)],)
+
+
 def _own_from_pages(source: Source, animal_id: int, columns: tuple[str, ...], seen: Seen) -> Iterator[Columns]:
     """Columns of an animal's rows, NOTHING: of those without one, from the pages of the covering index."""
     index = source.database.index
@@ -87,26 +116,36 @@ def _seen(columns: Columns, seen: Seen) -> Columns:
 
 
 def read_tracks(
-    database: Database, tracks: Mapping[int, Track], tally: Tally, threads: int = 1, seen: Seen = _unseen
+    database: Database,
+    tracks: Mapping[int, Track],
+    nobody: Tally,
+    others: Tally,
+    threads: int = 1,
+    seen: Seen = _unseen,
 ) -> None:
-    """Fill the tracks of several animals (by ANIMAL.ID) in one pass over the table, and count the rows without one.
+    """Fill the tracks of several animals (by ANIMAL.ID) in one pass over the table, and count the other rows.
 
-    Pages are taken apart in `threads`.
+    `nobody` gets the rows without an animal, `others` those of other animals. Pages are taken apart in `threads`.
     """
     with watched(database) as source:
         try:
-            _sort_rows(_table_from_pages(source, threads), tracks, tally, seen)
+            _sort_rows(_table_from_pages(source, threads), tracks, nobody, others, seen)
         except NotPlain:
-            tally.clear()
+            for tally in (nobody, others):
+                tally.clear()
             for track in tracks.values():
                 track.clear()
-            _sort_rows(_table_from_rows(source), tracks, tally, seen)
+            _sort_rows(_table_from_rows(source), tracks, nobody, others, seen)
 
 
-def _sort_rows(blocks: Iterable[Columns], tracks: Mapping[int, Track], tally: Tally, seen: Seen) -> None:
+def _sort_rows(
+    blocks: Iterable[Columns], tracks: Mapping[int, Track], nobody: Tally, others: Tally, seen: Seen
+) -> None:
     """Rows (ANIMALID, whether it is NULL, FRAMENUMBER, MASS_X, MASS_Y) to their animals' tracks, the rest counted."""
-    for ids, nobody, *found in blocks:
-        tally.add(found[0][nobody])
+    known = np.array([*tracks], np.int64)
+    for ids, unknown, *found in blocks:
+        nobody.add(found[0][unknown])
+        others.add(found[0][~unknown & ~np.isin(ids, known)])
         for animal_id, track in tracks.items():
             own = _of(animal_id, ids, found)
             if own[0].size:

@@ -1,6 +1,6 @@
 """The table FRAME of a database: what time it was, whether the tracker was paused, and what its sensors read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +13,8 @@ from lmtcnn.errors import DatabaseError, problem
 from lmtcnn.lmt import NUMBER, Columns, Connection, Database, Source, batches, columns_of, connected, watched
 from lmtcnn.pages import MIN_CELL, NOTHING, PAGES_AT_ONCE, NotPlain, ahead, rows
 
-YEAR_10000_MS = 253_402_300_799_999
-"""Later times are no dates."""
+LATEST_MS = 32_503_680_000_000
+"""Later times, from the year 3000 on, are no dates of recordings."""
 
 SENSORS = ("TEMPERATURE", "HUMIDITY", "SOUND", "LIGHTVISIBLE", "LIGHTVISIBLEANDIR")
 """Columns of FRAME in current files: degrees C, %, and three of the sensors' own units; 0 throughout: not fitted."""
@@ -28,8 +28,11 @@ NO_ZERO = ("TEMPERATURE", "HUMIDITY")
 MAX_READING = 1e300
 """What is beyond is no reading, but damage."""
 
-Limits = Mapping[str, tuple[float, float]]
-"""Column of FRAME -> the lowest and the highest reading that are not counted as beyond."""
+Bounds = Sequence[tuple[float, float]]
+"""Pairs of the lowest and the highest reading that are not counted as beyond."""
+
+Limits = Mapping[str, Bounds]
+"""Column of FRAME -> its bounds."""
 
 
 def read_clock(database: Database, threads: int = 1, limits: Limits | None = None) -> Clock:
@@ -45,7 +48,7 @@ def read_clock(database: Database, threads: int = 1, limits: Limits | None = Non
         frames, timestamps_ms, paused, sensors = _read_frames(source, threads, limits)
     if not frames.size:
         raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
-    bad = int(np.count_nonzero((frames < 0) | (timestamps_ms < 0) | (timestamps_ms > YEAR_10000_MS)))
+    bad = int(np.count_nonzero((frames < 0) | (timestamps_ms < 0) | (timestamps_ms > LATEST_MS)))
     if bad:
         raise DatabaseError(
             problem(where, "whole numbers in FRAMENUMBER and TIMESTAMP", f"{bad} rows without", "leave the file out")
@@ -70,6 +73,9 @@ def _read_frames(source: Source, threads: int, limits: Limits) -> _Frames:
 
 def _frames_from_pages(source: Source, threads: int, limits: Limits) -> _Frames:
     """FRAMENUMBER, TIMESTAMP, and whether paused; FRAMENUMBER is the table's rowid, as the tracker declares it."""
+    key = "SELECT type FROM pragma_table_info('FRAME') WHERE name = 'FRAMENUMBER' COLLATE NOCASE AND pk = 1"
+    if source.connection.execute(key).fetchall() != [("INTEGER",)]:
+        raise NotPlain("frame numbers that are no rowids")
     wanted = ("FRAMENUMBER", "TIMESTAMP", "PAUSED", *limits)
     places = [(place, number >= 3) for number, (place, _) in enumerate(source.places("table", "FRAME", wanted))]
     leaves = source.leaves("FRAME", index=False)
@@ -104,7 +110,7 @@ def _frames_from_pages(source: Source, threads: int, limits: Limits) -> _Frames:
     return frames, timestamps_ms, paused, _fitted(sensors)
 
 
-def _extremes(name: str, values: NDArray[np.float64], bounds: tuple[float, float]) -> Extremes | None:
+def _extremes(name: str, values: NDArray[np.float64], bounds: Bounds) -> Extremes | None:
     """Extremes of some readings; None where there is none."""
     good = np.abs(values) <= MAX_READING  # nan, of an empty cell, is not
     if name in NO_ZERO:
@@ -114,8 +120,8 @@ def _extremes(name: str, values: NDArray[np.float64], bounds: tuple[float, float
     if not values.size:
         return None
     low, high = float(values.min()), float(values.max())
-    below = int(np.count_nonzero(values < bounds[0])) if low < bounds[0] else 0
-    above = int(np.count_nonzero(values > bounds[1])) if high > bounds[1] else 0
+    below = tuple(int(np.count_nonzero(values < bound)) if low < bound else 0 for bound, _ in bounds)
+    above = tuple(int(np.count_nonzero(values > bound)) if high > bound else 0 for _, bound in bounds)
     return Extremes(low, high, below, above)
 
 
@@ -123,13 +129,15 @@ def _widen(sensors: dict[str, Extremes], name: str, more: Extremes | None) -> No
     """Take the extremes of more readings of a sensor into account."""
     if more is None:
         return
-    old = sensors.get(name, Extremes(more.lowest, more.highest, 0, 0))
-    sensors[name] = Extremes(
-        min(old.lowest, more.lowest),
-        max(old.highest, more.highest),
-        old.n_below + more.n_below,
-        old.n_above + more.n_above,
+    if name not in sensors:
+        sensors[name] = more
+        return
+    old = sensors[name]
+    below, above = (
+        tuple(a + b for a, b in zip(*pair, strict=True))
+        for pair in ((old.n_below, more.n_below), (old.n_above, more.n_above))
     )
+    sensors[name] = Extremes(min(old.lowest, more.lowest), max(old.highest, more.highest), below, above)
 
 
 def _fitted(sensors: Mapping[str, Extremes]) -> dict[str, Extremes]:
@@ -140,12 +148,13 @@ def _fitted(sensors: Mapping[str, Extremes]) -> dict[str, Extremes]:
 def _extremes_from_rows(connection: Connection, limits: Limits) -> dict[str, Extremes]:
     found: dict[str, Extremes] = {}
     for name, bounds in limits.items():
-        low, high = (repr(float(bound)) for bound in bounds)
         value = _guarded(name)
-        query = f"SELECT min({value}), max({value}), total({value} < {low}), total({value} > {high}) FROM FRAME"
-        lowest, highest, below, above = connection.execute(query).fetchone()
+        beyond = [f"total({value} < {float(low)!r}), total({value} > {float(high)!r})" for low, high in bounds]
+        query = f"SELECT min({value}), max({value}), {', '.join(beyond)} FROM FRAME"
+        lowest, highest, *counts = connection.execute(query).fetchone()
         if highest is not None:
-            found[name] = Extremes(float(lowest), float(highest), int(below), int(above))
+            n = [int(count) for count in counts]
+            found[name] = Extremes(float(lowest), float(highest), tuple(n[::2]), tuple(n[1::2]))
     return _fitted(found)
 
 

@@ -159,6 +159,10 @@ def _leave_out(cohort: Cohort, quality: pl.DataFrame, params: Params) -> tuple[C
     if not kept.recordings:
         do = "look at data/stops/quality.parquet and the limits in params.yaml's section quality"
         raise DataError(problem("quality", "a recording that fails no check", f"{len(failing)} that do", do))
+    if len(kept.cages) == 1 < len(cohort.cages):
+        found = f"only {kept.cages[0]} when those that fail are left out: {', '.join(failing)}"
+        do = "look at them with `lmtcnn inspect`, or keep them with quality.on_fail: keep"
+        raise DataError(problem("quality", "recordings of two cages or more that fail no check", found, do))
     return kept, failing
 
 
@@ -237,7 +241,7 @@ def _check_stops(cohort: Cohort, folder: Path, params: Params) -> pl.DataFrame:
     if lost:
         raise DataError([problem(folder, f"stops of {name}", "none", again) for name in lost])
     if moved := [r.name for r in cohort.recordings if made["recordings"].get(r.name) != r.provenance]:
-        expected = "stops by the manifest's files and arena columns"
+        expected = "stops by the manifest's animals, files and arena columns"
         raise DataError([problem(f"{folder}: {name}", expected, "others", again) for name in moved])
     known = {(s.recording, s.rfid) for s in cohort.samples}
     return quality.filter(pl.struct("recording", "rfid").map_elements(lambda r: tuple(r.values()) in known, pl.Boolean))

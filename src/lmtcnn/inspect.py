@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -23,7 +24,7 @@ from lmtcnn.frames import Readings, read_sensors
 from lmtcnn.lmt import Tool
 from lmtcnn.params import Params
 from lmtcnn.quality import Check, Verdict, share_of
-from lmtcnn.recording import Part, Recording, look_at, tell_progress
+from lmtcnn.recording import Part, Recording, look_at, name_animals, tell_progress
 from lmtcnn.schemas import HALF_WINDOWS
 from lmtcnn.stops import Extraction
 
@@ -52,7 +53,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class AnimalFindings:
-    """One animal: its row of ANIMAL in the first file (`columns`: all but ID and RFID), and counts.
+    """One animal: its row of ANIMAL in the first file that has it (`columns`: all but ID and RFID), and counts.
 
     n_rows: its DETECTION rows; n_detected: frames with a position; n_unpaused: frames that are not paused, with a row
     in FRAME or not; detected_share: their quotient; n_filled: frames filled in; n_jumps: steps of more than 15 cm from
@@ -87,9 +88,9 @@ class AnimalFindings:
 class Hour:
     """One interval of the whole recording (an hour: `histograms.interval_s`).
 
-    clock: the wall clock's HH:MM at its beginning; night: whether that is between lights off and lights on; n_unpaused:
-    frames; n_missing: those without a row in FRAME; n_anonymous: detections without an animal, anonymous_share: of
-    these and the frames in which an animal is known.
+    clock: the wall clock's HH:MM at its beginning (empty beyond the year 9999); night: whether that is between lights
+    off and lights on; n_unpaused: frames; n_missing: those without a row in FRAME; n_anonymous: detections without an
+    animal, anonymous_share: of these, the detections of other animals and the frames in which an animal is known.
     """
 
     interval: int
@@ -194,9 +195,9 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Se
     with ThreadPoolExecutor(1) as pool:
         sensors = pool.submit(read_sensors, parts[0].database)
         extraction = stops.extract_parts(recording, parts, params, threads, seen)
-        histories = [lmt.read_history(part.database) for part in parts]
         readings = sensors.result()
     common = extraction.quality.row(0, named=True)
+    histories = [part.history for part in parts]
     indexes = [part.database.index for part in parts]
     same = ("simulated", "n_frames", "n_missing_frames", "n_paused_frames", "paused_s", "n_segments", "n_anonymous")
     return Inspection(
@@ -215,7 +216,7 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Se
         clock_steps=_clock_steps(parts),
         interval_s=params.histograms.interval_s,
         hours=_hours(extraction, recording, params),
-        animals=_animals(extraction, parts[0], recording, params),
+        animals=_animals(extraction, parts, recording, params),
         checks=quality.check(extraction.quality, extraction.coverage, params),
     )
 
@@ -244,29 +245,35 @@ def _hours(extraction: Extraction, recording: Recording, params: Params) -> list
     off, on = (time.fromisoformat(text) for text in recording.night or settings.night)
     known = extraction.coverage.group_by("interval").agg(pl.col("detected").sum())
     found = []
-    for interval, unpaused, recorded, anonymous, detected in (
+    for interval, unpaused, recorded, anonymous, others, detected in (
         extraction.intervals.join(known, on="interval")
         .sort("interval")
-        .select("interval", "unpaused", "recorded", "anonymous", "detected")
+        .select("interval", "unpaused", "recorded", "anonymous", "others", "detected")
         .iter_rows()
     ):
         begin_s = start_ms / 1000 - offset_s + interval * settings.interval_s
-        clock = datetime.fromtimestamp(begin_s, zone).time()
-        night = off <= clock < on if off <= on else clock >= off or clock < on
-        share = share_of(anonymous, anonymous + detected)
-        missing = unpaused - recorded
-        found.append(Hour(interval, f"{clock:%H:%M}", night, unpaused, missing, anonymous, share))
+        shown = clocks.wall_clock(begin_s * 1000, zone)
+        clock = shown.time() if shown else None
+        night = clock is not None and (off <= clock < on if off <= on else clock >= off or clock < on)
+        share = share_of(anonymous, anonymous + others + detected)
+        words = f"{clock:%H:%M}" if clock else ""
+        found.append(Hour(interval, words, night, unpaused, unpaused - recorded, anonymous, share))
     return found
 
 
-def _animals(extraction: Extraction, first: Part, recording: Recording, params: Params) -> list[AnimalFindings]:
-    rows = {animal.id: animal.columns for animal in first.database.animals}
+def _animals(
+    extraction: Extraction, parts: Sequence[Part], recording: Recording, params: Params
+) -> list[AnimalFindings]:
+    rows: dict[int, Mapping[str, Any]] = {}
+    for part, members in zip(parts, name_animals(recording, parts, quiet=True), strict=True):
+        of_file = {animal.id: animal.columns for animal in part.database.animals}
+        rows = {animal_id: of_file[key] for key, (animal_id, _) in members.items()} | rows  # the first file's win
     found = []
     for row in extraction.quality.iter_rows(named=True):
         animal_id = row["animal_id"]
         own = extraction.stops.filter(pl.col("animal_id") == animal_id)
         coverage = extraction.coverage.filter(pl.col("animal_id") == animal_id)
-        columns = rows.get(animal_id, {})  # none where it is in a later file only
+        columns = rows[animal_id]
         found.append(
             AnimalFindings(
                 columns={name: _plain(value) for name, value in columns.items() if name not in ("ID", "RFID")},

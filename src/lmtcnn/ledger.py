@@ -31,7 +31,7 @@ READERS = (
 )  # fmt: skip
 """Modules whose change makes every table old."""
 
-COUNTED = ("temperature_warn_c", "max_particles")
+COUNTED = ("temperature_warn_c", "temperature_fail_c", "max_particles")
 """Limits of quality that decide what is counted, and not only what is made of it."""
 
 
@@ -73,7 +73,7 @@ class Ledger:
         """Remove tables and entries of recordings that left the study."""
         names = {recording.name for recording in recordings}
         for place in sorted(self.folder.iterdir()) if self.folder.is_dir() else []:
-            if place.name not in names:
+            if place.is_dir() and place.name not in names:
                 (self.tables / f"{place.name}.parquet").unlink(missing_ok=True)
                 shutil.rmtree(place)
 
@@ -87,7 +87,6 @@ class Ledger:
             "intervals": {name: intervals[name] for name in ("interval_s", "align", "timezone")},
             "limits": {name: limits[name] for name in COUNTED},
             "recording": [recording.name, recording.provenance, recording.timezone],
-            "animals": None if recording.samples is None else sorted(recording.samples),
             "files": [_state(path) for path in recording.files],
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -120,7 +120,9 @@ def open_database(path: Path) -> Database:
             "EXPLAIN QUERY PLAN SELECT FRAMENUMBER, MASS_X, MASS_Y FROM DETECTION WHERE ANIMALID = 1"
         )
         found = (re.search(r"USING COVERING INDEX (.+) \(ANIMALID=\?", row[-1], re.IGNORECASE) for row in plan)
-        index = next((match[1] for match in found if match), None)
+        whole = "SELECT 1 FROM pragma_index_list('DETECTION') WHERE name = ? COLLATE NOCASE AND NOT partial"
+        names = (match[1] for match in found if match)
+        index = next((name for name in names if connection.execute(whole, (name,)).fetchone()), None)
     return Database(path, uri, stamp, application_id == SIMULATED_ID, index, animals)
 
 
@@ -280,6 +282,10 @@ def _check_length(path: Path, size: int, header: bytes) -> None:
     (valid_for,) = struct.unpack(">I", header[92:96])
     expected = pages * page_size if pages and changes == valid_for else -(-size // page_size) * page_size
     if size < expected:
+        journal = path.with_name(path.name + "-journal")
+        if _begins_with(journal, 1) or path.stat().st_size >= expected:  # a program is just making it longer
+            do = "close the program that writes it"
+            raise DatabaseError(problem(path, "a database that nobody writes", "one that changed meanwhile", do))
         raise DatabaseError(problem(path, f"{expected} bytes", f"{size}", "truncated: copy it again"))
 
 

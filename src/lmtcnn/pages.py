@@ -180,7 +180,7 @@ class _Block:
         if len(numbers) > 1 and not self.counts.all():  # only a tree of a single page may be empty
             raise NotPlain("a page without cells")
         most = int(self.counts.max(initial=0))
-        if head + 2 * most > pages.usable:
+        if most * MIN_CELL > pages.usable:
             raise NotPlain("more cells than a page can hold")
         self.begins = np.arange(len(numbers), dtype=np.int64) * pages.size
         used = np.arange(most) < self.counts[:, None]

@@ -253,8 +253,21 @@ class QualityParams(Section):
     hour_detected: Share
     temperature_warn_c: tuple[Celsius, Celsius]
     temperature_fail_c: tuple[Celsius, Celsius]
+    temperature_share: Share
     max_particles: int = Field(ge=0)
     start_hour_p: Share
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "QualityParams":
+        (cool, warm), (cold, hot) = self.temperature_warn_c, self.temperature_fail_c
+        if not cold <= cool <= warm <= hot:
+            raise ValueError("temperature_fail_c at or beyond temperature_warn_c, the lower first")
+        if self.detected_fail > self.detected_warn:
+            raise ValueError("detected_fail at or below detected_warn")
+        for name in ("omitted", "anonymous", "outside"):
+            if getattr(self, f"{name}_warn") > getattr(self, f"{name}_fail"):
+                raise ValueError(f"{name}_fail at or above {name}_warn")
+        return self
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -18,10 +18,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn import clock as clocks
-from lmtcnn import cohort, histograms, stops
+from lmtcnn import cohort, histograms, lmt, stops
 from lmtcnn.bundle import Bundle, features, unlike
 from lmtcnn.detections import Seen
-from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
+from lmtcnn.errors import CohortError, DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import atomic, write_text
 from lmtcnn.histograms import Stack
 from lmtcnn.model import prepare, softmax_members
@@ -261,12 +261,19 @@ def to_json(predictions: Sequence[Prediction]) -> str:
 
 
 def listed(manifest: Path, paths: Sequence[Path], bundle: Bundle) -> cohort.Cohort:
-    """The recordings of a manifest, with labels or without, among the given files or in the given folder."""
+    """The recordings of a manifest, with labels or without, among the given files or in the given folder.
+
+    Raises CohortError where a path is named by no row.
+    """
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
     whole = cohort.read_new(manifest, folder, bundle.definitions)
     if paths[0].is_dir() and len(paths) == 1:
         return whole
-    given = {path.resolve() for path in paths}
-    recordings = tuple(r for r in whole.recordings if {file.resolve() for file in r.files} & given)
-    names = {recording.name for recording in recordings}
+    named = {file.resolve(): recording.name for recording in whole.recordings for file in recording.files}
+    given = {path.resolve(): path for path in lmt.find(paths)}
+    if lost := [path for resolved, path in given.items() if resolved not in named]:
+        do = "add it to the manifest, or leave it out; several folders cannot share one manifest"
+        raise CohortError([problem(path, f"a file that {manifest} names", "none of its rows", do) for path in lost])
+    names = {named[path] for path in given}
+    recordings = tuple(recording for recording in whole.recordings if recording.name in names)
     return cohort.Cohort(recordings, tuple(s for s in whole.samples if s.recording in names))

@@ -7,6 +7,7 @@ with a warning; whatever else does not match is refused by name.
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -55,10 +56,11 @@ class Recording:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """What, besides the parameters, decides a recording's stops: its files' names and its floor."""
-        return {"files": [path.name for path in self.files], "arena": dump(self.arena)}
+        """What, besides the parameters, decides a recording's tables: its files' names, its floor, its animals."""
+        animals = None if self.samples is None else sorted(self.samples)
+        return {"files": [path.name for path in self.files], "arena": dump(self.arena), "animals": animals}
 
-    def match(self, databases: Sequence[lmt.Database]) -> list[dict[int, str | None]]:
+    def match(self, databases: Sequence[lmt.Database], *, quiet: bool = False) -> list[dict[int, str | None]]:
         """For each of its files: ANIMAL.ID -> RFID, for the animals that count.
 
         Without a manifest every animal does. Raises CohortError that names RFIDs of the manifest that are in no file or
@@ -69,7 +71,7 @@ class Recording:
         everywhere = set.intersection(*(set(lost) for _, lost in looks))
         if everywhere:
             raise CohortError([line for rfid, line in looks[0][1].items() if rfid in everywhere])
-        for database, (chosen, lost) in zip(databases, looks, strict=True):
+        for database, (chosen, lost) in zip([] if quiet else databases, [] if quiet else looks, strict=True):
             for rfid in lost:
                 log.warning("%s: RFID %s is in another file of the recording only", database.path.name, rfid)
             self._tell_strangers(database, chosen)
@@ -99,6 +101,7 @@ class Part:
     """One file of a recording, looked at: the shift adds to its frame numbers what earlier files took."""
 
     database: lmt.Database
+    history: lmt.History
     clock: Clock
     layout: Layout
     shift: int
@@ -107,19 +110,24 @@ class Part:
 def look_at(recording: Recording, params: Definitions, threads: int = 1) -> list[Part]:
     """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused."""
     settings, limits = params.stops, params.quality
-    sensors = {TEMPERATURE: limits.temperature_warn_c, PARTICLES: (0.0, float(limits.max_particles))}
+    sensors = {
+        TEMPERATURE: (limits.temperature_warn_c, limits.temperature_fail_c),
+        PARTICLES: ((0.0, float(limits.max_particles)),),
+    }
     opened = []
     for path in recording.files:
         database = lmt.open_database(path)
-        clock = read_clock(database, threads, sensors)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(lmt.read_history, database)
+            clock = read_clock(database, threads, sensors)
         clocks.check(clock, path, settings)
         layout = clocks.lay_out(clock, path)
         clocks.warn_of_rate(clocks.measured_fps(clock, layout), path, settings)
-        opened.append((database, clock, layout))
-    opened.sort(key=lambda part: int(part[1].timestamps_ms[0]))
+        opened.append((database, asked.result(), clock, layout))
+    opened.sort(key=lambda part: int(part[2].timestamps_ms[0]))
     parts: list[Part] = []
-    begin_ms = int(opened[0][1].timestamps_ms[0])
-    for database, clock, layout in opened:
+    begin_ms = int(opened[0][2].timestamps_ms[0])
+    for database, history, clock, layout in opened:
         if parts and int(clock.timestamps_ms[0]) <= int(parts[-1].clock.timestamps_ms.max()):
             raise DatabaseError(
                 problem(
@@ -130,7 +138,7 @@ def look_at(recording: Recording, params: Definitions, threads: int = 1) -> list
                 )
             )
         shift = round((int(clock.timestamps_ms[0]) - begin_ms) * settings.fps / 1000)
-        parts.append(Part(database, clock, layout, shift))
+        parts.append(Part(database, history, clock, layout, shift))
     return parts
 
 
@@ -140,9 +148,11 @@ def origin_of(parts: Sequence[Part]) -> Origin:
     return Origin(int(first.frames[first.first_unpaused]), int(first.timestamps_ms[first.first_unpaused]))
 
 
-def name_animals(recording: Recording, parts: Sequence[Part]) -> list[dict[int, tuple[int, str | None]]]:
-    """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID."""
-    matched = recording.match([part.database for part in parts])
+def name_animals(
+    recording: Recording, parts: Sequence[Part], *, quiet: bool = False
+) -> list[dict[int, tuple[int, str | None]]]:
+    """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID; warnings unless `quiet`."""
+    matched = recording.match([part.database for part in parts], quiet=quiet)
     if not parts[1:]:
         return [{key: (key, rfid) for key, rfid in matched[0].items()}]
     members: dict[str | None, int] = {}
@@ -159,7 +169,7 @@ def name_animals(recording: Recording, parts: Sequence[Part]) -> list[dict[int, 
 
 
 def provenance(params: Definitions, recordings: Iterable[Recording]) -> dict[str, dict[str, Any]]:
-    """What stop tables are made by: the parameters, and each recording's files and floor."""
+    """What stop tables are made by: the parameters, and each recording's files, floor and animals."""
     return {
         "stops": dump(params.stops),
         "quality": params.quality.limits,

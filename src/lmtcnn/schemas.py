@@ -96,10 +96,11 @@ QUALITY = Table(
         "simulated": _BOOL,  # written by `lmtcnn simulate`
         "start_ms": _I64,  # TIMESTAMP of the first unpaused frame, epoch ms UTC
         "span_s": _F64,  # from there to the last unpaused frame
+        "n_files": _I64,
         "n_frames": _I64,  # FRAME rows
         "n_missing_frames": _I64,  # holes in FRAMENUMBER
         "n_unpaused": _I64,  # frames of all segments, with a row in FRAME or not
-        "n_expected_frames": _I64,  # frames that unpaused time makes at stops.fps
+        "n_expected_frames": _I64,  # that unpaused time makes at stops.fps; n_unpaused where frames are the clock
         "n_paused_frames": _I64,
         "paused_s": _F64,
         "n_segments": _I64,  # pieces between pauses and jumps of the clock
@@ -107,15 +108,19 @@ QUALITY = Table(
         "worst_back_ms": _I64,
         "n_clock_jumps": _I64,  # steps of TIMESTAMP of more than 1 s between unpaused rows
         "jumped_s": _F64,
-        "measured_fps": _F64,
+        "clocked_s": _F64,  # by TIMESTAMP, from the first to the last frame of each segment, in all
+        "measured_fps": _F64,  # frames of the segments by that; nan where no time passes
         "identity_corrected": _BOOL,  # lmt-analysis' CorrectDetectionIntegrity was run
         "coldest_c": _F64,  # TEMPERATURE; null: not fitted
         "hottest_c": _F64,
         "n_cold": _I64,  # FRAME rows below quality.temperature_warn_c
-        "n_hot": _I64,  # ... above
+        "n_too_cold": _I64,  # ... below temperature_fail_c
+        "n_hot": _I64,
+        "n_too_hot": _I64,
         "most_particles": _F64,  # NUMPARTICLE; null: not counted
         "n_dirty": _I64,  # FRAME rows with more than quality.max_particles
         "n_anonymous": _I64,  # DETECTION rows without ANIMALID
+        "n_others": _I64,  # ... of animals that are not in the manifest, or not in ANIMAL
         # Of the animal.
         "n_rows": _I64,  # DETECTION rows
         "n_invalid": _I64,  # ... without a finite position
@@ -150,6 +155,7 @@ INTERVALS = Table(
         "unpaused": _I64,  # frames, with a row in FRAME or not
         "recorded": _I64,  # unpaused FRAME rows
         "anonymous": _I64,  # DETECTION rows without ANIMALID
+        "others": _I64,  # ... of animals that are not in the manifest, or not in ANIMAL
     },
 )
 

@@ -87,6 +87,6 @@ def _told(starts_s: NDArray[np.float64], own_cage: NDArray[np.bool_], counts: ND
     apart_s = np.abs(starts_s[:, None] - starts_s)  # (R, R)
     apart_s = np.where(own_cage, np.inf, np.minimum(apart_s, DAY_S - apart_s))
     nearest = apart_s == apart_s.min(axis=1, keepdims=True)
-    told = (nearest & ~own_cage) @ counts
+    told = nearest @ counts
     told /= told.sum(axis=1, keepdims=True)
     return float((told * counts).sum() / counts.sum())

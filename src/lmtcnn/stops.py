@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn import clock as clocks
-from lmtcnn import detections, lmt
+from lmtcnn import detections
 from lmtcnn.bouts import Bouts, find_stops
 from lmtcnn.clock import Origin
 from lmtcnn.detections import Seen
@@ -122,7 +122,8 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
         if part.database.index:
             detections.read_track(part.database, key, track)
         else:
-            detections.read_tracks(part.database, {key: track}, Tally(part.layout, [0, part.layout.size]))
+            nobody, others = (Tally(part.layout, [0, part.layout.size]) for _ in range(2))
+            detections.read_tracks(part.database, {key: track}, nobody, others)
         times_s = np.concatenate([*clocks.layout_seconds(part.clock, part.layout, origin, part.shift, settings)])
         columns.append((times_s, *to_floor(track.x_px.copy(), track.y_px.copy(), settings)))
         bouts, _ = find_stops(track, settings)
@@ -158,7 +159,7 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, Member], absent: 
     offset_s = clocks.align_offset_s(job.origin.timestamp_ms, intervals, job.recording.timezone)
     times_s = clocks.layout_seconds(part.clock, part.layout, job.origin, part.shift, settings)
     held, edges, span_s = clocks.interval_edges(part.layout, times_s, offset_s, intervals.interval_s)
-    tally = Tally(part.layout, edges)
+    nobody, others = Tally(part.layout, edges), Tally(part.layout, edges)
     keys = sorted(members, key=lambda key: members[key][0])
 
     def one(member: Member, track: Track) -> tuple[dict[str, object], pl.DataFrame, pl.DataFrame]:
@@ -175,16 +176,16 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, Member], absent: 
         row["n_stops_outside"] = _count_outside(stops, settings.arena)
         return row, stops, coverage
 
-    found, corrected = _read_part(job, part, keys, tally, lambda key, track: one(members[key], track))
+    found = _read_part(job, part, keys, (nobody, others), lambda key, track: one(members[key], track))
     found += [one(member, Track(part.layout)) for member in absent]
     rows, stops, coverage = zip(*found, strict=True)
     common = {"recording": job.recording.name, "verdict": "", "failed": "", "warned": "", "span_s": span_s}
-    common |= {"identity_corrected": corrected, "n_anonymous": tally.n_rows, **_recording_counts(part, job)}
+    common |= {"n_anonymous": nobody.n_rows, "n_others": others.n_rows, **_recording_counts(part, job)}
     return Extraction(
         pl.concat(stops),
         pl.DataFrame([common | row for row in rows], schema=dict(QUALITY.columns)),
         pl.concat(coverage),
-        _interval_table(job.recording.name, held, edges, part, tally),
+        _interval_table(job.recording.name, held, edges, part, nobody, others),
     )
 
 
@@ -192,9 +193,9 @@ T = TypeVar("T")
 
 
 def _read_part(
-    job: _Job, part: Part, keys: Sequence[int], tally: Tally, one: Callable[[int, Track], T]
-) -> tuple[list[T], bool]:
-    """What becomes of each animal's track, and whether identities were corrected; the tally is filled on the way.
+    job: _Job, part: Part, keys: Sequence[int], rest: tuple[Tally, Tally], one: Callable[[int, Track], T]
+) -> list[T]:
+    """What becomes of each animal's track; the rest, rows of nobody and of others, is counted on the way.
 
     With the covering index `threads` animals are read at once, each into the arrays of one that is done with. Without
     it all are read in one pass, packed, and unpacked one after the other.
@@ -217,15 +218,17 @@ def _read_part(
             spare.put(arrays)
 
     with ThreadPoolExecutor(job.threads) as pool:
-        history = pool.submit(lmt.read_history, part.database)
-        if packed is None:
-            anonymous = pool.submit(detections.read_anonymous, part.database, tally, job.seen)
-            found = list(pool.map(read, keys))
-            anonymous.result()
-        else:
-            detections.read_tracks(part.database, packed, tally, job.threads, job.seen)
-            found = list(pool.map(read, keys))
-        return found, history.result().identity_corrected
+        if packed is not None:
+            detections.read_tracks(part.database, packed, *rest, job.threads, job.seen)
+            return list(pool.map(read, keys))
+        counted = (
+            pool.submit(detections.read_anonymous, part.database, rest[0], job.seen),
+            pool.submit(detections.read_others, part.database, keys, rest[1]),
+        )
+        found = list(pool.map(read, keys))
+        for job_done in counted:
+            job_done.result()
+        return found
 
 
 def _coverage_table(
@@ -244,8 +247,10 @@ def _coverage_table(
     )
 
 
-def _interval_table(name: str, held: NDArray[np.int64], edges: Sequence[int], part: Part, tally: Tally) -> pl.DataFrame:
-    """Frames, unpaused FRAME rows and anonymous detections of each interval that holds a frame."""
+def _interval_table(
+    name: str, held: NDArray[np.int64], edges: Sequence[int], part: Part, nobody: Tally, others: Tally
+) -> pl.DataFrame:
+    """Frames, unpaused FRAME rows and detections of nobody and of others for each interval that holds a frame."""
     begins = np.searchsorted(part.clock.frames, part.layout.frame(np.asarray(edges[:-1])))
     rows = [*begins.tolist(), len(part.clock.frames)]
     return pl.DataFrame(
@@ -254,7 +259,8 @@ def _interval_table(name: str, held: NDArray[np.int64], edges: Sequence[int], pa
             "interval": held,
             "unpaused": np.diff(edges),
             "recorded": [b - a - int(np.count_nonzero(part.clock.paused[a:b])) for a, b in pairwise(rows)],
-            "anonymous": tally.counts,
+            "anonymous": nobody.counts,
+            "others": others.counts,
         },
         schema=dict(INTERVALS.columns),
     )
@@ -314,10 +320,14 @@ def _recording_counts(part: Part, job: _Job) -> dict[str, object]:
     return {
         "simulated": part.database.simulated,
         "start_ms": job.origin.timestamp_ms,
+        "identity_corrected": part.history.identity_corrected,
+        "n_files": 1,
         "n_frames": len(clock.frames),
         "n_missing_frames": int(clock.frames[-1] - clock.frames[0]) + 1 - len(clock.frames),
         "n_unpaused": layout.size,
-        "n_expected_frames": clocks.expected_frames(clock, job.params.stops.fps),
+        "n_expected_frames": layout.size
+        if job.params.stops.clock == "frame"
+        else clocks.expected_frames(clock, job.params.stops.fps),
         "n_paused_frames": len(paused),
         "paused_s": paused_ms / 1000,
         "n_segments": len(layout.starts),
@@ -325,29 +335,31 @@ def _recording_counts(part: Part, job: _Job) -> dict[str, object]:
         "worst_back_ms": int(back_ms.max(initial=0)),
         "n_clock_jumps": len(jumps_ms),
         "jumped_s": int(jumps_ms.sum()) / 1000,
+        "clocked_s": clocks.clocked_s(clock, layout),
         "measured_fps": clocks.measured_fps(clock, layout),
         "coldest_c": heat.lowest if heat else None,
         "hottest_c": heat.highest if heat else None,
-        "n_cold": heat.n_below if heat else 0,
-        "n_hot": heat.n_above if heat else 0,
+        **dict(zip(("n_cold", "n_too_cold"), heat.n_below if heat else (0, 0), strict=True)),
+        **dict(zip(("n_hot", "n_too_hot"), heat.n_above if heat else (0, 0), strict=True)),
         "most_particles": particles.highest if particles else None,
-        "n_dirty": particles.n_above if particles else 0,
+        "n_dirty": particles.n_above[0] if particles else 0,
     }
 
 
 _FIRST = ("verdict", "failed", "warned", "start_ms")
 _GREATEST = ("span_s", "worst_back_ms", "hottest_c", "most_particles", "simulated", "identity_corrected")
 _LEAST = ("coldest_c",)
-_MEAN = ("measured_fps",)
 _KEYS = ("recording", "animal_id", "rfid")
 
 
 def _sum_quality(quality: pl.DataFrame) -> pl.DataFrame:
-    """One row an animal: over several files counts add up, extremes are of all, the rate is their mean."""
-    others = (*_FIRST, *_GREATEST, *_LEAST, *_MEAN, *_KEYS)
+    """One row an animal: over several files counts and times add up, extremes are of all."""
+    others = (*_FIRST, *_GREATEST, *_LEAST, *_KEYS, "measured_fps")
     added = pl.exclude(others).sum()
-    whole = [pl.col(_FIRST).first(), pl.col(_GREATEST).max(), pl.col(_LEAST).min(), pl.col(_MEAN).mean()]
-    table: pl.DataFrame = quality.group_by(_KEYS, maintain_order=True).agg(added, *whole)
+    whole = [pl.col(_FIRST).first(), pl.col(_GREATEST).max(), pl.col(_LEAST).min()]
+    rate = (pl.col("n_unpaused") - pl.col("n_segments")) / pl.col("clocked_s")
+    known = pl.when(pl.col("clocked_s") > 0).then(rate).otherwise(float("nan")).alias("measured_fps")
+    table: pl.DataFrame = quality.group_by(_KEYS, maintain_order=True).agg(added, *whole).with_columns(known)
     return table.select(list(QUALITY.columns)).sort("animal_id")
 
 

@@ -96,6 +96,8 @@ def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.Da
                 "start_ms": recording.start_ms,
                 "span_s": (frames - 1) / FPS,
                 **dict.fromkeys(("n_frames", "n_unpaused", "n_expected_frames"), frames),
+                "n_files": 1,
+                "clocked_s": (frames - 1) / FPS,
                 "identity_corrected": False,
                 **dict.fromkeys(("coldest_c", "hottest_c", "most_particles"), None),
                 "jumped_s": 0.0,
@@ -131,5 +133,6 @@ def _coverage(recording: Recording, params: Params) -> pl.DataFrame:
 def _intervals(coverage: pl.DataFrame) -> pl.DataFrame:
     """Every frame of every interval recorded, no detection without an animal."""
     unpaused = coverage.group_by("recording", "interval").agg(pl.col("unpaused").first())
-    counts = unpaused.with_columns(pl.col("unpaused").alias("recorded"), pl.lit(0, pl.Int64).alias("anonymous"))
+    none = pl.lit(0, pl.Int64)
+    counts = unpaused.with_columns(recorded=pl.col("unpaused"), anonymous=none, others=none)
     return counts.select(list(INTERVALS.columns))

@@ -153,7 +153,8 @@ class PackedTrack(Track):
 
     def _put(self, index: Ints, x_px: Floats, y_px: Floats) -> None:
         if not self._wide:
-            x, y = np.rint(x_px * 100), np.rint(y_px * 100)
+            with np.errstate(over="ignore"):
+                x, y = np.rint(x_px * 100), np.rint(y_px * 100)
             if _packs(x, x_px) and _packs(y, y_px):
                 self._x[index], self._y[index] = x.astype(np.uint16), y.astype(np.uint16)
                 return
