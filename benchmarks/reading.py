@@ -1,6 +1,6 @@
 """From a database to its stop tables, against SQLite itself summing the same rows and against lmt-analysis' load.
 
-    python benchmarks/reading.py RECORDING.sqlite [--without-index FILE] [--repeats 3]
+    python benchmarks/reading.py RECORDING.sqlite [--without-index FILE] [--repeats 5]
         [--lmt-analysis CLONE [--lmt-analysis-python PYTHON] [--hours 6] [--compare-hours 1]]
 
 Ours is the whole command, `lmtcnn stops`, start and all, on all cores. Beside it run
@@ -221,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recording", type=Path, help="with the covering index")
     parser.add_argument("--without-index", type=Path, help="the same without it; made where it does not exist")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--lmt-analysis", type=Path, help="a clone of fdechaumont/lmt-analysis")
     parser.add_argument("--lmt-analysis-python", default=sys.executable, help="an interpreter with what it needs")
     parser.add_argument("--hours", type=float, default=6, help="how much of the recording lmt-analysis loads")

@@ -275,6 +275,23 @@ def test_labels_that_fit_two_classes_are_told(reading, manifest: Path, change) -
     )
 
 
+@pytest.mark.parametrize(
+    ("night", "line"),
+    [
+        ("20:00", "night: expected lights off and on as 20:00-08:00, found 20:00; write it so, or leave it empty"),
+        ("1-2-3", "night: expected lights off and on as 20:00-08:00, found 1-2-3; write it so, or leave it empty"),
+        ("20:00-24:00", "night.1: expected a clock time HH:MM, found '24:00'; correct the value"),
+    ],
+)
+def test_a_night_that_is_none_is_told(problems, night: str, line: str) -> None:
+    assert problems(f"{HEADER},night\nr1,001,c1,M,adult,{night}\n") == (f"r1: {line}",)
+
+
+def test_a_recording_may_have_a_night_of_its_own(reading) -> None:
+    (recording,) = reading(f"{HEADER},night\nr1,001,c1,M,adult,19:00 - 7:00\n").recordings
+    assert recording.night == ("19:00", "07:00")
+
+
 def test_all_problems_of_a_manifest_are_told_at_once(problems) -> None:
     text = f"{HEADER}\nr1,1e14,,M,adult\nr1,002,c1,?,adult\nr9,003,c1,F,adult\nr2,003,c2,F,adult\n"
     assert problems(text) == (

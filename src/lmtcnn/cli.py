@@ -160,7 +160,7 @@ def inspect(
     params = _load(params_file)
     process.keep_memory(below=2**23)  # as in `stops`
     recordings, failed = module.find(databases, params) if databases else (list(cohort.load(params).recordings), [])
-    with _progress("inspect", detections=True) as progress:
+    with _reading("inspect") as progress:
         inspections, unread = module.inspect(recordings, params, workers, progress)
     if as_json:
         print(module.to_json(inspections), end="")
@@ -193,7 +193,7 @@ def stops(
     recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
     ledger = None if databases or again else Ledger(out.with_name(f".{out.name}"), out, params)
     process.keep_memory(below=2**23)  # positions and lists of pages are larger, and should not stay
-    with _alone(out), _progress("stops", detections=True) as progress:
+    with _alone(out), _reading("stops") as progress:
         quality = module.stops(recordings, out, params, workers, progress, ledger)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
 
@@ -380,7 +380,7 @@ def predict(
         recordings = list(known.recordings)
     else:
         recordings = cohorts.unlisted(databases, served.definitions)
-    with _progress("predict", detections=True) as progress:
+    with _reading("predict") as progress:
         predictions, failed = module.predict(recordings, served, force=force, workers=workers, progress=progress)
     if out:
         module.save(predictions, served.classes, out)
@@ -414,17 +414,27 @@ def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
 
 
 @contextlib.contextmanager
-def _progress(label: str, *, detections: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, silent where that is no terminal; of `detections`: how many, and how many a second."""
+def _progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, silent where that is no terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn
 
-    counted = TextColumn("{task.fields[read]}") if detections else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), counted, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with _bar(MofNCompleteColumn()) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def _reading(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """The same of detections: how many, and how many a second. None where stderr is no terminal: none are counted."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import TextColumn
+
+    with _bar(TextColumn("{task.fields[read]}")) as bar:
         task = bar.add_task(label, total=None, read="")
         begin_s = time.monotonic()
 
@@ -434,6 +444,14 @@ def _progress(label: str, *, detections: bool = False) -> Iterator[Callable[[int
             bar.update(task, completed=done, total=total, read=read)
 
         yield show
+
+
+def _bar(counted: Any) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), counted, TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def _show_frame(title: str, frame: Any) -> None:
