@@ -187,7 +187,7 @@ def check_database(path: Path) -> str:
             assert ": expected " in line and ", found " in line and "; " in line, f"not of our form: {line}"
         return "refused" if isinstance(expected, tuple) else "refused, though SQLite reads it"
     assert not isinstance(expected, tuple), f"read, though SQLite says {expected}"
-    for name in ("stops", "quality", "coverage"):
+    for name in ("stops", "quality", "coverage", "intervals"):
         assert getattr(found, name).equals(getattr(expected, name)), f"another table of {name} than by SQLite's rows"
     return "read"
 

@@ -456,12 +456,12 @@ def test_an_animal_that_no_database_knows_is_an_error(run, study: Study) -> None
 
 
 def test_detections_of_an_animal_that_is_not_in_animal_belong_to_nobody(stops) -> None:
-    """300 rows of ANIMALID 9, which ANIMAL does not have; they are counted as those of others."""
+    """300 rows of ANIMALID 9, which ANIMAL does not have; they are in no table."""
     for covering_index in (True, False):
         rows = still(1, 300) + still(1, 300, x=300.0, animal=9)
         found = stops(Scene(rows, n_frames=300, covering_index=covering_index))
         assert found.lines == [done(1)]
-        assert found.counts("animal_id", "n_rows", "n_anonymous", "n_others") == [(1, 300, 0, 300)]
+        assert found.counts("animal_id", "n_rows", "n_anonymous", "n_others") == [(1, 300, 0, 0)]
 
 
 # ---- Several files ---------------------------------------------------------------------------------------------------

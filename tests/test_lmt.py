@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from conftest import T0_MS, Scene, execute, still, told
 from lmtcnn import lmt
 from lmtcnn.clock import Layout, lay_out
-from lmtcnn.detections import count_rows, read_anonymous, read_others, read_track, read_tracks
+from lmtcnn.detections import count_detections, count_rows, read_track, read_tracks
 from lmtcnn.errors import DatabaseError
 from lmtcnn.frames import read_clock
 from lmtcnn.lmt import find, open_database, read_history
@@ -52,8 +52,8 @@ def read(path: Path) -> tuple:
     tally, others, apart = (Tally(layout, [0, layout.size]) for _ in range(3))
     passed = {key: Track(layout) for key in ids}
     read_tracks(found, passed, tally, others)
-    assert read_others(found, ids, apart).n_rows == others.n_rows
-    assert read_anonymous(found, Tally(layout, [0, layout.size])).n_rows == tally.n_rows
+    assert others.n_rows == 0
+    assert count_detections(found, [None], apart).n_rows == tally.n_rows
     positions = [values.tolist() for t in (*tracks, *passed.values()) for values in (t.x_px, t.y_px)]
     names = [(animal.id, animal.rfid) for animal in found.animals]
     return names, clock.frames.tolist(), clock.timestamps_ms.tolist(), positions, tally.n_rows

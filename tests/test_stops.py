@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from conftest import T0_MS, Scene, execute, run, still, told
 from lmtcnn.errors import BatchError, CohortError, DatabaseError
 from lmtcnn.params import Params
-from lmtcnn.recording import Recording
+from lmtcnn.recording import Recording, Sample
 from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
 from lmtcnn.stops import Extraction, extract, stops, trace
 
@@ -271,11 +271,14 @@ def test_counts_of_several_files_add_up_and_extremes_are_of_all(tmp_path: Path, 
     assert found["span_s"] == pytest.approx(60 + 29 / 20 - 10 / 30, abs=1e-3)
 
 
-def test_an_interval_tells_frames_rows_and_detections_of_nobody_and_others(read, change) -> None:
+def test_an_interval_tells_frames_rows_and_detections_of_nobody_and_others(tmp_path: Path, change) -> None:
     """Intervals of 2 s: a pause of 10 frames and two frames without a row in the first, a stranger in the second."""
     frames = [(f, T0_MS + round((f - 1) * 1000 / 30), int(21 <= f <= 30)) for f in range(1, 121) if f not in (50, 51)]
     rows = still(1, 120) + still(5, 8, animal=None) + still(61, 63, animal=7)
-    found = read(Scene(rows, frames), using=change(**{"histograms.interval_s": 2}))
+    path = Scene(rows, frames, {1: "1", 7: "7"}).write(tmp_path / "a.sqlite")
+    only = {"1": Sample("r", "1", "c", {}, "AM")}
+    using = change(**{"histograms.interval_s": 2})
+    found = extract(Recording("r", (path,), using.stops.arena, samples=only), using)
     assert found.intervals.drop("recording").rows() == [(0, 50, 48, 4, 0), (1, 60, 60, 0, 3)]
 
 

@@ -38,7 +38,8 @@ def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]
     """
     still = _Still(track, params)
     gaps = find_gaps(track)
-    near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
+    with np.errstate(over="ignore"):
+        near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
     counts: dict[str, int] = {}
     bouts = None
     filled = previous = 0

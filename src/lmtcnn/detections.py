@@ -48,47 +48,22 @@ def read_track(database: Database, animal_id: int, track: Track, seen: Seen = _u
         return track
 
 
-def read_anonymous(database: Database, tally: Tally, seen: Seen = _unseen) -> Tally:
-    """Count the rows without an animal through the covering index."""
+def count_detections(database: Database, animal_ids: Iterable[int | None], tally: Tally, seen: Seen = _unseen) -> Tally:
+    """Count the rows of some animals, None: of nobody, through the covering index."""
+    wanted = list(animal_ids)
     with watched(database) as source:
         try:
-            for (frames,) in _own_from_pages(source, NOTHING, ("FRAMENUMBER",), seen):
-                tally.add(frames)
+            for animal_id in wanted:
+                key = NOTHING if animal_id is None else animal_id
+                for found in _own_from_pages(source, key, ("FRAMENUMBER",), seen):
+                    tally.add(*found)
         except NotPlain:
             tally.clear()
-            query = f"SELECT {NUMBER.format('FRAMENUMBER')} FROM DETECTION WHERE ANIMALID IS NULL"
-            for found in batches(source, query):
-                tally.add(*_seen(found, seen))
+            query = f"SELECT {NUMBER.format('FRAMENUMBER')} FROM DETECTION WHERE ANIMALID IS ?"
+            for animal_id in wanted:
+                for found in batches(source, query, (animal_id,)):
+                    tally.add(*_seen(found, seen))
         return tally
-
-
-def read_others(database: Database, known: Sequence[int], tally: Tally) -> Tally:
-    """Count, through the covering index, the rows of animals that are not among the known ones; not those of nobody."""
-    with watched(database) as source:
-        try:
-            for (frames,) in _others_from_pages(source, known):
-                tally.add(frames)
-        except NotPlain:
-            tally.clear()
-            among = ", ".join(str(int(animal_id)) for animal_id in known)
-            query = f"SELECT {NUMBER.format('FRAMENUMBER')} FROM DETECTION WHERE ANIMALID NOT IN ({among})"
-            for (frames,) in batches(source, query):
-                tally.add(frames)
-        return tally
-
-
-def _others_from_pages(source: Source, known: Sequence[int]) -> Iterator[Columns]:
-    """Frame numbers from the leaves that hold more than one known animal: few, where all are known."""
-    index = source.database.index
-    if index is None:
-        raise NotPlain("no covering index")
-    places = source.places("index", index, ("ANIMALID", "FRAMENUMBER"))
-    leaves = source.leaves(index, index=True)
-    own = np.array([NOTHING, *known])
-    mixed = leaves.numbers[(leaves.low != leaves.high) | ~np.isin(leaves.low, own)]
-    for found in (rows(source.pages, mixed, places, index=True), rows_above(source.pages, leaves.above, places)):
-        for ids, frames in found:
-            yield (frames[~np.isin(ids, own)],)
 
 
 def _own_from_pages(source: Source, animal_id: int, columns: tuple[str, ...], seen: Seen) -> Iterator[Columns]:
@@ -125,27 +100,34 @@ def read_tracks(
 ) -> None:
     """Fill the tracks of several animals (by ANIMAL.ID) in one pass over the table, and count the other rows.
 
-    `nobody` gets the rows without an animal, `others` those of other animals. Pages are taken apart in `threads`.
+    `nobody` gets the rows without an animal, `others` those of other animals in ANIMAL. Pages are taken apart in
+    `threads`.
     """
+    strangers = np.array([animal.id for animal in database.animals if animal.id not in tracks], np.int64)
     with watched(database) as source:
         try:
-            _sort_rows(_table_from_pages(source, threads), tracks, nobody, others, seen)
+            _sort_rows(_table_from_pages(source, threads), tracks, nobody, (strangers, others), seen)
         except NotPlain:
             for tally in (nobody, others):
                 tally.clear()
             for track in tracks.values():
                 track.clear()
-            _sort_rows(_table_from_rows(source), tracks, nobody, others, seen)
+            _sort_rows(_table_from_rows(source), tracks, nobody, (strangers, others), seen)
 
 
 def _sort_rows(
-    blocks: Iterable[Columns], tracks: Mapping[int, Track], nobody: Tally, others: Tally, seen: Seen
+    blocks: Iterable[Columns],
+    tracks: Mapping[int, Track],
+    nobody: Tally,
+    others: tuple[NDArray[np.int64], Tally],
+    seen: Seen,
 ) -> None:
     """Rows (ANIMALID, whether it is NULL, FRAMENUMBER, MASS_X, MASS_Y) to their animals' tracks, the rest counted."""
-    known = np.array([*tracks], np.int64)
+    strangers, counted = others
     for ids, unknown, *found in blocks:
         nobody.add(found[0][unknown])
-        others.add(found[0][~unknown & ~np.isin(ids, known)])
+        if strangers.size:
+            counted.add(found[0][np.isin(ids, strangers)])
         for animal_id, track in tracks.items():
             own = _of(animal_id, ids, found)
             if own[0].size:

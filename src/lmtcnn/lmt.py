@@ -328,13 +328,13 @@ def _animals(connection: sqlite3.Connection) -> Iterator[Animal]:
     names = [str(column[0]).upper() for column in cursor.description]
     for row in cursor:
         columns = dict(zip(names, row, strict=True))
-        if not isinstance(columns["ID"], int):
+        if not isinstance(columns["ID"], int) or columns["ID"] == NOTHING:
             raise sqlite3.DatabaseError(f"ANIMAL.ID is {columns['ID']!r}")
         rfid = "" if columns["RFID"] is None else str(columns["RFID"]).strip()
         yield Animal(columns["ID"], rfid or None, columns)
 
 
-def batches(source: Source, query: str, values: tuple[int, ...] = ()) -> Iterator[Columns]:
+def batches(source: Source, query: str, values: tuple[int | None, ...] = ()) -> Iterator[Columns]:
     """Columns of a query's result as NumPy arrays, batch by batch."""
     cursor = source.connection.execute(query, values)
     while found := cursor.fetchmany(_BATCH_ROWS):

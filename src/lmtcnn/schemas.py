@@ -120,7 +120,7 @@ QUALITY = Table(
         "most_particles": _F64,  # NUMPARTICLE; null: not counted
         "n_dirty": _I64,  # FRAME rows with more than quality.max_particles
         "n_anonymous": _I64,  # DETECTION rows without ANIMALID
-        "n_others": _I64,  # ... of animals that are not in the manifest, or not in ANIMAL
+        "n_others": _I64,  # ... of animals that are not in the manifest
         # Of the animal.
         "n_rows": _I64,  # DETECTION rows
         "n_invalid": _I64,  # ... without a finite position
@@ -155,7 +155,7 @@ INTERVALS = Table(
         "unpaused": _I64,  # frames, with a row in FRAME or not
         "recorded": _I64,  # unpaused FRAME rows
         "anonymous": _I64,  # DETECTION rows without ANIMALID
-        "others": _I64,  # ... of animals that are not in the manifest, or not in ANIMAL
+        "others": _I64,  # ... of animals that are not in the manifest
     },
 )
 

@@ -221,9 +221,10 @@ def _read_part(
         if packed is not None:
             detections.read_tracks(part.database, packed, *rest, job.threads, job.seen)
             return list(pool.map(read, keys))
+        strangers = [animal.id for animal in part.database.animals if animal.id not in keys]
         counted = (
-            pool.submit(detections.read_anonymous, part.database, rest[0], job.seen),
-            pool.submit(detections.read_others, part.database, keys, rest[1]),
+            pool.submit(detections.count_detections, part.database, [None], rest[0], job.seen),
+            pool.submit(detections.count_detections, part.database, strangers, rest[1]),
         )
         found = list(pool.map(read, keys))
         for job_done in counted:
@@ -296,7 +297,8 @@ def to_floor(
     `flip` mirrors the floor: x -> w - x, y -> h - y.
     """
     arena = params.arena
-    x_cm, y_cm = arena.cm(x_px - arena.x_px), arena.cm(y_px - arena.y_px)
+    with np.errstate(over="ignore"):  # places of 1e308 are no places, but numbers
+        x_cm, y_cm = arena.cm(x_px - arena.x_px), arena.cm(y_px - arena.y_px)
     if "x" in arena.flip:
         x_cm = arena.width_cm - x_cm
     if "y" in arena.flip:

@@ -238,7 +238,8 @@ def find_gaps(track: Track) -> Gaps:
     inside = track.layout.segment(lost) == track.layout.segment(found)
     before, after = lost[inside], found[inside]
     x, y = track.x_px, track.y_px
-    return Gaps(before, after, np.hypot(x[after] - x[before], y[after] - y[before]))
+    with np.errstate(over="ignore"):
+        return Gaps(before, after, np.hypot(x[after] - x[before], y[after] - y[before]))
 
 
 def fill(track: Track, gaps: Gaps, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
