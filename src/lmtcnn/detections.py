@@ -29,11 +29,7 @@ Seen = Callable[[int], None]
 """Told how many rows were read, as they are."""
 
 
-def _unseen(_: int) -> None:
-    """Nobody wants to know."""
-
-
-def read_track(database: Database, animal_id: int, track: Track, seen: Seen = _unseen) -> Track:
+def read_track(database: Database, animal_id: int, track: Track, seen: Seen = lambda n: None) -> Track:
     """Fill a track with the positions of one animal, through the covering index."""
     with watched(database) as source:
         try:
@@ -48,7 +44,9 @@ def read_track(database: Database, animal_id: int, track: Track, seen: Seen = _u
         return track
 
 
-def count_detections(database: Database, animal_ids: Iterable[int | None], tally: Tally, seen: Seen = _unseen) -> Tally:
+def count_detections(
+    database: Database, animal_ids: Iterable[int | None], tally: Tally, seen: Seen = lambda n: None
+) -> Tally:
     """Count the rows of some animals, None: of nobody, through the covering index."""
     wanted = list(animal_ids)
     with watched(database) as source:
@@ -96,7 +94,7 @@ def read_tracks(
     nobody: Tally,
     others: Tally,
     threads: int = 1,
-    seen: Seen = _unseen,
+    seen: Seen = lambda n: None,
 ) -> None:
     """Fill the tracks of several animals (by ANIMAL.ID) in one pass over the table, and count the other rows.
 

@@ -96,9 +96,9 @@ def _poor_intervals(coverage: pl.DataFrame, limits: QualityParams) -> dict[int, 
     return {animal: (poor, held) for animal, poor, held in counts.iter_rows()}
 
 
-def _clock_checks(common: Mapping[str, Any], limits: QualityParams, settings: StopsParams) -> Iterator[Check]:
-    expected, rows, following = common["n_expected_frames"], common["n_frames"], common["n_frames"] - common["n_files"]
-    omitted = expected - (rows - common["n_paused_frames"])
+def _omitted_check(common: Mapping[str, Any], limits: QualityParams, settings: StopsParams) -> Check:
+    expected = common["n_expected_frames"]
+    omitted = expected - (common["n_frames"] - common["n_paused_frames"])
     share = round(omitted / max(1, expected), 4) + 0.0  # never -0
     lost: Verdict = (
         "fail"
@@ -110,12 +110,17 @@ def _clock_checks(common: Mapping[str, Any], limits: QualityParams, settings: St
     made = f"frames that unpaused time at {settings.fps:g} frames/s makes"
     if settings.clock == "frame":
         made = "frames by their numbers (stops.clock: frame)"
-    yield Check(
+    return Check(
         "omitted frames", None, omitted, expected, share, "share", lost,
         f"{made}, less unpaused FRAME rows, of the former, rounded to 0.01 %; from {percent(limits.omitted_warn)}: "
         f"warn; from {percent(limits.omitted_fail)}: fail; below 0, more frames than time: warn; from "
         f"{percent(-limits.omitted_warn)} on: fail",
     )  # fmt: skip
+
+
+def _clock_checks(common: Mapping[str, Any], limits: QualityParams, settings: StopsParams) -> Iterator[Check]:
+    yield _omitted_check(common, limits, settings)
+    following = common["n_frames"] - common["n_files"]  # rows that follow another
     n_back, worst_ms = common["n_clock_back"], common["worst_back_ms"]
     refused = worst_ms > settings.max_clock_back_ms and settings.clock == "timestamp"
     yield Check(
