@@ -33,7 +33,7 @@ from conftest import (
 from lmtcnn import lmt
 
 TABLES = ("r", "quality", "coverage", "intervals")
-FINISH = "let the program that writes it finish, or open and close it once with sqlite3 on a copy"
+FINISH = "let the program that writes it finish, or copy both files and ask the copy something with sqlite3"
 
 
 @dataclass(frozen=True)

@@ -222,6 +222,17 @@ def test_a_file_of_another_kind_is_told(tmp_path: Path, content: bytes) -> None:
     )
 
 
+def test_a_path_that_one_may_not_enter_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refused)
+    (path,) = find([tmp_path / "a.sqlite"])
+    assert told(DatabaseError, open_database, path) == (
+        f"{path}: expected a readable file, found Permission denied; check the path",
+    )
+
+
 def test_a_header_cut_short_is_told(database: Path) -> None:
     database.write_bytes(database.read_bytes()[:99])
     assert told(DatabaseError, open_database, database) == (
@@ -368,7 +379,7 @@ def test_a_database_without_an_animal_is_told(tmp_path: Path) -> None:
 
 # ---- Files in use ----------------------------------------------------------------------------------------------------
 
-FINISH = "let the program that writes it finish, or open and close it once with sqlite3 on a copy"
+FINISH = "let the program that writes it finish, or copy both files and ask the copy something with sqlite3"
 
 
 def test_a_hot_journal_is_told_and_left_alone(database: Path) -> None:

@@ -1,6 +1,7 @@
 """From positions to stops, on scenes with known answers."""
 
 import sqlite3
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import T0_MS, Scene, execute, run, still, told
-from lmtcnn.errors import BatchError, CohortError, DatabaseError
+from lmtcnn import stops as module
+from lmtcnn.errors import BatchError, CohortError, DatabaseError, OutputError
 from lmtcnn.params import Params
 from lmtcnn.recording import Recording, Sample
 from lmtcnn.schemas import COVERAGE, QUALITY, STOPS
@@ -386,3 +388,33 @@ def test_a_trace_has_the_stops_of_the_table_and_every_frame(tmp_path: Path, para
     assert (len(found.time_s), found.time_s[0], found.time_s[300]) == (600, 0.0, 1800.0)
     assert set(found.x_cm.round(6)) == {round((x - 114) * 10 / 57, 6) for x in (200.0, 300.0)}
     assert trace(recording, "2", params).rfid == "002"
+
+
+def test_files_read_by_name_never_cost_a_study_its_tables(tmp_path: Path, params: Params) -> None:
+    paths = [Scene(still(1, 300), n_frames=300).write(tmp_path / f"{n}.sqlite") for n in "ab"]
+    recordings = [Recording(path.stem, (path,), params.stops.arena) for path in paths]
+    out = tmp_path / "stops"
+    stops(recordings, out, params, 1)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert told(OutputError, stops, recordings[:1], out, params, 1, others="refuse") == (
+        f"{out}: expected no tables, or those of these recordings, found those of 1 others, b among them; "
+        "name a folder with --out",
+    )
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    stops(recordings, out, params, 1, others="refuse")
+
+
+def test_after_an_interruption_no_other_recording_is_begun(tmp_path: Path, params: Params, monkeypatch) -> None:
+    paths = [Scene(still(1, 300), n_frames=300).write(tmp_path / f"{n}.sqlite") for n in "abcdefgh"]
+    recordings = [Recording(path.stem, (path,), params.stops.arena) for path in paths]
+    begun: list[str] = []
+
+    def interrupted(recording: Recording, *_: object) -> Extraction:
+        begun.append(recording.name)
+        time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "extract", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stops(recordings, tmp_path / "stops", params, 1)
+    assert len(begun) < 3

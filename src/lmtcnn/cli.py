@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,7 +34,7 @@ app = typer.Typer(
 cohort_app = typer.Typer(help="Who is who: write a manifest, or check it.", no_args_is_help=True)
 app.add_typer(cohort_app, name="cohort")
 
-ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.", show_default=True)]
+ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.", show_default=True, readable=False)]
 PARAMS = Path("params.yaml")
 
 
@@ -143,7 +143,8 @@ def cohort_check(
 @app.command()
 def inspect(
     databases: Annotated[
-        list[Path] | None, typer.Argument(help="Databases, or folders of them; without, the study's recordings.")
+        list[Path] | None,
+        typer.Argument(help="Databases, or folders of them; without, the study's recordings.", readable=False),
     ] = None,
     hours: Annotated[bool, typer.Option("--hours", help="Show every hour of every animal, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -174,7 +175,7 @@ def inspect(
 @app.command()
 def stops(
     databases: Annotated[
-        list[Path] | None, typer.Argument(help="Databases or folders of them; without, the study's.")
+        list[Path] | None, typer.Argument(help="Databases or folders of them; without, the study's.", readable=False)
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the stop tables.")] = DATA / "stops",
     workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
@@ -194,13 +195,14 @@ def stops(
     ledger = None if databases or again else Ledger(out.with_name(f".{out.name}"), out, params)
     process.keep_memory(below=2**23)  # positions and lists of pages are larger, and should not stay
     with _alone(out), _reading("stops") as progress:
-        quality = module.stops(recordings, out, params, workers, progress, ledger)
+        others: Literal["refuse", "remove"] = "refuse" if databases else "remove"
+        quality = module.stops(recordings, out, params, workers, progress, ledger, others)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
 
 
 @app.command()
 def plot(
-    database: Annotated[Path, typer.Argument(help="A database.")],
+    database: Annotated[Path, typer.Argument(help="A database.", readable=False)],
     animal: Annotated[str | None, typer.Option(help="RFID or number; without, the first.")] = None,
     interval: Annotated[int | None, typer.Option(help="From 0; without, the one with most stops.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = DATA / "plot",
@@ -349,7 +351,7 @@ def track(
 
 @app.command()
 def predict(
-    databases: Annotated[list[Path], typer.Argument(help="Databases, or folders of them.")],
+    databases: Annotated[list[Path], typer.Argument(help="Databases, or folders of them.", readable=False)],
     cohort: Annotated[
         Path | None,
         typer.Option(help="Manifest: who is who, and which files are one; with labels: scored, as a run of MLflow."),

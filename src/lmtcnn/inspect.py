@@ -24,7 +24,7 @@ from lmtcnn.frames import Readings, read_sensors
 from lmtcnn.lmt import Tool
 from lmtcnn.params import Params
 from lmtcnn.quality import Check, Verdict, share_of
-from lmtcnn.recording import Part, Recording, look_at, name_animals, tell_progress
+from lmtcnn.recording import Part, Recording, cancelling, look_at, name_animals, tell_progress
 from lmtcnn.schemas import HALF_WINDOWS
 from lmtcnn.stops import Extraction
 
@@ -164,11 +164,12 @@ def inspect(
     inner = max(1, workers // max(1, len(recordings)))
     with ThreadPoolExecutor(workers) as pool:
         jobs = {pool.submit(inspect_one, each, params, inner, seen): i for i, each in enumerate(recordings)}
-        for job in as_completed(jobs):
-            try:
-                found[jobs[job]] = job.result()
-            except LmtcnnError as error:
-                failed[jobs[job]] = error
+        with cancelling(pool):
+            for job in as_completed(jobs):
+                try:
+                    found[jobs[job]] = job.result()
+                except LmtcnnError as error:
+                    failed[jobs[job]] = error
     return [found[i] for i in sorted(found)], [failed[i] for i in sorted(failed)]
 
 

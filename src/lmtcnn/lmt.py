@@ -85,7 +85,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     empty: list[str] = []
     for path in paths:
-        if path.is_dir():
+        if _is_folder(path):
             inside = sorted(
                 file
                 for file in path.rglob("*")
@@ -100,6 +100,14 @@ def find(paths: Iterable[Path]) -> list[Path]:
     if empty:
         raise DatabaseError(empty)
     return found
+
+
+def _is_folder(path: Path) -> bool:
+    """False, too, where one may not look: opening it says so."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def open_database(path: Path) -> Database:
@@ -292,7 +300,7 @@ def _check_length(path: Path, size: int, header: bytes) -> None:
 def _check_companions(path: Path, header: bytes) -> str:
     """Refuse files that SQLite would have to write beside; return how to open the others."""
     journal, wal = (path.with_name(path.name + end) for end in ("-journal", "-wal"))
-    finish = "let the program that writes it finish, or open and close it once with sqlite3 on a copy"
+    finish = "let the program that writes it finish, or copy both files and ask the copy something with sqlite3"
     if _begins_with(journal, 8) == _HOT_JOURNAL:
         raise DatabaseError(problem(path, "a finished database", f"a hot journal {journal.name}", finish))
     if header[18:20] == b"\x02\x02":

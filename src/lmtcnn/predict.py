@@ -27,7 +27,7 @@ from lmtcnn.histograms import Stack
 from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import HistogramsParams
 from lmtcnn.quality import failures
-from lmtcnn.recording import Recording, tell_progress
+from lmtcnn.recording import Recording, cancelling, tell_progress
 from lmtcnn.stops import Extraction
 
 log = logging.getLogger("lmtcnn")
@@ -81,11 +81,12 @@ def predict(
     with ThreadPoolExecutor(workers) as pool:
         threads = max(1, workers // max(1, len(recordings)))
         jobs = {pool.submit(stack_recording, r, bundle, force, threads, seen): r.name for r in recordings}
-        for job in as_completed(jobs):
-            try:
-                done[jobs[job]] = job.result()
-            except LmtcnnError as error:
-                failed[jobs[job]] = error
+        with cancelling(pool):
+            for job in as_completed(jobs):
+                try:
+                    done[jobs[job]] = job.result()
+                except LmtcnnError as error:
+                    failed[jobs[job]] = error
     stacked = [animal for r in recordings for animal in done.get(r.name, [])]
     return classify(stacked, bundle), [failed[r.name] for r in recordings if r.name in failed]
 

@@ -4,9 +4,10 @@ RFIDs are text. They are matched exactly, then without leading zeros where that 
 with a warning; whatever else does not match is refused by name.
 """
 
+import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,6 +189,16 @@ def mixed(corrected: Mapping[str, bool]) -> list[str]:
         f"identities were corrected (CorrectDetectionIntegrity) in {len(run)} of {len(corrected)} recordings: {names}; "
         "it takes them away where not all animals are seen: correct all of them, or none"
     ]
+
+
+@contextlib.contextmanager
+def cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """Where the work ends early, as by Ctrl+C: begin no other recording; those that are being read are read."""
+    try:
+        yield
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
 
 
 def tell_progress(recordings: Iterable[Recording], progress: Callable[[int, int], None] | None) -> Seen:

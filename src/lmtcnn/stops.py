@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import polars as pl
@@ -22,13 +22,32 @@ from lmtcnn import detections
 from lmtcnn.bouts import Bouts, find_stops
 from lmtcnn.clock import Origin
 from lmtcnn.detections import Seen
-from lmtcnn.errors import BatchError, CohortError, DatabaseError, DataError, LmtcnnError, ParamsError, problem
+from lmtcnn.errors import (
+    BatchError,
+    CohortError,
+    DatabaseError,
+    DataError,
+    LmtcnnError,
+    OutputError,
+    ParamsError,
+    problem,
+)
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.frames import PARTICLES, TEMPERATURE
 from lmtcnn.ledger import Ledger
 from lmtcnn.params import Arena, Definitions, StopsParams
 from lmtcnn.quality import failures, judge
-from lmtcnn.recording import Part, Recording, look_at, mixed, name_animals, origin_of, provenance, tell_progress
+from lmtcnn.recording import (
+    Part,
+    Recording,
+    cancelling,
+    look_at,
+    mixed,
+    name_animals,
+    origin_of,
+    provenance,
+    tell_progress,
+)
 from lmtcnn.schemas import COVERAGE, INTERVALS, QUALITY, STOPS, STOPS_TABLES, Table
 from lmtcnn.tracks import PackedTrack, Spare, Tally, Track
 
@@ -372,11 +391,13 @@ def stops(
     workers: int,
     progress: Callable[[int, int], None] | None = None,
     ledger: Ledger | None = None,
+    others: Literal["remove", "refuse"] = "remove",
 ) -> pl.DataFrame:
     """The stage: one Parquet a recording, and those of STOPS_TABLES; returns the quality table.
 
     Recordings are read `workers` at a time, in threads: reading and arithmetic release the interpreter's lock. What the
-    `ledger` knows to be still good is not read again. A recording that fails does not keep the others from being
+    `ledger` knows to be still good is not read again. Tables of other recordings are removed, as these have left the
+    study, or refused with an OutputError. A recording that fails does not keep the others from being
     written; BatchError then tells all failures. `progress` is told detections, read and to be read.
     """
     recordings = list(recordings)
@@ -384,6 +405,8 @@ def stops(
         found = "that of a table of this stage"
         raise CohortError([problem(name, "another recording's name", found, "rename the recording") for name in taken])
     ensure_folder(folder)
+    if others == "refuse":
+        _refuse_others(folder, recordings)
     (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
     _prune(folder, recordings, ledger)
     done = _still_good(recordings, params, ledger)
@@ -393,11 +416,12 @@ def stops(
     inner = max(1, workers // max(1, len(waiting)))
     with ThreadPoolExecutor(workers) as pool:
         jobs = {pool.submit(_one, r, folder, params, inner, seen, ledger): r.name for r in waiting}
-        for job in as_completed(jobs):
-            try:
-                done[jobs[job]] = job.result()
-            except LmtcnnError as error:
-                failed[jobs[job]] = error
+        with cancelling(pool):
+            for job in as_completed(jobs):
+                try:
+                    done[jobs[job]] = job.result()
+                except LmtcnnError as error:
+                    failed[jobs[job]] = error
     tables: dict[str, pl.DataFrame] = {}
     for name, table in STOPS_TABLES.items():
         parts = [getattr(done[r.name], name) for r in recordings if r.name in done]
@@ -438,6 +462,17 @@ def _one(
     if ledger and key:
         ledger.keep(recording, tables, key)
     return Extraction(STOPS.empty(), **tables)
+
+
+def _refuse_others(folder: Path, recordings: Sequence[Recording]) -> None:
+    """Nothing of a study may go because one of its files was read by name."""
+    listing = folder / "quality.parquet"
+    if not listing.is_file():
+        return
+    there = set(QUALITY.read(listing)["recording"]) - {recording.name for recording in recordings}
+    if there:
+        found = f"those of {len(there)} others, {min(there)} among them"
+        raise OutputError(problem(folder, "no tables, or those of these recordings", found, "name a folder with --out"))
 
 
 def _prune(folder: Path, recordings: Sequence[Recording], ledger: Ledger | None) -> None:
