@@ -303,6 +303,7 @@ LIMITS = {
     "particles": ("quality.max_particles",),
     "detection": ("quality.detected_warn", "quality.detected_fail"),
     "hours of poor detection": ("quality.hour_detected",),
+    "detections without time": ("quality.untimed_warn", "quality.untimed_fail"),
     "positions off the floor": ("quality.outside_warn", "quality.outside_fail"),
     "stops off the floor": ("quality.outside_warn", "quality.outside_fail"),
 }

@@ -127,7 +127,7 @@ def test_any_number_of_animals(look: Look, n: int) -> None:
     assert [(a.animal_id, a.rfid, a.n_detected) for a in found.animals] == [
         (a, f"00{a}", 100 + 10 * a) for a in range(1, n + 1)
     ]
-    assert len(found.checks) == 9 + 4 * n
+    assert len(found.checks) == 9 + 5 * n
 
 
 @pytest.mark.parametrize("half", [1, 3, 5])

@@ -283,6 +283,18 @@ def test_a_jump_beside_a_pause_is_the_pause_s(look: Look) -> None:
     assert check(look(Scene(still(1, 300), frames)), "TIMESTAMP jumps").verdict == "ok"
 
 
+@pytest.mark.parametrize(("n", "verdict"), [(15, "ok"), (16, "warn"), (150, "warn"), (151, "fail")])
+def test_detections_without_time(look: Look, n: int, verdict: str) -> None:
+    """FRAME begins n frames after the first of 300 detections."""
+    found = look(Scene(still(1, 300), [row for row in clock(300) if row[0] > n]))
+    one = check(found, "detections without time", 1)
+    assert numbers(one) == (n, 300, n / 300, "share", verdict)
+    assert one.definition == (
+        "positions in no segment (paused, before the first FRAME row, after the last, or in a hole of more than a "
+        "second), of the animal's DETECTION rows; more than 5 %: warn; more than 50 %: fail"
+    )
+
+
 def test_a_glitch_of_the_sensor_only_warns(look: Look) -> None:
     """85 degrees in one frame of 2,000, in two, in three."""
     for n, verdict in ((1, "warn"), (2, "warn"), (3, "fail")):

@@ -246,6 +246,8 @@ class QualityParams(Section):
     omitted_fail: Share
     detected_warn: Share
     detected_fail: Share
+    untimed_warn: Share
+    untimed_fail: Share
     anonymous_warn: Share
     anonymous_fail: Share
     outside_warn: Share
@@ -261,12 +263,12 @@ class QualityParams(Section):
     def _in_order(self) -> "QualityParams":
         (cool, warm), (cold, hot) = self.temperature_warn_c, self.temperature_fail_c
         if not cold <= cool <= warm <= hot:
-            raise ValueError("temperature_fail_c at or beyond temperature_warn_c, the lower first")
+            raise ValueError(f"temperature_fail_c: limits around temperature_warn_c, {cool:g} to {warm:g}")
         if self.detected_fail > self.detected_warn:
-            raise ValueError("detected_fail at or below detected_warn")
-        for name in ("omitted", "anonymous", "outside"):
+            raise ValueError(f"detected_fail: at most detected_warn, {self.detected_warn:g}")
+        for name in ("omitted", "untimed", "anonymous", "outside"):
             if getattr(self, f"{name}_warn") > getattr(self, f"{name}_fail"):
-                raise ValueError(f"{name}_fail at or above {name}_warn")
+                raise ValueError(f"{name}_fail: at least {name}_warn, {getattr(self, f'{name}_warn'):g}")
         return self
 
     @property
@@ -449,6 +451,9 @@ def _line(where: str, item: dict[str, Any]) -> str:
         if not key:  # a check across sections names its key itself
             key, _, expected = expected.partition(": ")
             return problem(f"{where}: {key}", expected, "something else", "correct the value")
+        name, _, rest = expected.partition(": ")
+        if rest:  # a check across the keys of a section names the one it is about
+            key, expected, found = f"{key}.{name}", rest, repr(item["input"][name])
     elif kind in _EXPECTED:
         expected = _EXPECTED[kind].format(**item.get("ctx", {}))
     else:

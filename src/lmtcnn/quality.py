@@ -204,6 +204,14 @@ def _animal_checks(
         f"intervals with the animal known in less than {percent(limits.hour_detected)} of their unpaused frames, of "
         "those at least a tenth as long as the longest; any: warn",
     )  # fmt: skip
+    untimed = share_of(row["n_untimed"], row["n_rows"]) or 0
+    yield _share_check(
+        "detections without time", animal, row["n_untimed"], row["n_rows"],
+        _above(untimed, limits.untimed_warn, limits.untimed_fail),
+        "positions in no segment (paused, before the first FRAME row, after the last, or in a hole of more than a "
+        f"second), of the animal's DETECTION rows; more than {percent(limits.untimed_warn)}: warn; more than "
+        f"{percent(limits.untimed_fail)}: fail",
+    )  # fmt: skip
     beyond = f"more than {percent(limits.outside_warn)}: warn; more than {percent(limits.outside_fail)}: fail"
     for name, part, whole, what in (
         ("positions off the floor", row["n_outside"], row["n_detected"], "positions outside of"),
