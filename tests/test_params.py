@@ -158,7 +158,8 @@ DO = "correct the value"
         ({"histograms.align": "noon"}, f"histograms.align: expected a clock time HH:MM, found 'noon'; {DO}"),
         ({"histograms.night": ["20:00", "24:00"]}, "histograms.night.1: expected a clock time HH:MM, found '24:00'; "
          f"{DO}"),
-        ({"quality.detected_fail": 0.9}, f"quality.detected_fail: expected at most detected_warn, 0.8, found 0.9; {DO}"),
+        ({"quality.detected_fail": 0.9},
+         f"quality.detected_fail: expected at most detected_warn, 0.8, found 0.9; {DO}"),
         ({"quality.outside_fail": 0}, f"quality.outside_fail: expected at least outside_warn, 0.01, found 0; {DO}"),
         ({"quality.temperature_fail_c": [26, 20]}, "quality.temperature_fail_c: expected limits around "
          f"temperature_warn_c, 21 to 25, found (26, 20); {DO}"),
