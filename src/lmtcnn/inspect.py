@@ -7,7 +7,7 @@ and segments, and judged by the same checks (`quality`). A finding is no error.
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from lmtcnn.frames import Readings, read_sensors
 from lmtcnn.lmt import Tool
 from lmtcnn.params import Params
 from lmtcnn.quality import Check, Verdict, share_of
-from lmtcnn.recording import Part, Recording, cancelling, look_at, name_animals, tell_progress
+from lmtcnn.recording import Part, Recording, look_at, name_animals, read_each
 from lmtcnn.schemas import HALF_WINDOWS
 from lmtcnn.stops import Extraction
 
@@ -158,19 +158,13 @@ def inspect(
 
     They are read `workers` at a time, in threads. Nothing is written.
     """
-    found: dict[int, Inspection] = {}
-    failed: dict[int, LmtcnnError] = {}
-    seen = tell_progress(recordings, progress)
-    inner = max(1, workers // max(1, len(recordings)))
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(inspect_one, each, params, inner, seen): i for i, each in enumerate(recordings)}
-        with cancelling(pool):
-            for job in as_completed(jobs):
-                try:
-                    found[jobs[job]] = job.result()
-                except LmtcnnError as error:
-                    failed[jobs[job]] = error
-    return [found[i] for i in sorted(found)], [failed[i] for i in sorted(failed)]
+
+    def read(recording: Recording, threads: int, seen: Seen) -> Inspection:
+        return inspect_one(recording, params, threads, seen)
+
+    outcomes = read_each(recordings, read, workers, progress)
+    found = [each for each in outcomes if not isinstance(each, LmtcnnError)]
+    return found, [each for each in outcomes if isinstance(each, LmtcnnError)]
 
 
 def find(paths: Iterable[Path], params: Params) -> tuple[list[Recording], list[LmtcnnError]]:

@@ -8,7 +8,6 @@ warnings in words.
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from lmtcnn.histograms import Stack
 from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import HistogramsParams
 from lmtcnn.quality import failures
-from lmtcnn.recording import Recording, cancelling, tell_progress
+from lmtcnn.recording import Recording, read_each
 from lmtcnn.stops import Extraction
 
 log = logging.getLogger("lmtcnn")
@@ -75,20 +74,13 @@ def predict(
     `progress` is told detections, read and to be read. `force` answers for recordings that are too short or too long as
     well, with a warning.
     """
-    done: dict[str, list[Stacked]] = {}
-    failed: dict[str, LmtcnnError] = {}
-    seen = tell_progress(recordings, progress)
-    with ThreadPoolExecutor(workers) as pool:
-        threads = max(1, workers // max(1, len(recordings)))
-        jobs = {pool.submit(stack_recording, r, bundle, force, threads, seen): r.name for r in recordings}
-        with cancelling(pool):
-            for job in as_completed(jobs):
-                try:
-                    done[jobs[job]] = job.result()
-                except LmtcnnError as error:
-                    failed[jobs[job]] = error
-    stacked = [animal for r in recordings for animal in done.get(r.name, [])]
-    return classify(stacked, bundle), [failed[r.name] for r in recordings if r.name in failed]
+
+    def read(recording: Recording, threads: int, seen: Seen) -> list[Stacked]:
+        return stack_recording(recording, bundle, force, threads, seen)
+
+    outcomes = read_each(recordings, read, workers, progress)
+    stacked = [animal for found in outcomes if not isinstance(found, LmtcnnError) for animal in found]
+    return classify(stacked, bundle), [found for found in outcomes if isinstance(found, LmtcnnError)]
 
 
 def stack_recording(

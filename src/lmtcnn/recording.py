@@ -4,25 +4,26 @@ RFIDs are text. They are matched exactly, then without leading zeros where that 
 with a warning; whatever else does not match is refused by name.
 """
 
-import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from lmtcnn import clock as clocks
 from lmtcnn import lmt
 from lmtcnn.clock import Clock, Layout, Origin
 from lmtcnn.detections import Seen, count_rows
-from lmtcnn.errors import CohortError, DatabaseError, problem
+from lmtcnn.errors import CohortError, DatabaseError, LmtcnnError, problem
 from lmtcnn.frames import PARTICLES, TEMPERATURE, read_clock
 from lmtcnn.params import Arena, Definitions, dump
 
 log = logging.getLogger("lmtcnn")
+
+T = TypeVar("T")
 
 MAX_NAMED = 5
 """Recordings that a warning names."""
@@ -191,14 +192,33 @@ def mixed(corrected: Mapping[str, bool]) -> list[str]:
     ]
 
 
-@contextlib.contextmanager
-def cancelling(pool: ThreadPoolExecutor) -> Iterator[None]:
-    """Where the work ends early, as by Ctrl+C: begin no other recording; those that are being read are read."""
-    try:
-        yield
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+def read_each(
+    recordings: Sequence[Recording],
+    read: Callable[[Recording, int, Seen], T],
+    workers: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[T | LmtcnnError]:
+    """What `read` (recording, threads, seen) gives of each recording, in order, or the error that kept it from it.
+
+    They are read `workers` at a time, in threads, each with `threads` of its own where there are fewer recordings.
+    Where the work ends early, as by Ctrl+C, no other is begun; those that are being read are read.
+    """
+    seen = tell_progress(recordings, progress)
+    threads = max(1, workers // max(1, len(recordings)))
+
+    def attempt(recording: Recording) -> T | LmtcnnError:
+        try:
+            return read(recording, threads, seen)
+        except LmtcnnError as error:
+            return error
+
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [pool.submit(attempt, recording) for recording in recordings]
+        try:
+            return [job.result() for job in jobs]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def tell_progress(recordings: Iterable[Recording], progress: Callable[[int, int], None] | None) -> Seen:

@@ -6,7 +6,7 @@ A recording, one file or several, is read (`lmt`), cut into segments (`clock`), 
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -40,13 +40,12 @@ from lmtcnn.quality import failures, judge
 from lmtcnn.recording import (
     Part,
     Recording,
-    cancelling,
     look_at,
     mixed,
     name_animals,
     origin_of,
     provenance,
-    tell_progress,
+    read_each,
 )
 from lmtcnn.schemas import COVERAGE, INTERVALS, QUALITY, STOPS, STOPS_TABLES, Table
 from lmtcnn.tracks import PackedTrack, Spare, Tally, Track
@@ -402,26 +401,25 @@ def stops(
     """
     recordings = list(recordings)
     if taken := [recording.name for recording in recordings if recording.name in STOPS_TABLES]:
-        found = "that of a table of this stage"
-        raise CohortError([problem(name, "another recording's name", found, "rename the recording") for name in taken])
+        words = "that of a table of this stage"
+        raise CohortError([problem(name, "another recording's name", words, "rename the recording") for name in taken])
     ensure_folder(folder)
     if others == "refuse":
         _refuse_others(folder, recordings)
     (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
     _prune(folder, recordings, ledger)
     done = _still_good(recordings, params, ledger)
-    failed: dict[str, LmtcnnError] = {}
+    failed: list[LmtcnnError] = []
     waiting = [recording for recording in recordings if recording.name not in done]
-    seen = tell_progress(waiting, progress)
-    inner = max(1, workers // max(1, len(waiting)))
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(_one, r, folder, params, inner, seen, ledger): r.name for r in waiting}
-        with cancelling(pool):
-            for job in as_completed(jobs):
-                try:
-                    done[jobs[job]] = job.result()
-                except LmtcnnError as error:
-                    failed[jobs[job]] = error
+
+    def read(recording: Recording, threads: int, seen: Seen) -> Extraction:
+        return _one(recording, folder, params, threads, seen, ledger)
+
+    for recording, found in zip(waiting, read_each(waiting, read, workers, progress), strict=True):
+        if isinstance(found, LmtcnnError):
+            failed.append(found)
+        else:
+            done[recording.name] = found
     tables: dict[str, pl.DataFrame] = {}
     for name, table in STOPS_TABLES.items():
         parts = [getattr(done[r.name], name) for r in recordings if r.name in done]
@@ -429,7 +427,7 @@ def stops(
         table.write(tables[name], folder / f"{name}.parquet")
     _warn(tables["quality"])
     if failed:
-        raise BatchError(failed[r.name] for r in recordings if r.name in failed)
+        raise BatchError(failed)
     write_json(folder / "stops.json", provenance(params, recordings))
     return tables["quality"]
 
