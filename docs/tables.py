@@ -5,7 +5,7 @@
 
 Commands come from the command line's own tree, stages from the two dvc.yaml, parameters from params.yaml, checks from
 `lmtcnn.quality`, with the sources that params.yaml gives of their limits. Comments of params.yaml are taken from the
-line of their key: behind an alias ruamel gives those of the anchor.
+line of their key.
 """
 
 import re
@@ -155,9 +155,8 @@ class Source:
     def __init__(self, text: str) -> None:
         self.root: Any = YAML(typ="safe", pure=True).compose(text)
         self._lines = text.splitlines()
-        self._first: dict[int, str] = {}  # node -> where it stands first; its other places are aliases
         self._inside: list[tuple[tuple[int, int], tuple[int, int]]] = []  # from where to where scalars reach
-        self._visit(self.root, "")
+        self._visit(self.root)
 
     def section(self, key: Node, value: Node) -> Iterator[Entry]:
         """What is said of a section as a whole, then its keys."""
@@ -175,7 +174,7 @@ class Source:
         plain = isinstance(value, SequenceNode) and not any(
             _is_block(inner) or self._comment(inner.start_mark.line) for inner in value.value
         )
-        if not _is_block(value) or plain or self._first[id(value)] != path:
+        if not _is_block(value) or plain:
             yield self._leaf(path, anchor, value, above)
             return
         beside = [] if anchor is value else self._beside(anchor, anchor)
@@ -185,21 +184,16 @@ class Source:
             yield from self._entries(inner_path, inner_anchor, inner)
 
     def _leaf(self, path: str, anchor: Node, value: Node, above: str) -> Entry:
-        alias = self._first[id(value)] if self._first[id(value)] != path else ""
-        said = _joined([above, *self._beside(anchor, anchor if alias else value)])
-        return Entry(path, _flow(value), f"{said} (as `{alias}`)".strip() if alias else said)
+        return Entry(path, _flow(value), _joined([above, *self._beside(anchor, value)]))
 
-    def _visit(self, node: Any, path: str) -> None:
-        if id(node) in self._first:
-            return
-        self._first[id(node)] = path
+    def _visit(self, node: Any) -> None:
         if isinstance(node, ScalarNode):
             start, end = node.start_mark, node.end_mark
             self._inside.append(((start.line, start.column), (end.line, end.column)))
-        for inner_path, anchor, inner in _children(path, node):
+        for _, anchor, inner in _children("", node):
             if anchor is not inner:
-                self._visit(anchor, "")
-            self._visit(inner, inner_path)
+                self._visit(anchor)
+            self._visit(inner)
 
     def _comment(self, line: int) -> tuple[int, str] | None:
         """Column and words of a line's comment: the first # that is in no scalar."""

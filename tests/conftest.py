@@ -195,7 +195,7 @@ def change_params(folder: Path, *changes: tuple[str, str]) -> None:
 OWN_RECORDINGS = (
     ("databases: data/simulate", "databases: raw"),
     ("data/simulate/cohort.csv", "cohort.csv"),
-    ("&seconds_per_hour 20", "&seconds_per_hour 5"),
+    ("interval_s: 20 ", "interval_s: 5 "),
     ("intervals: 72", "intervals: 4"),
 )
 """Changes of params.yaml: recordings in raw, their manifest cohort.csv, 4 intervals of 5 s."""

@@ -383,7 +383,8 @@ def test_check_warns_of_what_is_odd(tmp_path: Path, write_manifest, change) -> N
         "RFID c1: sex F and M, others keep it",
     ]
     assert odd[4] == "c1adult: 0.267 s long, T = 10 intervals are 10 h: the rest stays empty"
-    assert len(odd) == 4 + 6
+    assert len(odd) == 4 + 6 + 1
+    assert odd[-1].startswith("train.lr 0.1 with intervals of 3600 s is 100 times the paper's")
 
 
 def test_check_warns_of_an_animal_in_two_recordings_at_once(tmp_path: Path, write_manifest, change) -> None:

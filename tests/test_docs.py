@@ -130,14 +130,6 @@ def test_every_key_of_the_parameter_file_has_a_row() -> None:
         ),
         ("a:\n  b: 1\n\n# ---- Next ----\nc: {d: 2}  # all\n", ["| `a.b` | `1` | |", "| `c` | `{d: 2}` | all |"]),
         (
-            "a: &a\n  b: &b 1  # anchor\nc:\n  d: *b  # alias\n",
-            ["| `a.b` | `1` | anchor |", "| `c.d` | `1` | alias (as `a.b`) |"],
-        ),
-        (
-            "a:\n  b: &b {x: 1}\nc:\n  <<: *b\n  d: 2\n",
-            ["| `a.b` | `{x: 1}` | |", "| `c.<<` | `{x: 1}` | (as `a.b`) |", "| `c.d` | `2` | |"],
-        ),
-        (
             "a:\n  b:  # group\n    c: {x: 1, y: [2, 3]}  # inner\n",
             ["| `a.b` | | group |", "| `a.b.c` | `{x: 1, y: [2, 3]}` | inner |"],
         ),

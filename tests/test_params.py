@@ -1,6 +1,5 @@
 """params.yaml: what it says, and what it refuses."""
 
-import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -43,23 +42,111 @@ def test_the_repository_s_file_loads_with_the_values_of_the_paper(params: Params
     assert params.labels == ("sex", "age")
 
 
-def with_anchor(folder: Path, name: str, value: str) -> Params:
-    """params.yaml with another value in its compressed block."""
-    text, n = re.subn(rf"&{name} \S+", f"&{name} {value}", (ROOT / "params.yaml").read_text())
-    assert n == 1
-    (folder / "params.yaml").write_text(text)
-    return load(folder / "params.yaml")
-
-
-def test_the_anchors_of_the_compressed_block_lead_to_the_stages(tmp_path: Path, params: Params) -> None:
-    found = with_anchor(tmp_path, "seconds_per_hour", "3600")
-    assert found.compressed.seconds_per_hour == 3600
-    assert (found.simulate.seconds_per_hour, found.histograms.interval_s) == (3600, 3600)
-    assert params.train.lr == params.compressed.lr
+def written(folder: Path, old: str, new: str) -> Path:
+    """params.yaml with some words in place of others, which stand in it once."""
+    text = (ROOT / "params.yaml").read_text()
+    assert text.count(old) == 1
+    (folder / "params.yaml").write_text(text.replace(old, new))
+    return folder / "params.yaml"
 
 
 def test_1e_3_is_a_number(tmp_path: Path) -> None:
-    assert with_anchor(tmp_path, "lr", "1e-3").train.lr == 0.001
+    assert load(written(tmp_path, "lr: 0.1 ", "lr: 1e-3 ")).train.lr == 0.001
+
+
+DO_WRITE = "write the value itself in every place: `dvc exp run -S` changes an anchor and not what bears its value"
+
+
+@pytest.mark.parametrize(
+    ("value", "alias", "found"),
+    [
+        ("&rate 0.1", "c: *rate", ["anchor &rate", "alias *rate"]),
+        ("&rate 0.1", "c: 1.0", ["anchor &rate"]),  # as -S leaves it where it has moved on
+        ("!!float &rate 0.1", "c: [*rate, *rate]", ["anchor &rate", "alias *rate", "alias *rate"]),
+        ("0.1 # &rate", "c: 1.0", []),
+    ],
+)
+def test_anchors_and_aliases_are_refused_with_their_lines(
+    tmp_path: Path, value: str, alias: str, found: list[str]
+) -> None:
+    path = written(tmp_path, "  lr: 0.1 ", f"  lr: {value} ")
+    text = path.read_text()
+    path.write_text(text.replace("  svm_c: 1.0 ", f"  svm_{alias} "))
+    lines = path.read_text().splitlines()
+    at = {
+        "anchor": next(n for n, line in enumerate(lines, 1) if line.startswith("  lr: ")),
+        "alias": next(n for n, line in enumerate(lines, 1) if line.startswith("  svm_c: ")),
+    }
+    if found:
+        told_lines = [f"{path}, line {at[f.split()[0]]}: expected a value, found the {f}; {DO_WRITE}" for f in found]
+        assert list(told(ParamsError, load, path)) == told_lines
+    else:
+        assert load(path).train.lr == 0.1
+
+
+def test_merged_sections_are_refused_as_well(tmp_path: Path) -> None:
+    path = written(tmp_path, "  AM: {sex: M, age: adult}", "  AM: &male {sex: M, age: adult}")
+    path.write_text(path.read_text().replace("  JM: {sex: M, age: juvenile}", "  JM: {<<: *male, age: juvenile}"))
+    assert [line.split("found ")[1].split(";")[0] for line in told(ParamsError, load, path)] == [
+        "the anchor &male",
+        "the alias *male",
+    ]
+
+
+OLD = "simulate:\n  seed: 1"
+
+
+def test_the_section_compressed_of_older_files_is_told_with_what_to_do(tmp_path: Path) -> None:
+    old = f"compressed:\n  lr: &lr 0.1\n\n{OLD}"
+    path = written(tmp_path, OLD, old)
+    path.write_text(path.read_text().replace("  lr: 0.1  ", "  lr: *lr  "))
+    assert told(ParamsError, load, path) == (
+        f"{path}: compressed: expected no such section, found that of an older lmtcnn; write "
+        "simulate.seconds_per_hour, histograms.interval_s and train.lr themselves, and remove `compressed`",
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("train.lr=0.01", "train.lr", 0.01),
+        ("train.seeds=[0,4,7]", "train.seeds", [0, 4, 7]),
+        ("histograms.align='20:00'", "histograms.align", "20:00"),
+        ("stops.arena.cm_per_px=20/57", "stops.arena.cm_per_px", "20/57"),
+        ("classes.AM.age=old", "classes.AM.age", "old"),
+    ],
+)
+def test_dvc_changes_one_value_and_leaves_the_meaning_of_all_others(
+    tmp_path: Path, params: Params, override: str, key: str, value: object
+) -> None:
+    from dvc.utils.hydra import apply_overrides  # what `dvc exp run -S` calls; it takes a while to load
+
+    path = written(tmp_path, "title: Stop maps of mice, by sex and age", "title: Stop maps of mice, by sex and age")
+    apply_overrides(path, [override])
+    assert load(path) == parse(changed(params, {key: value}), "test")
+    assert "[paper]" in path.read_text()  # comments are kept
+
+
+def test_the_learning_rate_of_the_demo_is_asked_about_where_hours_are_real(params: Params) -> None:
+    assert params.doubts == []
+    own = {"cohort.databases": "data/raw", "histograms.interval_s": 3600}
+    assert parse(changed(params, {**own, "train.lr": 0.001}), "test").doubts == []
+    assert parse(changed(params, own), "test").doubts == [
+        "train.lr 0.1 with intervals of 3600 s is 100 times the paper's 0.001 with 3600 s: is it the demo's? "
+        "Recordings of real length: 0.001"
+    ]
+    half = {"cohort.databases": "data/raw", "histograms.interval_s": 1800, "train.lr": 0.05}
+    assert "is 25 times the paper's" in parse(changed(params, half), "test").doubts[0]
+
+
+@pytest.mark.parametrize("key", ["histograms.interval_s", "simulate.seconds_per_hour"])
+def test_hours_of_the_simulator_that_are_no_intervals_are_told(params: Params, key: str) -> None:
+    values = {"simulate.seconds_per_hour": 20, "histograms.interval_s": 20, key: 30}
+    assert parse(changed(params, values), "test").doubts == [
+        "simulate.seconds_per_hour is {}, histograms.interval_s {}: an interval is not an hour of the simulated "
+        "recordings".format(*[values[k] for k in ("simulate.seconds_per_hour", "histograms.interval_s")])
+    ]
+    assert parse(changed(params, {**values, "cohort.databases": "data/raw"}), "test").doubts == []
 
 
 def test_what_is_dumped_is_read_again_as_the_same(params: Params) -> None:

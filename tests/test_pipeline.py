@@ -14,7 +14,6 @@ from ruamel.yaml import YAML
 from conftest import ROOT
 
 SMALL = {
-    "compressed": {"seconds_per_hour": 8},
     "simulate": {"cages": 4, "hours": 6, "seconds_per_hour": 8},
     "histograms": {"intervals": 6, "interval_s": 8, "tiles": 10},
     "train": {"channels": 2, "epochs": 2, "seeds": [0]},

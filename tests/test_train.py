@@ -278,6 +278,18 @@ def test_two_runs_write_the_same_bytes(data: Path, tmp_path: Path, tiny: Params)
     assert content(tmp_path / "train") == content(data / "train")
 
 
+def test_a_rate_that_was_forgotten_is_asked_about(tmp_path: Path, change, tiny: Params, caplog) -> None:
+    real = change(**{"histograms.interval_s": 3600, "cohort.databases": "raw"})
+    sizes = {"intervals": tiny.histograms.intervals, "tiles": tiny.histograms.tiles}
+    params = tiny.model_copy(
+        update={"cohort": real.cohort, "histograms": real.histograms.model_copy(update=sizes), "train": tiny.train}
+    )
+    write_histograms(tmp_path / "data", params, THREE_CAGES)
+    train.train(tmp_path / "data", params)
+    assert caplog.messages == params.doubts
+    assert "train.lr 0.05 with intervals of 3600 s is 50 times the paper's" in caplog.messages[0]
+
+
 def test_progress_is_told_after_every_epoch_of_every_seed(tmp_path: Path, tiny: Params) -> None:
     write_histograms(tmp_path, tiny, THREE_CAGES)
     told_of = []

@@ -108,7 +108,7 @@ def cohort_init(
     print(f"{manifest}: {len(rows)} animals{left_out}. Next:")
     print("  1. fill in its empty columns (cage: a name for the animals housed together)")
     print(f"  2. in {params_file}: cohort.databases: {databases}, cohort.manifest: {manifest}")
-    print(f"  3. in {params_file}: under compressed:, the values for real recordings")
+    print(f"  3. in {params_file}: histograms.interval_s and train.lr, the values for real recordings")
     print("  4. lmtcnn cohort check && dvc repro")
     if failed:
         raise BatchError(failed)

@@ -172,7 +172,7 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
         odd += clocks.misfit(name, look.span_s, params.histograms)
     odd += _in_two_places(cohort, looks)
     odd += mixed({name: look.identity_corrected for name, look in looks.items()})
-    odd += start_hours.warnings(cohort.samples, starts_s, params)
+    odd += [*start_hours.warnings(cohort.samples, starts_s, params), *params.doubts]
     return Checked(cohort, odd, start_hours.tabulate(cohort.samples, starts_s, params))
 
 

@@ -21,6 +21,7 @@ from pydantic import (
 )
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
 
 from lmtcnn.errors import ParamsError, problem
 
@@ -83,6 +84,12 @@ def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
 SIMULATED_COHORT = Path("data/simulate")
 """Where the stage `simulate` writes."""
 
+PAPER_LR, PAPER_INTERVAL_S = 0.001, 3600
+"""The paper's learning rate, and the length of the intervals for which it is meant."""
+
+MAX_RATE = 10
+"""A step of training that is more than this many times the paper's is asked about."""
+
 Label = Annotated[str, BeforeValidator(_label)]
 ClockTime = Annotated[str, AfterValidator(_clock_time)]
 Scale = Annotated[Fraction, BeforeValidator(_fraction), AfterValidator(_positive)]
@@ -99,13 +106,6 @@ class Section(BaseModel):
 
 
 S = TypeVar("S", bound=Section)
-
-
-class Compressed(Section):
-    """What the compressed demo overrides; read through the anchors in params.yaml, never from here."""
-
-    seconds_per_hour: Positive
-    lr: Positive
 
 
 class CohortParams(Section):
@@ -325,11 +325,32 @@ class Params(Definitions):
         return Path(self.cohort.databases) == SIMULATED_COHORT
 
     @property
+    def doubts(self) -> list[str]:
+        """A line for each value that looks as if it was forgotten when others were changed; nothing is refused for it.
+
+        The counts in an interval grow with its length, and a step of training with the counts: rates are compared as
+        lr * interval_s.
+        """
+        lines = []
+        rate = self.train.lr * self.histograms.interval_s / (PAPER_LR * PAPER_INTERVAL_S)
+        if rate > MAX_RATE:
+            lines.append(
+                f"train.lr {self.train.lr:g} with intervals of {self.histograms.interval_s:g} s is {rate:.3g} times "
+                f"the paper's {PAPER_LR:g} with {PAPER_INTERVAL_S} s: is it the demo's? Recordings of real length: "
+                f"{PAPER_LR:g}"
+            )
+        if self.simulates and self.simulate.seconds_per_hour != self.histograms.interval_s:
+            lines.append(
+                f"simulate.seconds_per_hour is {self.simulate.seconds_per_hour:g}, histograms.interval_s "
+                f"{self.histograms.interval_s:g}: an interval is not an hour of the simulated recordings"
+            )
+        return lines
+
+    @property
     def furniture(self) -> dict[str, dict[str, Any]]:
         """What stands in the cage, by name, as drawings take it."""
         return {name: zone.place for name, zone in self.zones.items()}
 
-    compressed: Compressed
     cohort: CohortParams
     zones: dict[str, Zone]
     simulate: SimulateParams
@@ -373,7 +394,24 @@ def load(path: Path) -> Params:
     if not isinstance(raw, Mapping):
         found = "nothing" if raw is None else f"a {type(raw).__name__}"
         raise ParamsError(problem(path, "sections such as `stops:`", found, "correct the file"))
+    if "compressed" not in raw and (lines := _anchors(text, path)):  # that of an older file is told by `parse`
+        raise ParamsError(lines)
     return parse(raw, str(path))
+
+
+def _anchors(text: str, path: Path) -> list[str]:
+    """A line for each anchor and alias of a parameter file that is YAML.
+
+    `dvc exp run -S` writes over an anchor and moves it to its first alias, which keeps the old value: an experiment
+    would be listed with a parameter that it did not have. So both are refused, whatever they bear.
+    """
+    do = "write the value itself in every place: `dvc exp run -S` changes an anchor and not what bears its value"
+    return [
+        problem(f"{path}, line {event.start_mark.line + 1}", "a value", f"the {kind} {mark}{event.anchor}", do)
+        for event in YAML(typ="safe", pure=True).parse(text)
+        if getattr(event, "anchor", None)
+        for kind, mark in [("alias", "*") if isinstance(event, AliasEvent) else ("anchor", "&")]
+    ]
 
 
 def parse(raw: Mapping[str, Any], where: str) -> Params:
@@ -442,6 +480,9 @@ _EXPECTED = {
 def _line(where: str, item: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in item["loc"])
     kind, found = str(item["type"]), repr(item["input"])
+    if kind == "extra_forbidden" and key == "compressed":
+        do = "write simulate.seconds_per_hour, histograms.interval_s and train.lr themselves, and remove `compressed`"
+        return problem(f"{where}: {key}", "no such section", "that of an older lmtcnn", do)
     if kind == "extra_forbidden":
         return problem(f"{where}: {key}", "a known key", "an unknown one", "remove it or correct its spelling")
     if kind == "missing":

@@ -190,7 +190,6 @@ def parameter_rows(params: Params) -> list[tuple[str, list[tuple[str, str]]]]:
         section, _, name = key.partition(".")
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         sections.setdefault(section, []).append((name, text))
-    sections.pop("compressed", None)  # anchors for other sections, nothing by itself
     sections.pop("classes", None)  # the page begins with them
     sections.pop("zones", None)  # drawn on every floor
     if not params.simulates:

@@ -7,6 +7,7 @@ fold of the full run. Weights are those after the last epoch, never picked by a 
 plain SGD are the paper's; the number of epochs and the batch are ours.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from lmtcnn.folds import ALL, cages_of
 from lmtcnn.model import StereotypeCNN, initialise, join, prepare, select, softmax_members
 from lmtcnn.params import Params, TrainParams, dump
 from lmtcnn.schemas import HISTORY, predictions_table
+
+log = logging.getLogger("lmtcnn")
 
 Progress = Callable[[int, int], None]
 
@@ -156,6 +159,8 @@ def train(
     if fold is not None and fold not in cages:
         raise ParamsError(problem(f"--fold {fold}", f"a cage ({', '.join(cages)})", "another name", "correct it"))
     folder = ensure_folder(data / "train" / "folds" / fold if fold else data / "train")
+    for line in params.doubts:
+        log.warning("%s", line)
     members = (fold,) if fold else (*cages, ALL)
     study = load_study(stacks, index, params)
     total = len(params.train.seeds) * params.train.epochs
