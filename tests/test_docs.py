@@ -113,7 +113,7 @@ def test_every_key_of_the_parameter_file_has_a_row() -> None:
         assert {f"{section}.{key}" for key in keys} - found <= {
             f"{section}.{key}" for key, value in keys.items() if isinstance(value, dict | list)
         }
-        assert any(row.startswith(f"{section}.") for row in found)
+        assert any(row == section or row.startswith(f"{section}.") for row in found)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ def test_the_stage_writes_flat_metrics_and_a_row_for_each_sample(tmp_path, param
         "confusion.svg",
         "curves.svg",
         "curves.png",
+        "confusion.pdf",
+        "curves.pdf",
     }
     labelled = pl.read_csv(tmp_path / "evaluate" / "baselines.csv")
     assert labelled.select("recording", "animal_id", "class").equals(index.select("recording", "animal_id", "class"))

@@ -3,17 +3,21 @@
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
 from lmtcnn import explain as module
-from lmtcnn.errors import DataError
-from lmtcnn.explain import class_maps, describe_network, explain, find_zones, spread, top_tiles
+from lmtcnn import figures
+from lmtcnn.errors import DataError, OutputError, ParamsError
+from lmtcnn.explain import class_maps, describe_network, explain, find_zones, paper_figure, spread, top_tiles
 from lmtcnn.files import write_json
 from lmtcnn.model import StereotypeCNN, initialise, select
 from lmtcnn.train import load_members
 from study import small_params, write_histograms, write_study
 
+CURVES = pl.DataFrame({"epoch": [1], **{f"{part}_{quantity}{end}": [0.5] for part in ("train", "test")
+                       for quantity in ("loss", "accuracy") for end in ("", "_sd")}})  # fmt: skip
 OUTLINED = " Outlined: what stands in the cage."
 
 
@@ -24,8 +28,13 @@ def params():
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """No files of figures: drawing them is most of the stage's time."""
-    monkeypatch.setattr(module.figures, "save", lambda *args, **kwargs: None)
+    """Figures without their files: writing them is most of the stage's time."""
+
+    def make(folder, drawings, workers):
+        for drawing in drawings:
+            drawing.make(*drawing.given, **drawing.named)
+
+    monkeypatch.setattr(module.gallery, "draw", make)
 
 
 def identity(intervals: int = 2, tiles: int = 6, sign: float = 1.0) -> StereotypeCNN:
@@ -145,7 +154,7 @@ def test_the_stage_leaves_arrays_their_axes_and_a_figure_for_each_channel(tmp_pa
     figures = [channel["figure"] for channel in summary["channels"]]
     assert figures == ["maps/1x1_00.png", "maps/1x1_01.png", "maps/3x3_00.png", "maps/3x3_01.png"]
     drawn = sorted(path.name for path in (folder / "maps").iterdir())
-    assert drawn == sorted(name[5:-4] + end for name in figures for end in (".png", ".svg"))
+    assert drawn == sorted(name[5:-4] + end for name in figures for end in (".png", ".svg", ".pdf"))
     assert {path.name for path in folder.glob("*.png")} == {"atlas.png", "architecture.png"}
     differences = [summary["channels"][k]["difference"] for k in summary["order"]]
     assert differences == sorted(differences, reverse=True)
@@ -200,7 +209,8 @@ def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_s
     truth = {"zones": {"dome": circle, "wall": circle}, "classes": {"AM": {"log_preference": {"dome": -1, "wall": 0}}}}
     write_json(tmp_path / "simulate" / "truth.json", truth)
     monkeypatch.chdir(tmp_path)
-    here = small_params(cohort={"databases": "simulate", "manifest": "cohort.csv"})
+    dome = {"dome": {"kind": "dome", "circle_cm": [5.0, 5.0, 4.0]}}
+    here = small_params(cohort={"databases": "simulate", "manifest": "cohort.csv"}, zones=dome)
     for simulated in (False, True):
         write_study(tmp_path / "data", here, simulated=simulated)
         explain(tmp_path / "data", here)
@@ -276,3 +286,39 @@ def test_no_training_says_what_to_run(tmp_path, params):
     assert str(caught.value) == (
         f"{tmp_path}/train/train.json: expected the summary of a training, found no file; run `lmtcnn train` first"
     )
+
+
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory, params):
+    """A study's folder after the stage `explain`."""
+    data = tmp_path_factory.mktemp("explained")
+    write_study(data, params, simulated=True)
+    explain(data, params)
+    return data
+
+
+def test_a_paper_shows_the_channels_and_classes_asked_for_in_one_file(explained, params, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(module.floor, "paper_maps", lambda *a, **k: given.append((a, k)) or figures.curves(CURVES, ""))
+    out = paper_figure(explained, params, tmp_path / "figure.pdf", ["3x3/01"], ["JF", "AM"], "", crosses=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.pdf"]
+    assert out.read_bytes().startswith(b"%PDF")
+    ((maps, classes, channels, _, colours), named) = given[0]
+    whole = np.load(explained / "explain" / "activation_maps.npy")
+    np.testing.assert_array_equal(maps, whole[[3, 0]][:, [3]])
+    assert (classes, channels, named["crosses"]) == (["JF", "AM"], ["3x3/01"], ())
+    assert (named["title"], named["note"]) == ("", "SIMULATED MICE: this says nothing about real mice")
+    assert colours == figures.class_colours(("AM", "JM", "AF", "JF"))
+
+
+def test_a_channel_class_or_format_that_is_not_there_is_told(explained, params, tmp_path):
+    with pytest.raises(ParamsError) as caught:
+        paper_figure(explained, params, tmp_path / "a.svg", ["5x5/00"], ["XX"], "")
+    assert caught.value.lines == (
+        "--channel 5x5/00: expected one of 1x1/00 to 3x3/01, found another; correct it",
+        "--class XX: expected one of AM, JM, AF, JF, found another; correct it",
+    )
+    with pytest.raises(OutputError) as told:
+        paper_figure(explained, params, tmp_path / "a.jpg", [], [], "")
+    assert str(told.value) == f"{tmp_path}/a.jpg: expected a name that ends in .png, .svg, .pdf, found .jpg; rename it"
+    assert not list(tmp_path.iterdir())

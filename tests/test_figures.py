@@ -4,10 +4,11 @@ import matplotlib as mpl
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from lmtcnn.errors import OutputError
-from lmtcnn.figures import architecture, class_colours, confusion_matrix, curves, positions, save
+from lmtcnn.figures import SMALLEST, architecture, class_colours, confusion_matrix, curves, fitting, positions, save
 
 CLASSES = ["AM", "JM", "AF", "JF"]
 COUNTS = np.array([[22, 2, 0, 0], [9, 8, 1, 6], [0, 4, 20, 0], [0, 0, 0, 24]])
@@ -62,9 +63,10 @@ def test_a_file_has_no_date_and_a_users_settings_do_not_change_it(tmp_path):
     save(confusion_matrix(COUNTS, CLASSES, "t"), tmp_path / "plain.png")
     with mpl.rc_context({"font.size": 30, "savefig.facecolor": "red", "image.cmap": "jet", "savefig.bbox": "tight"}):
         save(confusion_matrix(COUNTS, CLASSES, "t"), tmp_path / "set.png")
-    for end in (".png", ".svg"):
+    for end in (".png", ".svg", ".pdf"):
         assert (tmp_path / "plain").with_suffix(end).read_bytes() == (tmp_path / "set").with_suffix(end).read_bytes()
     assert b"<dc:date>" not in (tmp_path / "plain.svg").read_bytes()
+    assert b"CreationDate" not in (tmp_path / "plain.pdf").read_bytes()
     with Image.open(tmp_path / "plain.png") as image:
         assert image.format == "PNG"
         assert set(image.info) == {"dpi"}
@@ -111,3 +113,47 @@ def test_the_network_is_drawn_with_its_shapes_and_numbers():
     shapes = ("72 x 30 x 30", "convolution 3x3", "convolution 9x9", "16 x 30 x 30", "max-pooling 2x2", "16 x 15 x 15")
     numbers = ("10,384 parameters", "93,328 parameters", "7,200", "28,804\nparameters")
     assert {*shapes, *numbers, *CLASSES} <= set(said)
+
+
+LONG = ["wild type, vehicle, twelve weeks old", "knock-out, heterozygous, treated twice a day", "C"]
+
+
+def network(classes: list[str]) -> dict:
+    branches = [{"kernel": k, "maps": [16, 30, 30], "pooled": [16, 15, 15], "parameters": 1} for k in (3, 9)]
+    return {"input": [72, 30, 30], "branches": branches, "pool": 2, "features": 7200, "linear_parameters": 1,
+            "parameters": 2, "classes": classes}  # fmt: skip
+
+
+def boxes(figure) -> list:
+    """Where every text of a figure's only axes lies, in inches: words, box."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    return [(t.get_text(), t.get_window_extent(renderer)) for axes in figure.axes for t in axes.texts if t.get_text()]
+
+
+@pytest.mark.parametrize("classes", [LONG, CLASSES, [f"genotype {i} with a long name" for i in range(14)], ["a", "b"]])
+def test_names_of_classes_overprint_nothing_in_the_drawing_of_the_network(classes: list[str]):
+    figure = architecture(network(classes), "t")
+    found = boxes(figure)
+    for number, (one, box) in enumerate(found):
+        assert box.x1 <= figure.bbox.x1, one
+        for other, another in found[number + 1 :]:
+            assert not box.overlaps(another), (one, other)
+
+
+@pytest.mark.parametrize("classes", [LONG, CLASSES, ["a", "b"]])
+def test_long_names_leave_the_confusion_matrix_its_room(classes: list[str]):
+    figure = confusion_matrix(np.eye(len(classes), dtype=int), classes, "t")
+    FigureCanvasAgg(figure).draw()
+    table = figure.axes[0]
+    assert table.get_window_extent().width / 100 >= 0.5 * len(classes)  # inches
+    for labels in (table.get_xticklabels(), table.get_yticklabels()):
+        places = [label.get_window_extent() for label in labels]
+        assert not any(a.overlaps(b) for i, a in enumerate(places) for b in places[i + 1 :])
+
+
+def test_a_text_shrinks_to_its_room_and_is_shortened_where_that_is_not_enough():
+    assert fitting("AM", 1.0, 10) == ("AM", 10)
+    words_, size = fitting("somewhat longer", 0.8, 10)
+    assert (words_, SMALLEST < size < 10) == ("somewhat longer", True)
+    words_, size = fitting("much longer than there is room for on any line", 0.8, 10)
+    assert (words_[-1], size) == ("\N{HORIZONTAL ELLIPSIS}", SMALLEST)

@@ -32,8 +32,21 @@ FLOORS = (
     },
     {"ledger", "stops", "inspect", "histograms"},
     {"truth", "behaviour", "btree", "recorder", "simulate", "stops_only"},
-    {"folds", "model", "train", "metrics", "baselines", "figures", "floor", "plot", "evaluate", "explain", "bundle"},
-    {"store", "provenance", "registry", "view", "tracking", "register", "served", "predict", "report"},
+    {
+        "folds",
+        "model",
+        "train",
+        "metrics",
+        "baselines",
+        "figures",
+        "floor",
+        "gallery",
+        "plot",
+        "evaluate",
+        "explain",
+        "bundle",
+    },
+    {"store", "provenance", "registry", "view", "tracking", "register", "served", "predict", "report", "export"},
     {"cli"},
 )
 

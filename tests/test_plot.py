@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import Scene, run, still, told
+from conftest import T0_MS, Scene, run, still, told
 from lmtcnn import plot as module
-from lmtcnn.errors import ParamsError
-from lmtcnn.plot import plot
+from lmtcnn.cohort import find_recording
+from lmtcnn.errors import CohortError, ParamsError
+from lmtcnn.params import CohortParams
+from lmtcnn.plot import file_name, plot
 from lmtcnn.recording import Recording
 
 
@@ -47,12 +49,14 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict:
     return given
 
 
-def test_three_figures_are_made_as_png_and_svg(recording: Recording, using, tmp_path: Path) -> None:
+def test_three_figures_are_made_and_named_by_recording_animal_and_interval(
+    recording: Recording, using, tmp_path: Path
+) -> None:
     paths = plot(recording, None, None, tmp_path / "out", using)
-    names = ["1a_positions", "1b_stops", "1c_histogram"]
+    names = [f"r1_001_interval00_{name}" for name in ("1a_positions", "1b_stops", "1c_histogram")]
     assert paths == [tmp_path / "out" / f"{name}.png" for name in names]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(
-        n + e for n in names for e in (".png", ".svg")
+        n + e for n in names for e in (".png", ".svg", ".pdf")
     )
 
 
@@ -98,3 +102,29 @@ def test_an_animal_or_interval_that_is_not_there_is_told(
 ) -> None:
     assert told(ParamsError, plot, recording, animal, interval, tmp_path / "out", using) == (line,)
     assert not (tmp_path / "out").exists()
+
+
+def test_two_animals_of_a_recording_do_not_share_a_file(recording: Recording, using, tmp_path: Path) -> None:
+    first, second = (plot(recording, animal, 1, tmp_path, using) for animal in ("001", "002"))
+    assert not set(first) & set(second)
+    assert all(path.is_file() for path in (*first, *second))
+
+
+def test_what_a_file_system_does_not_take_is_written_as_an_underscore() -> None:
+    assert file_name("box 1/2: a*b") == "box_1_2_a_b"
+
+
+def test_a_recording_of_several_files_is_drawn_by_its_name(tmp_path: Path, using, drawn, monkeypatch) -> None:
+    """Two files of 10 s, a minute apart: the stop of interval 12 lies in the second one."""
+    monkeypatch.chdir(tmp_path)
+    for number, start_ms in enumerate((T0_MS, T0_MS + 60_000), start=1):
+        scene = Scene(still(1, 300), n_frames=300, start_ms=start_ms)
+        scene.write(tmp_path / f"part{number}.sqlite")
+    Path("cohort.csv").write_text("recording,rfid,cage,sex,age,files\nbox,001,c1,F,adult,part1.sqlite;part2.sqlite\n")
+    here = using.model_copy(update={"cohort": CohortParams(databases=".", manifest="cohort.csv")})
+    plot(find_recording("box", here), "001", 12, tmp_path / "out", here)
+    assert drawn["positions"][0][4] == "box, 001, interval 12"
+    assert len(drawn["positions"][0][0]) == 150
+    line = "bos: expected a database, or a recording of cohort.csv such as box, found neither; correct the name"
+    assert told(CohortError, find_recording, "bos", here) == (line,)
+    assert find_recording("part1.sqlite", here).files == (Path("part1.sqlite"),)

@@ -288,7 +288,7 @@ def test_a_new_cohort_is_a_run_of_its_own(project: Path) -> None:
     assert run.data.params == {"cohort.samples": "2", "cohort.recordings": "1"}
     assert run.data.tags["lmtcnn.manifest"] == str(manifest)
     files = {file.path for file in client.list_artifacts(run_id)}
-    assert files == {"predictions.json", "confusion.csv", "confusion.png", "confusion.svg", "cohort"}
+    assert files == {"predictions.json", "confusion.csv", "confusion.png", "confusion.svg", "confusion.pdf", "cohort"}
     with pytest.raises(DataError) as error:
         tracking.latest_parents(2)
     assert str(error.value) == (

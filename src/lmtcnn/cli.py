@@ -202,7 +202,7 @@ def stops(
 
 @app.command()
 def plot(
-    database: Annotated[Path, typer.Argument(help="A database.", readable=False)],
+    recording: Annotated[str, typer.Argument(help="A database, or a recording of the study's manifest.")],
     animal: Annotated[str | None, typer.Option(help="RFID or number; without, the first.")] = None,
     interval: Annotated[int | None, typer.Option(help="From 0; without, the one with most stops.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the figures.")] = DATA / "plot",
@@ -216,8 +216,7 @@ def plot(
     from lmtcnn import plot as module
 
     params = _load(params_file)
-    (recording,) = cohort.unlisted([database], params)
-    for path in module.plot(recording, animal, interval, out, params):
+    for path in module.plot(cohort.find_recording(recording, params), animal, interval, out, params):
         print(path)
 
 
@@ -293,6 +292,44 @@ def explain(params_file: ParamsFile = PARAMS) -> None:
         with tracking.repairable():
             tracking.log_explain(DATA, params)
     _say(f"activation maps: {DATA / 'explain'}")
+
+
+@app.command()
+def maps(
+    out: Annotated[Path, typer.Argument(help="The figure's file: .png, .svg or .pdf.")],
+    channel: Annotated[
+        list[str] | None, typer.Option(help="3x3/04, again for more; without, where classes differ most.")
+    ] = None,
+    class_: Annotated[list[str] | None, typer.Option("--class", help="A class, again for more; without, all.")] = None,
+    title: Annotated[str, typer.Option(help="What stands above the figure; nothing by default.")] = "",
+    crosses: Annotated[bool, typer.Option(help="Mark the tiles of largest spread.")] = True,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Draw the maps of chosen channels and classes as a figure for a paper, from what `explain` left.
+
+    Example: lmtcnn maps figure3.pdf --channel 3x3/04 --class AM --class AF
+    """
+    from lmtcnn import explain as module
+
+    print(module.paper_figure(DATA, _load(params_file), out, channel or [], class_ or [], title, crosses=crosses))
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = DATA / "export",
+    stops: Annotated[bool, typer.Option(help="Write the table of all stops, the largest, too.")] = True,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Write the study's tables as CSV for R: samples, stops, and the mean maps and hours of each class.
+
+    Example: lmtcnn export --out tables --no-stops
+    """
+    from lmtcnn import export as module
+
+    with _alone(out), _progress("export") as progress:
+        paths = module.export(DATA, out, _load(params_file), stops=stops, progress=progress)
+    for path in paths:
+        print(path)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Who is who: the manifest, its classes, and how it fits the databases. All its problems are told at once."""
 
 import csv
+import difflib
 import io
 import logging
 import re
@@ -120,6 +121,24 @@ def unlisted(paths: Iterable[Path], params: Definitions) -> list[Recording]:
             ]
         )
     return [Recording(path.stem, (path,), params.stops.arena) for path in files]
+
+
+def find_recording(name: str, params: Params) -> Recording:
+    """A recording by the path of its database, or by its name in the study's manifest, with all of its files.
+
+    A name wins over a path only where no such file is there. Raises CohortError where `name` is neither, with the names
+    that are in the manifest, or where the manifest cannot be read.
+    """
+    path, manifest = Path(name), Path(params.cohort.manifest)
+    if path.is_file() or not manifest.is_file():
+        (recording,) = unlisted([path], params)
+        return recording
+    known = {recording.name: recording for recording in load(params).recordings}
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)[:3]
+    expected = f"a database, or a recording of {manifest} such as {', '.join(near)}"
+    raise CohortError(problem(name, expected, "neither", "correct the name"))
 
 
 @dataclass(frozen=True)

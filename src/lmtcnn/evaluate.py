@@ -69,7 +69,7 @@ def read_training(folder: Path, index: pl.DataFrame, params: Params) -> tuple[pl
     parameters, or was of other samples.
     """
     whole = folder / "predictions.parquet"
-    parts = [folder] if whole.exists() else sorted(p.parent for p in folder.glob("folds/*/predictions.parquet"))
+    parts = _parts(folder)
     if not parts:
         raise DataError(problem(whole, "the out-of-fold predictions", "no file", "run `lmtcnn train` first"))
     for part in parts:
@@ -78,6 +78,18 @@ def read_training(folder: Path, index: pl.DataFrame, params: Params) -> tuple[pl
     predictions = pl.concat([table.read(part / "predictions.parquet") for part in parts])
     _check_complete(folder, predictions, index, params)
     return predictions, pl.concat([HISTORY.read(part / "history.parquet") for part in parts])
+
+
+def has_training(folder: Path) -> bool:
+    """Whether out-of-fold predictions are in data/train, of a full training or of single folds."""
+    return bool(_parts(folder))
+
+
+def _parts(folder: Path) -> list[Path]:
+    """Folders with predictions: the full training's, or else those of single folds."""
+    if (folder / "predictions.parquet").exists():
+        return [folder]
+    return sorted(path.parent for path in folder.glob("folds/*/predictions.parquet"))
 
 
 def average(predictions: pl.DataFrame, index: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ not how well it would do.
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +18,13 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from lmtcnn import SIMULATED, cohort, figures, floor, histograms, plot
-from lmtcnn.errors import DataError, problem
+from lmtcnn import SIMULATED, cohort, figures, floor, gallery, histograms, plot
+from lmtcnn.errors import DataError, OutputError, ParamsError, problem
 from lmtcnn.files import atomic, ensure_folder, read_json, write_json
+from lmtcnn.gallery import Drawing
 from lmtcnn.model import StereotypeCNN, prepare, select
 from lmtcnn.params import ExplainParams, Params
+from lmtcnn.process import cores
 from lmtcnn.train import check_made, load_members
 
 BATCH = 16
@@ -30,6 +33,8 @@ CROSS_SPACING_TILES = 4
 """Crosses lie at least so far apart, so that neighbours of one place do not take all of them."""
 
 log = logging.getLogger("lmtcnn")
+
+SHAPES = "Maps: channels (of the input: intervals) x rows x columns."
 
 NAMES = {"conv": "convolution", "relu": "ReLU", "pool": "max-pooling"}
 LAYERS = {
@@ -75,11 +80,12 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     with atomic(folder / "activation_maps.npy") as temporary, temporary.open("wb") as stream:
         np.save(stream, maps.means.astype(np.float32))
     summary = describe(maps, network, made, classes, params.explain)
-    draw(folder, maps, summary, params.furniture, find_zones(params) if made["simulated"] else None)
-    layers = describe_network(network, classes)
-    drawing = figures.architecture(layers, "The network", "Maps: channels (of the input: intervals) x rows x columns.")
-    figures.save(drawing, folder / "architecture.png")
-    _draw_example(folder / "example", stacks, index, params)
+    drawings = [
+        *drawings_of(maps, summary, params.furniture, find_zones(params) if made["simulated"] else None),
+        Drawing("architecture.png", figures.architecture, (describe_network(network, classes), "The network", SHAPES)),
+        *_example(stacks, index, params),
+    ]
+    gallery.draw(folder, drawings, cores())
     write_json(folder / "activation_maps.json", summary)
     return summary
 
@@ -194,44 +200,116 @@ def describe(
     }
 
 
-def draw(
-    folder: Path,
+def drawings_of(
     maps: ClassMaps,
     summary: Mapping[str, Any],
     furniture: floor.Zones,
     planted: floor.Zones | None = None,
-) -> None:
-    """A figure for each channel in maps/, and the atlas; figures of channels that are no more are removed."""
-    ensure_folder(folder / "maps")
-    names = {Path(channel["figure"]).stem for channel in summary["channels"]}
-    for stale in {path for path in (folder / "maps").iterdir() if path.stem not in names}:
-        stale.unlink()
+) -> list[Drawing]:
+    """A figure for each channel in maps/, and the atlas of all of them."""
     numbered = {str(i): (name, zone) for i, (name, zone) in enumerate((planted or {}).items(), start=1)}
     note = caption(summary, {number: name for number, (name, _) in numbered.items()})
     note += " Outlined: what stands in the cage." if furniture else ""
+    drawings = []
     for k, channel in enumerate(summary["channels"]):
-        figure = floor.activation_maps(
-            maps.means[:, k],
-            summary["classes"],
-            tuple(summary["floor_cm"]),
-            f"{NAMES[summary['layer']]} / {channel['kernel']}x{channel['kernel']} / channel {channel['channel']:02}",
-            note=note,
-            crosses=[(cross["row"], cross["column"]) for cross in channel["crosses"]],
-            furniture=furniture,
-            planted={number: zone for number, (_, zone) in numbered.items()},
-        )
-        figures.save(figure, folder / channel["figure"])
+        title = f"{NAMES[summary['layer']]} / {channel['kernel']}x{channel['kernel']} / channel {channel['channel']:02}"
+        given = (maps.means[:, k], summary["classes"], tuple(summary["floor_cm"]), title)
+        named = {
+            "note": note,
+            "crosses": [(cross["row"], cross["column"]) for cross in channel["crosses"]],
+            "furniture": furniture,
+            "planted": {number: zone for number, (_, zone) in numbered.items()},
+        }
+        drawings.append(Drawing(channel["figure"], floor.activation_maps, given, named))
     mice = f"{SIMULATED}. " if summary["simulated"] else ""
-    drawing = floor.atlas(
-        maps.means,
-        summary["classes"],
-        list(dict.fromkeys(channel["kernel"] for channel in summary["channels"])),
-        [f"{channel['channel']:02}\n{channel['difference']:.0%}" for channel in summary["channels"]],
-        f"All channels, {NAMES[summary['layer']]}",
+    kernels = list(dict.fromkeys(channel["kernel"] for channel in summary["channels"]))
+    words = [f"{channel['channel']:02}\n{channel['difference']:.0%}" for channel in summary["channels"]]
+    title = f"All channels, {NAMES[summary['layer']]}"
+    note = (
         f"{mice}{summary['network'].capitalize()}; mean over the samples of a class, each channel on its own scale. "
-        f"Percent: {DEFINITIONS['difference']}.",
+        f"Percent: {DEFINITIONS['difference']}."
     )
-    figures.save(drawing, folder / "atlas.png")
+    return [*drawings, Drawing("atlas.png", floor.atlas, (maps.means, summary["classes"], kernels, words, title, note))]
+
+
+def paper_figure(
+    data: Path,
+    params: Params,
+    out: Path,
+    channels: Sequence[str],
+    classes: Sequence[str],
+    title: str,
+    *,
+    crosses: bool = True,
+) -> Path:
+    """Draw chosen channels for chosen classes from the arrays in data/explain, a row a channel, a column a class.
+
+    Parameters
+    ----------
+    data
+        The study's data folder, in which the stage `explain` has been run.
+    out
+        The figure's file; its ending chooses the format.
+    channels
+        Names such as `3x3/04`, kernel and number; none means the one in which the classes differ most.
+    classes
+        Names of classes in the order of the columns; none means all of them.
+    title
+        Words above the figure, empty for none. Maps of simulated mice always say below that they are.
+    crosses
+        Whether the tiles of largest spread are marked.
+
+    Returns
+    -------
+    Path
+        The file, `out`.
+
+    Raises
+    ------
+    ParamsError
+        Where there is no such channel or class, with those that are there.
+    OutputError
+        Where the ending names no format.
+    """
+    if out.suffix.lower() not in figures.FORMATS:
+        expected = f"a name that ends in {', '.join(figures.FORMATS)}"
+        raise OutputError(problem(out, expected, out.suffix or "none", "rename it"))
+    folder = data / "explain"
+    summary = read_json(folder / "activation_maps.json", "activation maps", "explain")
+    means = np.load(folder / "activation_maps.npy")
+    known = {
+        f"{channel['kernel']}x{channel['kernel']}/{channel['channel']:02}": channel for channel in summary["channels"]
+    }
+    names = list(known)
+    rows = list(channels) or [names[summary["order"][0]]]
+    columns = list(classes) or summary["classes"]
+    wrong = [
+        problem(f"--channel {name}", f"one of {names[0]} to {names[-1]}", "another", "correct it")
+        for name in rows
+        if name not in known
+    ]
+    wrong += [
+        problem(f"--class {name}", f"one of {', '.join(summary['classes'])}", "another", "correct it")
+        for name in columns
+        if name not in summary["classes"]
+    ]
+    if wrong:
+        raise ParamsError(wrong)
+    chosen = means[[summary["classes"].index(name) for name in columns]][:, [names.index(name) for name in rows]]
+    marked = [[(cross["row"], cross["column"]) for cross in known[name]["crosses"]] for name in rows]
+    figure = floor.paper_maps(
+        chosen,
+        columns,
+        rows,
+        tuple(summary["floor_cm"]),
+        figures.class_colours(summary["classes"]),
+        title=title,
+        note=SIMULATED if summary["simulated"] else "",
+        crosses=marked if crosses else (),
+        furniture=params.furniture,
+    )
+    figures.save_as(figure, out)
+    return out
 
 
 def describe_network(network: StereotypeCNN, classes: Sequence[str]) -> dict[str, Any]:
@@ -262,7 +340,7 @@ def describe_network(network: StereotypeCNN, classes: Sequence[str]) -> dict[str
     }
 
 
-def _draw_example(folder: Path, stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> None:
+def _example(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> list[Drawing]:
     """The study's first sample in the interval with most stops, from its database; a line where there is none."""
     first = index.row(0, named=True)
     manifest = Path(params.cohort.manifest)
@@ -270,9 +348,10 @@ def _draw_example(folder: Path, stacks: NDArray[Any], index: pl.DataFrame, param
     recording = next((r for r in known if r.name == first["recording"]), None)
     if recording is None or not all(path.is_file() for path in recording.files):
         log.warning("%s: no database at hand, so no figures of an example", first["recording"])
-        return
+        return []
     interval = int(stacks[0].sum(axis=(1, 2)).argmax())
-    plot.plot(recording, first["rfid"], interval, ensure_folder(folder), params)
+    _, drawings = plot.drawings_of(recording, first["rfid"], interval, params)
+    return [replace(drawing, name=f"example/{drawing.name}") for drawing in drawings]
 
 
 def caption(summary: Mapping[str, Any], zones: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -30,13 +31,21 @@ PALETTE = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#0
 TRAIN_COLOUR, TEST_COLOUR = "#777777", "#009E73"
 BRANCH_COLOURS = ("#333333", "#8A6D3B", "#5B7F95", "#7B5E8A")  # not those of classes
 X_COLOUR, Y_COLOUR = "#0072B2", "#009E73"
+CELL_LETTERS = 8
+"""Letters that fit above a cell of the confusion matrix."""
+SMALLEST = 6.0
+"""Points; what is smaller cannot be read in print."""
 SHARES = "Blues"  # rises in lightness alone, so it survives a grey printer
 
 DPI = 300
 
+FORMATS = {".png": ("Software",), ".svg": ("Date", "Creator"), ".pdf": ("CreationDate", "Creator", "Producer")}
+"""Endings of the files that a figure is written to, and what matplotlib would say in each of when and by whom."""
+
 STYLE = {
     "svg.hashsalt": "lmtcnn",
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # text stays text, as journals ask
     "text.parse_math": False,  # a class may well be called $a$
     "font.size": 9.0,
     "axes.titlesize": 10.0,
@@ -61,6 +70,35 @@ def lacking(text: str) -> str:
     return "".join(sorted(character for character in set(text) if not font.get_char_index(ord(character))))
 
 
+def fitting(text: str, inches: float, size: float, *, bold: bool = False) -> tuple[str, float]:
+    """A line of text and the size in points at which it is no wider than it may be.
+
+    Parameters
+    ----------
+    text
+        One line.
+    inches
+        The room that there is.
+    size
+        The size at which the text is set where it fits, in points. It shrinks as far as SMALLEST, then the text is
+        shortened, with an ellipsis at its end.
+    bold
+        Whether it is set in bold letters.
+    """
+    font = font_manager.FontProperties(weight="bold" if bold else "normal")
+
+    def wide(words: str, points: float) -> float:
+        return float(TextPath((0, 0), words, points, prop=font).get_extents().width) / 72 if words.strip() else 0.0
+
+    if (width := wide(text, size)) <= inches:
+        return text, size
+    size = max(SMALLEST, size * inches / width)
+    kept = text
+    while wide(kept, size) > inches * 1.001 and len(kept) > 2:
+        kept = kept[:-2].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
+    return kept, size
+
+
 def class_colours(classes: Sequence[str]) -> dict[str, str]:
     """The colour of each class, by its place in params.yaml; beyond eight classes, steps of one lightness scale."""
     if len(classes) <= len(PALETTE):
@@ -70,16 +108,27 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as `path`.png at 300 dpi and as `path`.svg, each atomically; `path` ends in .png.
+    """Write a figure as PNG at 300 dpi, as SVG and as PDF, each atomically.
 
-    Without date or software, so that the same figure gives the same bytes.
+    No file bears a date or the name of a program, so that one figure always gives the same bytes.
+
+    Parameters
+    ----------
+    figure
+        The drawing.
+    path
+        Where the PNG goes, a name that ends in .png; the others lie beside it under the same stem.
     """
+    for ending in FORMATS:
+        save_as(figure, path.with_suffix(ending))
+
+
+def save_as(figure: Figure, path: Path) -> None:
+    """Write a figure in the one format that the ending of `path` names, see FORMATS, atomically."""
     FigureCanvasAgg(figure)
-    with styled():
-        with atomic(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-        with atomic(path.with_suffix(".svg")) as temporary:
-            figure.savefig(temporary, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
+    ending = path.suffix.lower()
+    with styled(), atomic(path) as temporary:
+        figure.savefig(temporary, format=ending[1:], dpi=DPI, metadata=dict.fromkeys(FORMATS[ending]))
 
 
 @styled()
@@ -91,7 +140,10 @@ def confusion_matrix(counts: NDArray[Any], classes: Sequence[str], title: str, n
     counts = np.asarray(counts)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    side = 1.6 + 0.75 * len(classes)
+    names = [textwrap.fill(name, 16) for name in classes]
+    longest = max(len(line) for name in names for line in name.splitlines())
+    beside = 0.08 * max(0, longest - CELL_LETTERS)  # inches that long names take from the table
+    side = 1.6 + 0.75 * len(classes) + beside
     figure, axes = sheet(1, (side, side + 0.3), title, note)
     table = axes[0]
     table.imshow(shares, cmap=SHARES, vmin=0, vmax=1)
@@ -105,14 +157,13 @@ def confusion_matrix(counts: NDArray[Any], classes: Sequence[str], title: str, n
         if totals[row, 0]:
             table.text(column, row + 0.28, f"{shares[row, column]:.0%}", size=8, **ink)
     table.set(xticks=range(len(classes)), yticks=range(len(classes)), xlabel="predicted", ylabel="true")
-    table.set_xticklabels(classes)
-    table.set_yticklabels(classes)
+    table.set_xticklabels(names)
+    table.set_yticklabels(names)
     table.xaxis.set_label_position("top")
     table.xaxis.tick_top()
-    for label in table.get_xticklabels():
-        if max(map(len, classes)) > 8:  # wider than a cell: side by side they would run into each other
-            label.set(rotation=35, ha="left", rotation_mode="anchor")
-    table.tick_params(length=0, labelsize=11)
+    if longest > CELL_LETTERS:  # wider than a cell: side by side they would run into each other
+        table.tick_params("x", rotation=90)
+    table.tick_params(length=0, labelsize=11 if longest <= CELL_LETTERS else 9)
     table.spines[:].set_visible(False)
     return figure
 
@@ -213,12 +264,20 @@ def architecture(layers: Mapping[str, Any], title: str, note: str = "") -> Figur
     axes.text(66.5, middle - 10.2, "concatenated", size=8, ha="center")
     _arrow(axes, (68.5, middle), (79, middle), "linear")
     axes.text(74, middle - 4, f"{layers['linear_parameters']:,}\nparameters", size=7.5, ha="center", va="top")
-    for i, (name, colour) in enumerate(class_colours(layers["classes"]).items()):
-        height = middle + 3.2 * ((len(layers["classes"]) - 1) / 2 - i)
-        axes.add_patch(Circle((81.5, height), 1.1, color=colour))
-        axes.text(83.5, height, name, size=10, va="center")
-    axes.text(92, middle, f"{layers['parameters']:,}\nparameters\nin all", size=9, ha="center", va="center")
+    _class_list(axes, layers["classes"], middle)
+    axes.text(99, 0.5, f"{layers['parameters']:,} parameters in all", size=9, ha="right", va="bottom")
     return figure
+
+
+def _class_list(axes: Axes, classes: Sequence[str], middle: float) -> None:
+    """The classes one below the other at the right of the diagram, each on one line that ends inside of it."""
+    room = 2 * middle - 6  # the line on all parameters stands below
+    step = min(3.2, room / len(classes))
+    for i, (name, colour) in enumerate(class_colours(classes).items()):
+        height = middle + step * ((len(classes) - 1) / 2 - i)
+        axes.add_patch(Circle((81.5, height), min(1.1, 0.4 * step), color=colour))
+        words, size = fitting(name, 1.55, min(10.0, 3.1 * step))
+        axes.text(83.5, height, words, size=size, va="center")
 
 
 def _maps(axes: Axes, x: float, y: float, shape: Sequence[int], name: str, colour: str) -> None:

@@ -15,7 +15,7 @@ from matplotlib.patches import Circle, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from lmtcnn.figures import class_colours, sheet, styled, wrapped
+from lmtcnn.figures import class_colours, fitting, sheet, styled, wrapped
 
 Zones = Mapping[str, Mapping[str, Any]]
 """Name -> {shape: circle, x_cm, y_cm, radius_cm} or {shape: rectangle, x_cm, y_cm, width_cm, height_cm}, and `kind`."""
@@ -106,14 +106,15 @@ def activation_maps(
     for place, (name, values) in enumerate(zip(classes, maps, strict=True)):
         panel = figure.add_subplot(grid[place // 2, place % 2])
         image = panel.imshow(values, cmap=INTENSITY, vmin=low, vmax=high, extent=(0, width, height, 0))
-        panel.set_title(name, weight="bold", pad=7)
+        words, size = fitting(name, 2.5, 10, bold=True)
+        panel.set_title(words, weight="bold", size=size, pad=7)
         panel.spines[:].set(visible=True, color=colours[name], linewidth=2.5)
         draw_furniture(panel, furniture or {})
         for label, zone in (planted or {}).items():
             _draw_zone(panel, zone, "white", label)
         _draw_crosses(panel, crosses, floor_cm, values.shape)
         _frame(panel, floor_cm)
-        panel.label_outer()
+        _outer(panel, left=place % 2 == 0, lowest=place + 2 >= len(classes))
         if np.isnan(values).all():
             panel.text(width / 2, height / 2, "no samples", ha="center", va="center")
     bar = figure.add_axes((0.885, 0.3, 0.022, 0.45))
@@ -123,11 +124,16 @@ def activation_maps(
 
 @styled()
 def atlas(
-    maps: NDArray[Any], classes: Sequence[str], kernels: Sequence[int], words: Sequence[str], title: str, note: str = ""
+    maps: NDArray[Any],
+    classes: Sequence[str],
+    kernels: Sequence[int],
+    beside: Sequence[str],
+    title: str,
+    note: str = "",
 ) -> Figure:
     """All channels at a glance: a column of channels for each kernel, a small map for each class.
 
-    `maps` is (classes, channels of all kernels, N, N); `words` stand beside each channel, which has a scale of its own.
+    `maps` is (classes, channels of all kernels, N, N). Each channel has a scale of its own and its words in `beside`.
     """
     per_kernel = maps.shape[1] // len(kernels)
     lines = wrapped(note, 4.2 * len(kernels))
@@ -157,11 +163,12 @@ def atlas(
         low, high = _scale(maps[:, number])
         panel.imshow(strip, cmap=INTENSITY, vmin=low, vmax=high, aspect="equal", interpolation="nearest")
         panel.set_axis_off()
-        panel.text(-gap, side / 2, words[number], size=7, ha="right", va="center")
+        panel.text(-gap, side / 2, beside[number], size=7, ha="right", va="center")
         if row == 0:
             panel.set_title(f"{kernels[column]}x{kernels[column]}", pad=16, weight="bold")
             for place, name in enumerate(classes):
-                panel.text((place + 0.5) * side + place * gap, -gap, name, size=8, ha="center", va="bottom")
+                words, size = fitting(name, 3.2 / len(classes), 8)
+                panel.text((place + 0.5) * side + place * gap, -gap, words, size=size, ha="center", va="bottom")
     return figure
 
 
@@ -178,6 +185,90 @@ def draw_furniture(axes: Axes, zones: Zones, *, named: bool = False) -> None:
             y, side = (top - 0.4, "bottom") if top > NAME_ROOM_CM else (bottom + 0.4, "top")
             text = name.replace("_", " ")
             axes.text(x, y, text, color=colour, size=7.5, ha="center", va=side, zorder=4, clip_on=True)
+
+
+@styled()
+def paper_maps(
+    maps: NDArray[Any],
+    classes: Sequence[str],
+    channels: Sequence[str],
+    floor_cm: tuple[float, float],
+    colours: Mapping[str, str],
+    *,
+    title: str = "",
+    note: str = "",
+    crosses: Sequence[Sequence[tuple[int, int]]] = (),
+    furniture: Zones | None = None,
+) -> Figure:
+    """Chosen channels for chosen classes as a figure for a paper: a row for each channel, a column for each class.
+
+    Parameters
+    ----------
+    maps
+        Mean activation maps (classes, channels, N, N); rows of a map are y. Every row of the figure has one scale.
+    classes, channels
+        Names of the columns and of the rows. A single channel has none beside it: the paper's caption says it.
+    floor_cm
+        Width and height of the floor in cm.
+    colours
+        The colour of each class, `class_colours` of all classes of the study, so that a class keeps its own.
+    title, note
+        What stands above and, in small print, below; nothing by default.
+    crosses
+        For each channel (row, column) of the tiles that are marked.
+    furniture
+        What stands in the cage, outlined.
+    """
+    wide, tall = 2.1 * len(classes) + 1.25, 2.1 * len(channels)
+    lines = wrapped(note, wide) if note else []
+    above, below = (0.62 if title else 0.3), 0.5 + 0.145 * len(lines)
+    high = above + tall + below
+    figure = Figure(figsize=(wide, high))
+    grid = figure.add_gridspec(
+        len(channels),
+        len(classes),
+        left=0.62 / wide,
+        right=1 - 0.75 / wide,
+        top=1 - above / high,
+        bottom=below / high,
+        wspace=0.08,
+        hspace=0.12,
+    )
+    figure.suptitle(title, size=12, y=1 - 0.1 / high)
+    figure.text(0.02, 0.05 / high, "\n".join(lines), size=8, va="bottom")
+    for row, channel in enumerate(channels):
+        low, top = _scale(maps[:, row])
+        for column, name in enumerate(classes):
+            panel = figure.add_subplot(grid[row, column])
+            extent = (0, floor_cm[0], floor_cm[1], 0)
+            image = panel.imshow(maps[column, row], cmap=INTENSITY, vmin=low, vmax=top, extent=extent)
+            if row == 0:
+                words, size = fitting(name, 1.9, 10, bold=True)
+                panel.set_title(words, weight="bold", size=size, pad=5)
+            panel.spines[:].set(visible=True, color=colours[name], linewidth=2)
+            draw_furniture(panel, furniture or {})
+            _draw_crosses(panel, crosses[row] if crosses else (), floor_cm, maps[column, row].shape)
+            _frame(panel, floor_cm)
+            _outer(panel, left=column == 0, lowest=row == len(channels) - 1)
+            if np.isnan(maps[column, row]).all():
+                panel.text(floor_cm[0] / 2, floor_cm[1] / 2, "no samples", ha="center", va="center")
+        place = panel.get_position()
+        bar = figure.add_axes((place.x1 + 0.1 / wide, place.y0, 0.09 / wide, place.height))
+        figure.colorbar(image, cax=bar, label=channel if len(channels) > 1 else "mean activation")
+    return figure
+
+
+def _outer(panel: Axes, *, left: bool, lowest: bool) -> None:
+    """Numbers and names of the axes only at the border of a grid of panels: what a panel beside it says already goes.
+
+    matplotlib's own `label_outer` looks at the grid, and leaves a panel above an empty place without numbers.
+    """
+    if not left:
+        panel.set_ylabel("")
+        panel.tick_params(labelleft=False)
+    if not lowest:
+        panel.set_xlabel("")
+        panel.tick_params(labelbottom=False)
 
 
 def _scale(maps: NDArray[Any]) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """One interval of one mouse, from its positions to its histogram: figures 1a, 1b and 1c of the paper."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from lmtcnn import SIMULATED, figures, floor, histograms, stops
 from lmtcnn import clock as clocks
 from lmtcnn.errors import ParamsError, problem
 from lmtcnn.files import ensure_folder
+from lmtcnn.gallery import Drawing
 from lmtcnn.params import Params
 from lmtcnn.recording import Recording
 
@@ -17,11 +19,40 @@ SHORT_S = 180
 
 
 def plot(recording: Recording, animal: str | None, interval: int | None, folder: Path, params: Params) -> list[Path]:
-    """Draw 1a_positions, 1b_stops and 1c_histogram (PNG and SVG) into `folder`; returns the PNGs.
+    """Draw positions, stops and histogram of one interval of one animal into a folder.
 
-    `animal` is an RFID or a number of ANIMAL, None the first; `interval` counts from 0, None has the most stops.
-    Raises ParamsError where there is no such animal or interval, and what reading a recording raises.
+    Parameters
+    ----------
+    recording
+        The recording, of one file or several.
+    animal
+        Its RFID or its number in ANIMAL; None is the first.
+    interval
+        Counted from 0; None is the one with most stops.
+    folder
+        Where the figures go, named by recording, animal, interval and the paper's figure.
+
+    Returns
+    -------
+    list of Path
+        The PNGs; SVG and PDF lie beside them.
+
+    Raises
+    ------
+    ParamsError
+        Where there is no such animal or interval; reading a recording raises what `stops.extract` does.
     """
+    who, drawings = drawings_of(recording, animal, interval, params)
+    paths = [ensure_folder(folder) / f"{who}_{drawing.name}" for drawing in drawings]
+    for path, drawing in zip(paths, drawings, strict=True):
+        figures.save(drawing.make(*drawing.given, **drawing.named), path)
+    return paths
+
+
+def drawings_of(
+    recording: Recording, animal: str | None, interval: int | None, params: Params
+) -> tuple[str, list[Drawing]]:
+    """Figures 1a to 1c of an interval of an animal, see `plot`, and in one word whose they are."""
     trace = stops.trace(recording, animal, params)
     settings = params.histograms
     offset_s = clocks.align_offset_s(trace.start_ms, settings, recording.timezone)
@@ -38,7 +69,7 @@ def plot(recording: Recording, animal: str | None, interval: int | None, folder:
     time, x_cm, y_cm = (trace.time_s[rows] - begin_s) / unit_s, trace.x_cm[rows], trace.y_cm[rows]
     starts = (own["start_s"].to_numpy() - begin_s) / unit_s
     at_x, at_y = (np.interp(starts, time, values) if time.size else starts for values in (x_cm, y_cm))
-    who = f"{recording.name}, {trace.rfid or f'animal {trace.animal_id}'}, interval {interval}"
+    title = f"{recording.name}, {trace.rfid or f'animal {trace.animal_id}'}, interval {interval}"
     mark = f"{SIMULATED}. " if trace.simulated else ""
     size, since = clocks.length(settings.interval_s), clocks.length(max(begin_s, 0.0))
     note = f"{mark}{own.height} stops in the {size} that begin {since} after the recording's start."
@@ -48,14 +79,17 @@ def plot(recording: Recording, animal: str | None, interval: int | None, folder:
     counted, dtype = ("stops", np.int64) if settings.weight == "count" else ("seconds stopped", np.float64)
     places = own["x_cm"].to_numpy(), own["y_cm"].to_numpy(), starts
     span, zones = settings.interval_s / unit_s, params.furniture
-    drawings = {
-        "1a_positions": figures.positions(time, x_cm, y_cm, (starts, at_x, at_y), who, unit=unit, note=note),
-        "1b_stops": floor.stops_on_floor(
-            *places, floor_cm, settings.tiles, span, who, unit=unit, note=note, zones=zones
+    in_time, on_floor = (time, x_cm, y_cm, (starts, at_x, at_y), title), (*places, floor_cm, settings.tiles, span)
+    words = {"note": note, "zones": zones}
+    return file_name(f"{recording.name}_{trace.rfid or f'animal{trace.animal_id}'}_interval{interval:02}"), [
+        Drawing("1a_positions.png", figures.positions, in_time, {"unit": unit, "note": note}),
+        Drawing("1b_stops.png", floor.stops_on_floor, (*on_floor, title), {"unit": unit, **words}),
+        Drawing(
+            "1c_histogram.png", floor.histogram, (shown.astype(dtype), floor_cm, title), {"label": counted, **words}
         ),
-        "1c_histogram": floor.histogram(shown.astype(dtype), floor_cm, who, label=counted, note=note, zones=zones),
-    }
-    paths = [ensure_folder(folder) / f"{name}.png" for name in drawings]
-    for path, drawing in zip(paths, drawings.values(), strict=True):
-        figures.save(drawing, path)
-    return paths
+    ]
+
+
+def file_name(text: str) -> str:
+    """A text as a part of a file's name on any system: what some of them do not take becomes an underscore."""
+    return re.sub(r'[\s/\\:*?"<>|\x00-\x1f]+', "_", text)

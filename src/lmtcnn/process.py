@@ -32,3 +32,10 @@ def end_in_order() -> None:
 
 def _terminate(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
+
+
+def cores() -> int:
+    """The number of processor cores that this process may use, which on a shared node is fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
