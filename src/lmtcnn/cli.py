@@ -245,7 +245,6 @@ def train(
 
     Example: lmtcnn train --fold cage01
     """
-    from lmtcnn import tracking
     from lmtcnn import train as module
 
     params = _load(params_file)
@@ -254,8 +253,7 @@ def train(
         with _progress("train") as progress:
             summary = module.train(DATA, params, fold, progress)
         if not fold:
-            with tracking.repairable():
-                tracking.log_train(DATA, params, started_s)
+            _track(lambda tracking: tracking.log_train(DATA, params, started_s))
     folds = 1 if fold else len(summary["folds"])
     _say(f"{folds} folds x {len(summary['seeds'])} seeds on {summary['n_samples']} samples: {DATA / 'train'}")
 
@@ -267,13 +265,11 @@ def evaluate(params_file: ParamsFile = PARAMS) -> None:
     Example: lmtcnn evaluate
     """
     from lmtcnn import evaluate as module
-    from lmtcnn import tracking
 
     params = _load(params_file)
     with _alone(DATA / "evaluate"):
         metrics = module.evaluate(DATA, params)
-        with tracking.repairable():
-            tracking.log_evaluate(DATA, params)
+        _track(lambda tracking: tracking.log_evaluate(DATA, params))
     _show_metrics(metrics, params)
 
 
@@ -284,13 +280,11 @@ def explain(params_file: ParamsFile = PARAMS) -> None:
     Example: lmtcnn explain
     """
     from lmtcnn import explain as module
-    from lmtcnn import tracking
 
     params = _load(params_file)
     with _alone(DATA / "explain"):
         module.explain(DATA, params)
-        with tracking.repairable():
-            tracking.log_explain(DATA, params)
+        _track(lambda tracking: tracking.log_explain(DATA, params))
     _say(f"activation maps: {DATA / 'explain'}")
 
 
@@ -428,15 +422,21 @@ def predict(
     elif predictions:
         _show_predictions(predictions, served.classes)
     if cohort and predictions and all(sample.labels for sample in known.samples):
-        from lmtcnn import tracking  # only here: it brings MLflow and scikit-learn
-
         score = module.score(predictions, known, served)
         tags = {"lmtcnn.simulated": str(score.simulated).lower(), "lmtcnn.model": source.uri}
-        with tracking.repairable():
-            tracking.log_cohort(cohort, score.metrics, score.table, served.classes, tags, started_s)
+        scored = (cohort, score.metrics, score.table, served.classes, tags, started_s)
+        _track(lambda tracking: tracking.log_cohort(*scored))
         _show_score(score, served.classes, to_stderr=as_json)
     if failed:
         raise BatchError(failed)
+
+
+def _track(log: Callable[[Any], object]) -> None:
+    """Log a stage's result in MLflow, whose import takes seconds on a slow machine: the work is done before it."""
+    from lmtcnn import tracking
+
+    with tracking.repairable():
+        log(tracking)
 
 
 def _load(path: Path) -> "Params":

@@ -26,7 +26,7 @@ FEW = 6
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure to be drawn: its PNG's name inside of the folder, the function of `figures` or `floor` that makes it, what that is given."""
+    """A figure to be drawn: its PNG's name in the folder, the function that makes it, and what that is given."""
 
     name: str
     make: Callable[..., Any]
