@@ -58,9 +58,14 @@ def test_another_program_that_draws_draws_anew(tmp_path: Path, monkeypatch: pyte
     assert draw(tmp_path, [drawing("one")], 1) == ["one.png"]
 
 
-def test_two_processes_draw_the_same_bytes_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_draw_the_same_bytes_as_one_wherever_they_were_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawings = [drawing(str(n), n) for n in range(3)]
     draw(tmp_path / "one", drawings, 1)
     monkeypatch.setattr(gallery, "FEW", 1)
-    assert draw(tmp_path / "two", drawings, 2) == [d.name for d in drawings]
-    assert content(tmp_path / "two") == content(tmp_path / "one")
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        monkeypatch.chdir(tmp_path / place)
+        assert draw(Path("drawn"), drawings, 2) == [d.name for d in drawings]
+        assert content(tmp_path / place / "drawn") == content(tmp_path / "one")

@@ -65,7 +65,8 @@ def draw(folder: Path, drawings: Sequence[Drawing], workers: int) -> list[str]:
     if len(waiting) > FEW and workers > 1:
         from joblib import Parallel, delayed  # noqa: PLC0415 - only where it is worth its start
 
-        Parallel(n_jobs=workers)(delayed(_one)(folder, drawing) for drawing in waiting)
+        whole = folder.resolve()  # the processes live on, and their current folder is that of their first call
+        Parallel(n_jobs=workers)(delayed(_one)(whole, drawing) for drawing in waiting)
     else:
         for drawing in waiting:
             _one(folder, drawing)
