@@ -232,6 +232,16 @@ def test_a_clock_that_drifts_is_told_by_its_rate_and_by_more_frames_than_time(st
     ]
 
 
+@pytest.mark.parametrize(
+    ("off", "verdict"), [(0.0002, "ok"), (0.001, "warn"), (0.0084, "warn"), (0.012, "fail"), (0.03, "fail")]
+)
+def test_a_clock_that_is_fast_is_judged_as_one_that_is_as_slow(stops, off: float, verdict: str) -> None:
+    """30.03 frames a second and 29.97 are both 0.1 % off; no frame is lost in either."""
+    for per_s in (30 * (1 + off), 30 * (1 - off)):
+        found = stops(Scene(still(1, 9000), clock(9000, per_s=per_s)))
+        assert found.counts("verdict") == [(verdict,)], per_s
+
+
 def test_frames_are_the_clock_only_where_the_parameters_say_so_and_loudly(stops, tmp_path: Path) -> None:
     """The clock goes back by 467 ms; with `stops.clock: frame` that is said, and does not matter."""
     scene = Scene(still(1, 300), [(f, t - 500 * (f > 150), 0) for f, t, _ in clock(300)])
@@ -321,6 +331,13 @@ def test_a_jump_of_more_than_15_cm_breaks_a_bout_and_is_counted(stops) -> None:
     assert found.lines == [done(3)]
     assert found.spans() == [(1, 4, 147), (1, 154, 287), (1, 304, 447)]
     assert found.counts("n_jumps", "n_filled") == [(1, 0)]
+
+
+def test_a_jump_is_of_15_cm_whatever_a_pixel_measures(stops, tmp_path: Path) -> None:
+    """The camera hangs higher, as over rats: a pixel is 20/57 cm, so that 45 px are 15.8 cm, and 42 px 14.7."""
+    change_params(tmp_path, ("cm_per_px: 10/57", "cm_per_px: 20/57"))
+    found = stops(Scene(still(1, 150) + still(151, 300, x=245.0) + still(301, 450, x=203.0), n_frames=450))
+    assert found.counts("n_jumps", "n_stops") == [(1, 3)]
 
 
 # ---- Animals ---------------------------------------------------------------------------------------------------------
@@ -489,6 +506,49 @@ def test_files_of_one_recording_are_joined_by_rfid_in_order_of_time(run, study: 
     assert found.spans("a") == [(1, 4, 297), (1, 304, 597), (2, 4, 297), (2, 304, 597)]
     assert found.column("start_s", "a") == [0.1, 10.1, 0.1, 10.1]
     assert found.column("rfid", "a") == ["001", "001", "005", "005"]
+
+
+@pytest.mark.parametrize("by", ["timestamp", "frame"])
+def test_files_whose_frame_numbers_go_on_keep_them(run, study: Study, by: str) -> None:
+    """Recording a lasts 10 s and, 10 s later, another 10 s; what lies between was cut out, and frames are 601 to 900."""
+    change_params(study.folder, ("clock: timestamp", f"clock: {by}"))
+    study.write("a1", {1: "001"}, Scene(still(1, 300), n_frames=300, animals={1: "001"}))
+    night = [(f, T0_MS + round((f - 1) * 1000 / 30), 0) for f in range(601, 901)]
+    study.write("a2", {1: "001"}, Scene(still(601, 900), night, animals={1: "001"}))
+    study.manifest({"a": "a2.sqlite; a1.sqlite"})
+    code, _, lines = run("stops", "--out", "found")
+    found = Found(code, lines, study.folder / "found")
+    assert (code, lines[-1]) == (0, done(2 + 3, samples=4, recordings=4))
+    assert [line for line in lines if "by frame numbers" not in line] == [lines[-1]]
+    assert found.spans("a") == [(1, 4, 297), (1, 604, 897)]
+    assert found.column("start_s", "a") == pytest.approx([0.1, 20.1])
+    columns = ("n_frames", "n_missing_frames", "n_expected_frames", "n_clock_jumps", "verdict")
+    assert found.counts("recording", *columns)[0] == ("a", 600, 0, 600, 0, "ok")
+    assert found.counts("span_s")[0][0] == pytest.approx(29.967, abs=1e-3)
+    covered = found.table("coverage").filter(recording="a").select("interval", "detected", "unpaused")
+    assert covered.rows() == [(0, 150, 150), (1, 150, 150), (4, 150, 150), (5, 150, 150)]
+    assert run("cohort", "check")[0] == 0
+
+
+def test_files_between_which_the_clock_was_set_are_told(run, study: Study) -> None:
+    """Frame 301 follows frame 300 in the next file; by TIMESTAMP a day lies between."""
+    study.write("a1", {1: "001"}, Scene(still(1, 300), n_frames=300, animals={1: "001"}))
+    night = [(f, T0_MS + 86_400_000 + round((f - 1) * 1000 / 30), 0) for f in range(301, 601)]
+    study.write("a2", {1: "001"}, Scene(still(301, 600), night, animals={1: "001"}))
+    study.manifest({"a": "a1.sqlite; a2.sqlite"})
+    code, _, lines = run("stops", "--out", "found")
+    assert (code, lines) == (
+        0,
+        [
+            "warning: a1.sqlite and a2.sqlite: frame numbers go on; between the files are 0.033 s by them, 24 h by "
+            "TIMESTAMP",
+            done(2 + 3, samples=4, recordings=4),
+        ],
+    )
+    found = Found(code, lines, study.folder / "found")
+    assert found.spans("a") == [(1, 4, 297), (1, 304, 597)]
+    columns = ("n_expected_frames", "n_clock_jumps", "jumped_s", "warned")
+    assert found.counts(*columns)[0] == (600, 1, 86_400.0, "TIMESTAMP jumps 1 steps")
 
 
 def test_files_that_overlap_in_time_are_refused(run, study: Study) -> None:

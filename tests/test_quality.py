@@ -34,19 +34,28 @@ def numbers(each: Check) -> tuple:
         (clock(3000, lost=3), 3, 3000, 0.001, "warn"),
         (clock(3000, lost=29), 29, 3000, 0.0097, "warn"),
         (clock(3000, lost=30), 30, 3000, 0.01, "fail"),
-        (clock(3000, per_s=30.03), -3, 2997, -0.001, "fail"),
+        (clock(3000, per_s=30.03), -3, 2997, -0.001, "warn"),
+        (clock(3000, per_s=29.97), 3, 3003, 0.001, "warn"),
+        (clock(21_000, per_s=30.006), -4, 20_996, -0.0002, "ok"),
+        (clock(21_000, per_s=29.994), 4, 21_004, 0.0002, "ok"),
+        (clock(3000, per_s=30.25), -25, 2975, -0.0084, "warn"),
+        (clock(3000, per_s=29.75), 25, 3025, 0.0083, "warn"),
+        (clock(3000, per_s=30.4), -39, 2961, -0.0132, "fail"),
+        (clock(3000, per_s=29.6), 41, 3041, 0.0135, "fail"),
         (clock(21_000, per_s=30.0015), -1, 20_999, 0.0, "ok"),
-        (clock(21_000, per_s=30.006), -4, 20_996, -0.0002, "warn"),
     ],
-    ids=["none", "< 0.08 %", "0.1 %", "0.97 %", "1 %", "more frames than time", "two clocks differ", "60 ppm and more"],
+    ids=[
+        *("none", "< 0.08 %", "0.1 %", "0.97 %", "1 %", "1000 ppm fast", "1000 ppm slow", "200 ppm fast"),
+        *("200 ppm slow", "0.83 % fast", "0.83 % slow", "1.3 % fast", "1.3 % slow", "50 ppm fast"),
+    ],
 )
 def test_omitted_frames(look: Look, frames, numerator: int, denominator: int, value: float, verdict: str) -> None:
     found = check(look(Scene(still(1, 300), frames)), "omitted frames")
     assert numbers(found) == (numerator, denominator, value, "share", verdict)
     assert str(found.value) != "-0.0"
     assert found.definition == (
-        "frames that unpaused time at 30 frames/s makes, less unpaused FRAME rows, of the former, rounded to 0.01 %; "
-        "from 0.08 %: warn; from 1 %: fail; below 0, more frames than time: warn; from -0.08 % on: fail"
+        "frames that unpaused time at 30 frames/s makes, less unpaused FRAME rows, of the former, rounded to 0.01 %, "
+        "below 0 where there are more frames than time; from 0.08 % to either side: warn; from 1 % to either side: fail"
     )
 
 
@@ -273,8 +282,8 @@ def test_jumps_of_the_clock(look: Look, step_ms: int, n: int, verdict: str) -> N
     assert numbers(one) == (n, 299, n, "steps", verdict)
     assert found.clock_steps == [ClockStep(151, step)] * n
     assert one.definition == (
-        f"steps of TIMESTAMP of more than 1 s between unpaused FRAME rows, {n * step / 1000:g} s in all, of all rows "
-        "after the first; any: warn; no stop crosses one"
+        "steps of TIMESTAMP of more than 1 s between unpaused FRAME rows, and between files whose frame numbers go on "
+        f"but say another time, {n * step / 1000:g} s in all, of all rows after the first; any: warn; no stop crosses one"
     )
 
 

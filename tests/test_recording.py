@@ -100,6 +100,63 @@ def test_files_come_in_order_of_their_time_and_later_ones_are_shifted_by_it(tmp_
     assert origin_of(parts) == Origin(1, T0_MS)
 
 
+def stretch(first: int, last: int, at_s: float) -> list[tuple[int, int, int]]:
+    """FRAME rows first..last at 30 a second, of which the first is so many seconds after T0_MS."""
+    return [(f, T0_MS + round(1000 * at_s + (f - first) * 1000 / 30), 0) for f in range(first, last + 1)]
+
+
+@pytest.mark.parametrize(
+    ("files", "shifts"),
+    [
+        ([(1, 300, 0), (601, 900, 20)], [0, 0]),
+        ([(1, 300, 0), (301, 600, 10), (601, 900, 20)], [0, 0, 0]),
+        ([(1, 300, 0), (601, 900, 20), (1, 300, 60)], [0, 0, 1800]),
+        ([(1, 300, 0), (1, 300, 60), (601, 900, 80)], [0, 1800, 1800]),
+        ([(601, 900, 0), (1, 300, 60), (301, 600, 70)], [0, 600 + 1800, 600 + 1800]),
+        ([(1, 300, 0), (300, 500, 20)], [0, 301]),
+        ([(1, 330, 0), (1, 300, 11.001 - 0.5)], [0, 330]),
+    ],
+    ids=[
+        *("a night cut out", "cut without a hole", "then a restart", "a restart that goes on", "begins late"),
+        *("the last number again", "more frames than time"),
+    ],
+)
+def test_frames_keep_their_numbers_where_these_go_on_and_are_shifted_where_they_restart(
+    tmp_path: Path, params: Params, caplog, files: list[tuple[int, int, float]], shifts: list[int]
+) -> None:
+    """Files of (first frame, last frame, seconds at which it begins), at 30 frames a second or a little more."""
+    paths = []
+    for number, (first, last, at_s) in enumerate(files):
+        rows = stretch(first, last, at_s)
+        if shifts[1] == 330 and not number:  # by its clock a third of a second less
+            rows = [(f, t - (f - 1) * 2, paused) for f, t, paused in rows]
+        paths.append(Scene(still(first, last), rows).write(tmp_path / f"{number}.sqlite"))
+    parts = look_at(Recording("r", tuple(reversed(paths)), params.stops.arena), params)
+    assert [part.shift for part in parts] == shifts
+    assert [part.leap_ms for part in parts] == [0] * len(files)
+    begins = [int(part.clock.frames[0]) + part.shift for part in parts]
+    assert all(begin > int(one.clock.frames[-1]) + one.shift for one, begin in zip(parts, begins[1:], strict=False))
+    assert not [line for line in caplog.messages if "go on" in line]
+
+
+@pytest.mark.parametrize(("at_s", "leap_s"), [(20.033, 0), (21.0, 0), (86_420, 86_400), (11, -9)])
+def test_numbers_that_go_on_by_another_time_than_the_clock_are_told(
+    tmp_path: Path, params: Params, caplog, at_s: float, leap_s: int
+) -> None:
+    """Frame 601 comes 10.033 s after frame 300 by its number; by TIMESTAMP it is so, or the clock was set between."""
+    paths = (
+        Scene(still(1, 300), stretch(1, 300, 0)).write(tmp_path / "a.sqlite"),
+        Scene(still(601, 900), stretch(601, 900, at_s)).write(tmp_path / "b.sqlite"),
+    )
+    parts = look_at(Recording("r", paths, params.stops.arena), params)
+    assert [part.shift for part in parts] == [0, 0]
+    assert parts[1].leap_ms == pytest.approx(1000 * leap_s, abs=40)
+    assert len(caplog.messages) == bool(leap_s)
+    assert all(
+        "a.sqlite and b.sqlite: frame numbers go on; between the files are 10.03 s" in m for m in caplog.messages
+    )
+
+
 def test_animals_of_several_files_are_one_by_their_rfid(tmp_path: Path, params: Params) -> None:
     """B is 2 in the first file and 1 in the second; C is only in the second, where it is 2."""
     animals = [{1: "A", 2: "B"}, {1: "B", 2: "C", 3: "A"}]

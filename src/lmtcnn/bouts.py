@@ -71,7 +71,7 @@ class _Still:
     def __init__(self, track: Track, params: StopsParams) -> None:
         self.track, self.params = track, params
         window_s = 2 * params.half_window_frames / params.fps
-        self.limit_px2 = (params.max_speed_cm_per_s * window_s / float(params.arena.cm_per_px)) ** 2
+        self.limit_px2 = params.arena.px(params.max_speed_cm_per_s * window_s) ** 2
         size, half = track.layout.size, params.half_window_frames
         self.ends = _near_ends(track.layout, half)
         self.flags = np.zeros(size, np.bool_)

@@ -214,10 +214,11 @@ def _in_two_places(cohort: Cohort, looks: Mapping[str, Look]) -> list[str]:
 def _look(recording: Recording, params: Params) -> Look:
     parts = look_at(recording, params)
     name_animals(recording, parts)
-    start_ms, clock = origin_of(parts).timestamp_ms, parts[-1].clock
-    last_ms = int(clock.timestamps_ms[~clock.paused][-1])
+    origin, end = origin_of(parts), parts[-1]
+    last = end.clock.frames[~end.clock.paused][-1:]
+    span_s = float(clocks.seconds(end.clock, last, origin, end.shift, params.stops)[0])
     corrected = any(part.history.identity_corrected for part in parts)
-    return Look(start_ms, (last_ms - start_ms) / 1000, corrected)
+    return Look(origin.timestamp_ms, span_s, corrected)
 
 
 def _unused(databases: Path, cohort: Cohort) -> list[str]:

@@ -151,6 +151,10 @@ class Arena(Section):
         """Pixels to cm, for numbers and arrays: px * 10 / 57, in that order, so that rounding is the contract's."""
         return px * self.cm_per_px.numerator / self.cm_per_px.denominator
 
+    def px(self, cm: float) -> float:
+        """The pixels of a length in cm: cm * 57 / 10, in that order."""
+        return cm * self.cm_per_px.denominator / self.cm_per_px.numerator
+
 
 class StopsParams(Section):
     """From frames to stops; the definitions are in docs/definitions.md."""

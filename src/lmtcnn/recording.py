@@ -100,13 +100,18 @@ class Recording:
 
 @dataclass(frozen=True)
 class Part:
-    """One file of a recording, looked at: the shift adds to its frame numbers what earlier files took."""
+    """One file of a recording, looked at.
+
+    `shift` adds to its frame numbers what earlier files took; `leap_ms`: by how much more time passed by TIMESTAMP than
+    by frame numbers since the file before, where these go on; 0 where the two agree.
+    """
 
     database: lmt.Database
     history: lmt.History
     clock: Clock
     layout: Layout
     shift: int
+    leap_ms: int = 0
 
 
 def look_at(recording: Recording, params: Definitions, threads: int = 1) -> list[Part]:
@@ -128,7 +133,6 @@ def look_at(recording: Recording, params: Definitions, threads: int = 1) -> list
         opened.append((database, asked.result(), clock, layout))
     opened.sort(key=lambda part: int(part[2].timestamps_ms[0]))
     parts: list[Part] = []
-    begin_ms = int(opened[0][2].timestamps_ms[0])
     for database, history, clock, layout in opened:
         if parts and int(clock.timestamps_ms[0]) <= int(parts[-1].clock.timestamps_ms.max()):
             raise DatabaseError(
@@ -139,9 +143,33 @@ def look_at(recording: Recording, params: Definitions, threads: int = 1) -> list
                     "give each stretch of time once in the manifest's files",
                 )
             )
-        shift = round((int(clock.timestamps_ms[0]) - begin_ms) * settings.fps / 1000)
-        parts.append(Part(database, history, clock, layout, shift))
+        shift, leap_ms = _follow(parts, clock, database.path, settings.fps)
+        parts.append(Part(database, history, clock, layout, shift, leap_ms))
     return parts
+
+
+def _follow(parts: Sequence[Part], clock: Clock, path: Path, fps: float) -> tuple[int, int]:
+    """The shift of the file that comes after `parts`, and its `leap_ms`.
+
+    Where its numbers go on after those of the file before, they are of one count, as in a recording that was cut: they
+    keep that file's shift, which is 0 from the first file on. Where they restart, its first frame comes as many
+    frames after the recording's first one as fit between their TIMESTAMPs, and after all frames of the file before.
+    """
+    if not parts:
+        return 0, 0
+    first, before = parts[0].clock, parts[-1]
+    begin, last = int(clock.frames[0]), int(before.clock.frames[-1])
+    begin_ms, last_ms = int(clock.timestamps_ms[0]), int(before.clock.timestamps_ms[-1])
+    if begin <= last:
+        fitting = round((begin_ms - int(first.timestamps_ms[0])) * fps / 1000)
+        return max(int(first.frames[0]) + fitting, last + before.shift + 1) - begin, 0
+    passed_ms, counted_ms = begin_ms - last_ms, round((begin - last) * 1000 / fps)
+    if abs(passed_ms - counted_ms) <= clocks.MAX_STEP_MS + clocks.MAX_RATE_ERROR * max(passed_ms, counted_ms):
+        return before.shift, 0
+    spans = clocks.length(counted_ms / 1000), clocks.length(passed_ms / 1000)
+    between = f"{before.database.path.name} and {path.name}"
+    log.warning("%s: frame numbers go on; between the files are %s by them, %s by TIMESTAMP", between, *spans)
+    return before.shift, passed_ms - counted_ms
 
 
 def origin_of(parts: Sequence[Part]) -> Origin:

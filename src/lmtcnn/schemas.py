@@ -106,7 +106,7 @@ QUALITY = Table(
         "n_segments": _I64,  # pieces between pauses and jumps of the clock
         "n_clock_back": _I64,  # steps back of TIMESTAMP
         "worst_back_ms": _I64,
-        "n_clock_jumps": _I64,  # steps of TIMESTAMP of more than 1 s between unpaused rows
+        "n_clock_jumps": _I64,  # steps of TIMESTAMP of more than 1 s between unpaused rows; between files, other than by frames
         "jumped_s": _F64,
         "clocked_s": _F64,  # by TIMESTAMP, from the first to the last frame of each segment, in all
         "measured_fps": _F64,  # frames of the segments by that; nan where no time passes

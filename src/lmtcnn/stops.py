@@ -185,7 +185,7 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, Member], absent: 
         row: dict[str, object] = {"animal_id": animal_id, "rfid": rfid}
         row |= {name: getattr(track, name) for name in QUALITY.columns if hasattr(track, name)}
         coverage = _coverage_table(job.recording.name, animal_id, held, edges, track.detected)
-        row["n_detected"], row["n_jumps"] = int(coverage["detected"].sum()), track.count_jumps()
+        row["n_detected"], row["n_jumps"] = int(coverage["detected"].sum()), track.count_jumps(settings.arena)
         row["n_outside"] = track.count_outside(settings.arena)
         bouts, counts = find_stops(track, settings)
         stops = _stop_table(job.recording.name, animal_id, rfid, bouts, part, job.origin, settings)
@@ -353,8 +353,8 @@ def _recording_counts(part: Part, job: _Job) -> dict[str, object]:
         "n_segments": len(layout.starts),
         "n_clock_back": len(back_ms),
         "worst_back_ms": int(back_ms.max(initial=0)),
-        "n_clock_jumps": len(jumps_ms),
-        "jumped_s": int(jumps_ms.sum()) / 1000,
+        "n_clock_jumps": len(jumps_ms) + (part.leap_ms != 0),
+        "jumped_s": (int(jumps_ms.sum()) + abs(part.leap_ms)) / 1000,
         "clocked_s": clocks.clocked_s(clock, layout),
         "measured_fps": clocks.measured_fps(clock, layout),
         "coldest_c": heat.lowest if heat else None,

@@ -14,10 +14,10 @@ from lmtcnn.clock import BLOCK_FRAMES, Layout
 from lmtcnn.params import Arena
 
 MIN_X_PX = 10.0
-"""The tracker's "detection at 0": MASS_X below this is not a position."""
+"""The tracker's "detection at 0", in its own pixels whatever their size: MASS_X below this is not a position."""
 
-MAX_JUMP_PX = 85.5
-"""15 cm from one frame to the next: an identity switch or a flicker, not a mouse."""
+MAX_JUMP_CM = 15.0
+"""A longer step from one frame to the next is an identity switch or a flicker, not a mouse."""
 
 
 Floats = NDArray[np.float64]
@@ -108,14 +108,15 @@ class Track:
         """Where there is a position."""
         return ~np.isnan(self.x_px)
 
-    def count_jumps(self) -> int:
+    def count_jumps(self, arena: Arena) -> int:
         """Steps of more than 15 cm from one frame to the next, inside segments."""
+        limit_px2 = arena.px(MAX_JUMP_CM) ** 2
         x, y, cuts = self.x_px, self.y_px, self.layout.offsets[1:-1] - 1
         found = 0
         for begin in range(0, self.layout.size - 1, BLOCK_FRAMES):
             dx, dy = np.diff(x[begin : begin + BLOCK_FRAMES + 1]), np.diff(y[begin : begin + BLOCK_FRAMES + 1])
             with np.errstate(over="ignore"):
-                far = dx * dx + dy * dy > MAX_JUMP_PX**2
+                far = dx * dx + dy * dy > limit_px2
             far[cuts[(cuts >= begin) & (cuts < begin + len(far))] - begin] = False
             found += int(np.count_nonzero(far))
         return found
