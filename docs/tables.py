@@ -297,6 +297,7 @@ LIMITS = {
     "particles": ("quality.max_particles",),
     "detection": ("quality.detected_warn", "quality.detected_fail"),
     "hours of poor detection": ("quality.hour_detected",),
+    "flicker": ("quality.flicker_warn", "stops.flicker_top_cm", "stops.flicker_mean_cm"),
     "detections without time": ("quality.untimed_warn", "quality.untimed_fail"),
     "positions off the floor": ("quality.outside_warn", "quality.outside_fail"),
     "stops off the floor": ("quality.outside_warn", "quality.outside_fail"),

@@ -89,8 +89,8 @@ def test_inspect_shows_hours_where_they_are_asked_for(run, tmp_path: Path) -> No
     assert code == 0
     header = ["from (x 20 s)", "clock", "frames missing", "anonymous"]
     assert [*header, "1: known, stops, stopped", "2: known, stops, stopped"] in cells(out)
-    assert ["0", "22:13 night", "0 of 600", "0.0%", "100%, 1, 30 s", "50%, 1, 10 s"] in cells(out)
-    assert ["1", "22:13 night", "0 of 300", "0.0%", "100%, 0, 0 s", "0%, 0, 0 s"] in cells(out)
+    assert ["0", "22:13+00:00 night", "0 of 600", "0.0%", "100%, 1, 30 s", "50%, 1, 10 s"] in cells(out)
+    assert ["1", "22:13+00:00 night", "0 of 300", "0.0%", "100%, 0, 0 s", "0%, 0, 0 s"] in cells(out)
 
 
 def cells(out: str) -> list[list[str]]:

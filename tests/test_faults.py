@@ -340,6 +340,48 @@ def test_a_jump_is_of_15_cm_whatever_a_pixel_measures(stops, tmp_path: Path) -> 
     assert found.counts("n_jumps", "n_stops") == [(1, 3)]
 
 
+def flicker(n: int, first: int, last: int, px: float, animal: int = 1) -> list[tuple]:
+    """Rows of a mouse that rests; two of every four frames from `first` to `last` its centre is `px` farther right."""
+    return [(f, animal, 200.0 + px * (first <= f <= last and (f - first) % 4 < 2), 150.0) for f in range(1, n + 1)]
+
+
+def test_a_centre_that_flickers_is_counted_by_the_hour_and_warned_of(stops, inspect) -> None:
+    """60 s at rest; the centre of animal 2 hops 34 px (6 cm) to and fro in the second 20 s, from frame 751 to 948."""
+    rows = flicker(1800, 0, 0, 0) + flicker(1800, 751, 948, 34.0, animal=2)
+    found = stops(Scene(rows, n_frames=1800, animals={1: "001", 2: "002"}))
+    assert found.lines == [done(1 + 2, samples=2)]
+    assert found.spans() == [(1, 4, 1797), (2, 4, 747), (2, 952, 1797)]
+    assert found.counts("n_flicker", "n_detected", "warned", "verdict") == [
+        (0, 1800, "", "warn"),
+        (198, 1800, "animal 2: flicker 11 %", "warn"),
+    ]
+    assert found.counts("n_stops_flicker_0", "n_stops_flicker_9000", "stopped_s_flicker_9000") == [
+        (1, 1, 1794 / 30),
+        (2, 1, 1794 / 30),
+    ]
+    assert found.table("coverage").select("animal_id", "interval", "flicker").rows() == [
+        *((1, i, 0) for i in range(3)),
+        *((2, i, 198 * (i == 1)) for i in range(3)),
+    ]
+    told = inspect()
+    assert [each["n_flicker"] for each in told["animals"][1]["intervals"]] == [0, 198, 0]
+    assert told["animals"][1]["n_stops_flicker"] == {"0": 2, "9000": 1}
+    one = told["checks"]["flicker", 2]
+    assert (one["numerator"], one["denominator"], one["verdict"]) == (198, 1800, "warn")
+
+
+def test_flicker_is_bridged_where_the_parameters_say_so(stops, tmp_path: Path) -> None:
+    """198 frames of it."""
+    scene = Scene(flicker(1800, 751, 948, 34.0), n_frames=1800)
+    change_params(tmp_path, ("max_flicker_frames: 0 ", "max_flicker_frames: 197 "))
+    assert stops(scene).counts("n_stops", "n_flicker") == [(2, 198)]
+    change_params(tmp_path, ("max_flicker_frames: 197 ", "max_flicker_frames: 198 "))
+    found = stops(scene)
+    assert found.spans() == [(1, 4, 1797)]
+    assert found.column("x_cm") == [pytest.approx((200 - 114) * 10 / 57)]
+    assert found.counts("n_stops", "n_flicker", "n_stops_flicker_0") == [(1, 198, 2)]
+
+
 # ---- Animals ---------------------------------------------------------------------------------------------------------
 
 
@@ -510,7 +552,7 @@ def test_files_of_one_recording_are_joined_by_rfid_in_order_of_time(run, study: 
 
 @pytest.mark.parametrize("by", ["timestamp", "frame"])
 def test_files_whose_frame_numbers_go_on_keep_them(run, study: Study, by: str) -> None:
-    """Recording a lasts 10 s and, 10 s later, another 10 s; what lies between was cut out, and frames are 601 to 900."""
+    """Recording a lasts 10 s and, 10 s later, another 10 s, in frames 601 to 900: what lies between was cut out."""
     change_params(study.folder, ("clock: timestamp", f"clock: {by}"))
     study.write("a1", {1: "001"}, Scene(still(1, 300), n_frames=300, animals={1: "001"}))
     night = [(f, T0_MS + round((f - 1) * 1000 / 30), 0) for f in range(601, 901)]

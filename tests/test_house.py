@@ -21,6 +21,7 @@ FLOORS = (
         "schemas",
         "clock",
         "tracks",
+        "flicker",
         "bouts",
         "lmt",
         "frames",

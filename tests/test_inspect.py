@@ -34,7 +34,7 @@ def test_a_recording_is_told_whole(look: Look, tmp_path: Path) -> None:
     assert (found.n_paused_frames, found.paused_s, found.n_segments, found.n_anonymous) == (30, 1.0, 1, 1)
     assert (found.covering_index, found.indexes) == ("detectionFastLoadXYIndex", ["detectionFastLoadXYIndex"])
     assert (found.tools, found.identity_corrected, found.clock_steps) == ([], False, [])
-    assert found.hours == [Hour(0, "22:13", True, 270, 3, 1, 1 / 211)]
+    assert found.hours == [Hour(0, "22:13+00:00", True, 270, 3, 1, 1 / 211)]
     assert found.animals == [
         AnimalFindings(
             animal_id=1,
@@ -56,6 +56,9 @@ def test_a_recording_is_told_whole(look: Look, tmp_path: Path) -> None:
             n_outside=0,
             n_stops_outside=0,
             n_stops_half_window={"1": 1, "3": 1},
+            n_flicker=0,
+            n_stops_flicker={"0": 1, "9000": 1},
+            stopped_s_flicker={"0": 264 / 30, "9000": 264 / 30},
             intervals=[Interval(0, 210, 270, 210 / 270, 1, 264 / 30)],
         )
     ]
@@ -127,7 +130,7 @@ def test_any_number_of_animals(look: Look, n: int) -> None:
     assert [(a.animal_id, a.rfid, a.n_detected) for a in found.animals] == [
         (a, f"00{a}", 100 + 10 * a) for a in range(1, n + 1)
     ]
-    assert len(found.checks) == 9 + 5 * n
+    assert len(found.checks) == 9 + 6 * n
 
 
 @pytest.mark.parametrize("half", [1, 3, 5])

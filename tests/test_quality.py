@@ -283,7 +283,8 @@ def test_jumps_of_the_clock(look: Look, step_ms: int, n: int, verdict: str) -> N
     assert found.clock_steps == [ClockStep(151, step)] * n
     assert one.definition == (
         "steps of TIMESTAMP of more than 1 s between unpaused FRAME rows, and between files whose frame numbers go on "
-        f"but say another time, {n * step / 1000:g} s in all, of all rows after the first; any: warn; no stop crosses one"
+        f"but say another time, {n * step / 1000:g} s in all, of all rows after the first; any: warn; no stop crosses "
+        "one"
     )
 
 

@@ -186,7 +186,7 @@ def test_a_jump_is_a_step_of_more_than_15_cm_between_neighbouring_frames_of_a_se
     track = Track(layout_of(6, 2))
     track.x_px[:] = [100, 185.5, 271.1, NAN, 100, 100, 300, 300]
     track.y_px[:] = 100
-    assert track.count_jumps(params.stops.arena) == 1
+    assert track.long_steps(8).count_jumps(params.stops.arena) == 1
 
 
 @pytest.mark.parametrize(("cm_per_px", "at_most_px"), [("10/57", 85.5), ("20/57", 42.75), ("1/4", 60), ("0.5", 30)])
@@ -194,7 +194,7 @@ def test_a_jump_is_of_15_cm_whatever_a_pixel_measures(change, cm_per_px: str, at
     track = Track(layout_of(4))
     track.x_px[:] = [100, 100 + at_most_px, 100, 100 + at_most_px + 0.01]
     track.y_px[:] = 100
-    assert track.count_jumps(change(**{"stops.arena.cm_per_px": cm_per_px}).stops.arena) == 1
+    assert track.long_steps(8).count_jumps(change(**{"stops.arena.cm_per_px": cm_per_px}).stops.arena) == 1
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 8, 100])
@@ -203,7 +203,7 @@ def test_jumps_are_the_same_whatever_the_blocks_they_are_counted_in(monkeypatch,
     track = Track(layout_of(8))
     track.x_px[:] = [100, 300, 300, 100, 100, 300, NAN, 100]
     track.y_px[:] = 100
-    assert track.count_jumps(params.stops.arena) == 3
+    assert track.long_steps(8).count_jumps(params.stops.arena) == 3
 
 
 def test_a_gap_is_filled_on_the_line_between_its_ends() -> None:

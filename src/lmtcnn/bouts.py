@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.clock import BLOCK_FRAMES, Layout
+from lmtcnn.flicker import find_flicker, long_steps
 from lmtcnn.params import StopsParams
-from lmtcnn.schemas import GAP_LEVELS, HALF_WINDOWS
-from lmtcnn.tracks import Track, changes, fill, find_gaps
+from lmtcnn.schemas import FLICKER_LEVELS, GAP_LEVELS, HALF_WINDOWS
+from lmtcnn.tracks import Gaps, Track, changes, fill, find_gaps, spread
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,39 @@ class Bouts:
     y_px: NDArray[np.float64]
 
 
-def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]]:
-    """Stops of one animal, and counts: n_filled, n_stops_gap_<g> for GAP_LEVELS and n_stops_half_<k> for HALF_WINDOWS.
+def find_stops(
+    track: Track, params: StopsParams, gaps: Gaps | None = None, flicker: Gaps | None = None
+) -> tuple[Bouts, dict[str, float]]:
+    """Find the stops of one animal, and count them under other settings.
 
-    The track is filled in place. Gaps are filled from the shortest setting to the longest; the speed is computed
-    anew only where a filled frame takes part, so that four settings cost little more than one.
+    Flicker is bridged first, where `max_flicker_frames` says so, then gaps are filled, from the shortest setting to
+    the longest; the speed is computed anew only where a frame that was given a position takes part, so that all
+    settings cost little more than one.
+
+    Parameters
+    ----------
+    track
+        Positions; they are filled in place.
+    params
+        The definitions, on the recording's own floor.
+    gaps, flicker
+        Its gaps and runs of flicker, as `find_gaps` and `find_flicker` give them; found here where they are not given.
+
+    Returns
+    -------
+    bouts, counts
+        The stops under `params`, and n_filled, n_stops_gap_<g> for GAP_LEVELS, n_stops_half_<k> for HALF_WINDOWS,
+        n_stops_flicker_<n> and stopped_s_flicker_<n> for FLICKER_LEVELS.
     """
+    gaps = gaps or find_gaps(track)
+    runs = flicker or find_flicker(track, long_steps(track, params), gaps, params)
     still = _Still(track, params)
-    gaps = find_gaps(track)
-    with np.errstate(over="ignore"):
-        near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
-    counts: dict[str, int] = {}
+    untried = [level for level in FLICKER_LEVELS if runs.before.size and level != params.max_flicker_frames]
+    other = {level: still.tried(runs, gaps, level) for level in untried}
+    bridged = still.bridge(runs, params.max_flicker_frames)
+    gaps = find_gaps(track) if bridged.size else gaps
+    near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
+    counts: dict[str, float] = {}
     bouts = None
     filled = previous = 0
     for level in sorted({*GAP_LEVELS, params.max_gap_frames}):
@@ -55,7 +78,15 @@ def find_stops(track: Track, params: StopsParams) -> tuple[Bouts, dict[str, int]
             counts["n_filled"] = filled
             counts |= {f"n_stops_half_{half}": _count(track, params, half, len(first)) for half in HALF_WINDOWS}
     assert bouts is not None  # max_gap_frames is one of the levels
+    own = _sizes(bouts.first, bouts.last, params)
+    for level in FLICKER_LEVELS:
+        counts[f"n_stops_flicker_{level}"], counts[f"stopped_s_flicker_{level}"] = other.get(level, own)
     return bouts, counts
+
+
+def _sizes(first: NDArray[np.int64], last: NDArray[np.int64], params: StopsParams) -> tuple[int, float]:
+    """How many stops, and how many seconds in all."""
+    return len(first), float(((last - first + 1) / params.fps).sum())
 
 
 def _count(track: Track, params: StopsParams, half: int, known: int) -> int:
@@ -91,6 +122,31 @@ class _Still:
                 index = touched[(touched >= half) & (touched < self.flags.size - half)]
                 self.flags[index] = self._slow(index + half, index - half, index)
         self.flags[self.ends] = False
+
+    def bridge(self, runs: Gaps, level: int) -> NDArray[np.int64]:
+        """Bridge flicker of at most `level` frames on end, as gaps are filled; returns the indices of its frames."""
+        near = self.params.arena.cm(runs.distance_px) <= self.params.max_gap_cm
+        index = fill(self.track, runs, near & (runs.length <= level))
+        self.update(index)
+        return index
+
+    def tried(self, runs: Gaps, gaps: Gaps, level: int) -> tuple[int, float]:
+        """How many stops there were if flicker of `level` frames were bridged, and their seconds; undone at the end."""
+        track, params = self.track, self.params
+        short = runs.length <= level
+        kept = spread(runs.before[short] + 1, runs.length[short])
+        x_px, y_px = track.x_px[kept], track.y_px[kept]
+        bridged = self.bridge(runs, level)
+        gaps = find_gaps(track) if bridged.size else gaps
+        near = params.arena.cm(gaps.distance_px) <= params.max_gap_cm
+        filled = fill(track, gaps, near & (gaps.length <= params.max_gap_frames))
+        self.update(filled)
+        sizes = _sizes(*self.runs(), params)
+        track.x_px[filled] = track.y_px[filled] = np.nan
+        track.x_px[kept], track.y_px[kept] = x_px, y_px
+        self.update(filled)
+        self.update(bridged)
+        return sizes
 
     def _slow(
         self,

@@ -166,8 +166,7 @@ def inspect(
     if as_json:
         print(module.to_json(inspections), end="")
     else:
-        for inspection in inspections:
-            _show_inspection(inspection, hours=hours)
+        _show_inspections(inspections, hours=hours)
     if unread or failed:
         raise BatchError([*unread, *failed])
 
@@ -504,22 +503,75 @@ def _show_frame(title: str, frame: Any) -> None:
     _console().print(table)
 
 
-def _show_inspection(found: "Inspection", *, hours: bool) -> None:
+def _show_inspections(inspections: "Sequence[Inspection]", *, hours: bool) -> None:
+    """Several begin with a line each, and then fit 80 columns where stdout is no terminal."""
+    several = len(inspections) > 1
+    console = _console(plain_width=80 if several else 160)
+    if several:
+        for line in _summary_lines(inspections):
+            print(line)
+    for inspection in inspections:
+        _show_inspection(inspection, console, hours=hours)
+
+
+def _summary_lines(inspections: "Sequence[Inspection]") -> Iterator[str]:
+    """Recording, start, length, animals and verdict, in 80 columns: long names lose their middle."""
+    from lmtcnn.clock import length
+
+    rows = [
+        (_start(found, "minutes"), length(found.duration_s), f"{len(found.animals)} animals", found.verdict)
+        for found in inspections
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = max(12, 80 - sum(widths) - 2 * len(widths))
+    names = [_shortened(found.recording, room) for found in inspections]
+    widths = [max(map(len, names)), *widths]
+    for cells in zip(names, *zip(*rows, strict=True), strict=True):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _shortened(name: str, room: int) -> str:
+    """A name in so many columns: its beginning and its end."""
+    head = (room - 1) // 2
+    return name if len(name) <= room else f"{name[:head]}…{name[head + 1 - room :]}"
+
+
+def _start(found: "Inspection", precision: str) -> str:
+    """When a recording begins, on the wall clock and with its offset from UTC."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    begin = datetime.fromisoformat(found.start).astimezone(ZoneInfo(found.timezone))
+    return begin.isoformat(timespec=precision)
+
+
+WIDE = 120
+"""Columns from which the tables of `inspect` show everything side by side."""
+
+
+def _show_inspection(found: "Inspection", console: Any, *, hours: bool) -> None:
     from rich.table import Table
 
-    console = _console()
+    narrow = console.width < WIDE
     table = Table(found.recording, found.verdict, title=SIMULATED if found.simulated else None)
     for name, text in (*_recording_lines(found), *_animal_lines(found.animals)):
         table.add_row(name, text)
-    for each in (table, _animal_table(found.animals), *([_hour_table(found)] if hours else []), _check_table(found)):
+    console.print(table)
+    for each in _animal_tables(found.animals, narrow=narrow):
         console.print(each)
+    for each in _hour_tables(found, narrow=narrow) if hours else []:
+        console.print(each)
+    console.print(_check_table(found, narrow=narrow))
+    if narrow:
+        for name, words in {c.name: c.definition for c in found.checks}.items():
+            console.print(f"{name}: {words}")
 
 
 def _recording_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
     from lmtcnn.clock import length
 
     yield "file", "\n".join([*found.files, f"{found.bytes / 1e6:.1f} MB"])
-    yield "time", f"{length(found.duration_s)} from {found.start}, {length(found.paused_s)} paused"
+    yield "time", f"{length(found.duration_s)} from {_start(found, 'milliseconds')}, {length(found.paused_s)} paused"
     rate = "no" if found.fps is None else f"{found.fps:.2f}"
     missing = f"{found.n_missing_frames} missing ({found.missing_share:.2%})"
     yield "frames", f"{found.n_frames}, {missing}, {found.n_segments} segments, {rate} frames/s by TIMESTAMP"
@@ -530,6 +582,7 @@ def _recording_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
     yield "indexes", ", ".join([covering, *others])
     tools = [f"{tool.process} {tool.version}, {tool.runs} times, last {tool.last}" for tool in found.tools]
     yield "tools", "\n".join([*tools, *["identities corrected"] * found.identity_corrected]) or "none logged"
+    yield "flicker", "\n".join(_flicker_lines(found.animals)) or "none"
     yield (
         "sensors",
         "\n".join(
@@ -539,46 +592,80 @@ def _recording_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
     )
 
 
+def _flicker_lines(animals: "Sequence[AnimalFindings]") -> Iterator[str]:
+    """Of each animal whose centre hops to and fro: how often, and its stops if it were bridged, or not."""
+    from lmtcnn.clock import length
+
+    for a in (animal for animal in animals if animal.n_flicker):
+        bridged = [
+            f"bridged up to {level} frames: {n} stops, {length(a.stopped_s_flicker[level])}"
+            for level, n in a.n_stops_flicker.items()
+        ]
+        yield f"animal {a.animal_id}: {a.n_flicker} frames ({a.n_flicker / a.n_detected:.1%}); {'; '.join(bridged)}"
+
+
 def _animal_lines(animals: "Sequence[AnimalFindings]") -> Iterator[tuple[str, str]]:
     for animal in animals:
         told = [f"{name} {value}" for name, value in animal.columns.items() if value not in (None, "")]
         yield f"animal {animal.animal_id}", ", ".join([f"RFID {animal.rfid or '(none)'}", *told])
 
 
-def _animal_table(animals: "Sequence[AnimalFindings]") -> Any:
+def _animal_tables(animals: "Sequence[AnimalFindings]", *, narrow: bool) -> Iterator[Any]:
+    """A row for each animal; `narrow`: a column for each, four at most side by side."""
     from rich.table import Table
 
     from lmtcnn.clock import length
 
     halves = [f"with half window {half}" for half in animals[0].n_stops_half_window]
-    rows = ("double same / other", "at 0 / invalid / untimed")
-    table = Table("animal", "detections", "known", "stops", *halves, "stopped", "filled", "jumps", *rows)
+    odd = ("double same / other", "at 0 / invalid / untimed")
+    rows = [["animal", "detections", "known", "stops", *halves, "stopped", "filled", "jumps", *odd]]
     for a in animals:
-        counts = [str(n) for n in (a.n_stops, *a.n_stops_half_window.values())]
-        odd = [f"{a.n_identical} / {a.n_conflicting}", f"{a.n_at_zero} / {a.n_invalid} / {a.n_untimed}"]
         known = [str(a.animal_id), str(a.n_rows), f"{a.detected_share:.1%}"]
-        table.add_row(*known, *counts, length(a.stopped_s), str(a.n_filled), str(a.n_jumps), *odd)
-    return table
+        counts = [str(n) for n in (a.n_stops, *a.n_stops_half_window.values())]
+        others = [f"{a.n_identical} / {a.n_conflicting}", f"{a.n_at_zero} / {a.n_invalid} / {a.n_untimed}"]
+        rows.append([*known, *counts, length(a.stopped_s), str(a.n_filled), str(a.n_jumps), *others])
+    parts = [rows]
+    if narrow:
+        chunks = [rows[1:][i : i + 4] for i in range(0, len(animals), 4)]
+        parts = [[list(column) for column in zip(rows[0], *chunk, strict=True)] for chunk in chunks]
+    for head, *body in parts:
+        table = Table(*head)
+        for row in body:
+            table.add_row(*row)
+        yield table
 
 
-def _hour_table(found: "Inspection") -> Any:
-    """A row for each interval; of each animal: share of frames in which it is known, stops, seconds stopped."""
+def _hour_tables(found: "Inspection", *, narrow: bool) -> Iterator[Any]:
+    """A row for each interval; of each animal: share of frames in which it is known, stops, seconds stopped.
+
+    Where the animal flickers, the share of those frames follows. `narrow`: two animals a table, below the recording's.
+    """
     from rich.table import Table
 
     from lmtcnn.clock import length
 
     names = [f"{a.animal_id}: known, stops, stopped" for a in found.animals]
-    table = Table(f"from (x {length(found.interval_s)})", "clock", "frames missing", "anonymous", *names)
+    begin = f"from (x {length(found.interval_s)})"
     cells: dict[int, dict[int, str]] = {}
     for animal in found.animals:
         for each in animal.intervals:
             known = "" if each.detected_share is None else f"{each.detected_share:.0%}"
-            cells.setdefault(each.interval, {})[animal.animal_id] = f"{known}, {each.n_stops}, {each.stopped_s:.0f} s"
+            words = f"{known}, {each.n_stops}, {each.stopped_s:.0f} s"
+            flicker = f", {each.n_flicker / each.detected:.1%} flicker" if each.n_flicker else ""
+            cells.setdefault(each.interval, {})[animal.animal_id] = words + flicker
     hours = {hour.interval: _hour_cells(hour) for hour in found.hours}
+    rows = []
     for interval, row in sorted(cells.items()):  # a stop may begin on a step of the clock, in an hour without a frame
         own = [row.get(a.animal_id, "") for a in found.animals]
-        table.add_row(str(interval), *hours.get(interval, ("", "", "")), *own)
-    return table
+        rows.append((str(interval), *hours.get(interval, ("", "", "")), *own))
+    head = (begin, "clock", "frames missing", "anonymous", *names)
+    every = [*range(len(head))]
+    pairs = [[0, *every[i : i + 2]] for i in every[4::2]]
+    for columns in [every[:4], *pairs] if narrow else [every]:
+        table = Table(*(head[i] for i in columns))
+        for values in rows:
+            table.add_row(*(values[i] for i in columns))
+        yield table
 
 
 def _hour_cells(hour: "Hour") -> tuple[str, str, str]:
@@ -586,17 +673,18 @@ def _hour_cells(hour: "Hour") -> tuple[str, str, str]:
     return f"{hour.clock}{' night' if hour.night else ''}", f"{hour.n_missing} of {hour.n_unpaused}", anonymous
 
 
-def _check_table(found: "Inspection") -> Any:
+def _check_table(found: "Inspection", *, narrow: bool) -> Any:
+    """A row for each check; `narrow`: without the definitions."""
     from rich.table import Table
 
-    table = Table("check", "animal", "counted", "of", "value", "verdict", "definition")
+    table = Table("check", "animal", "counted", "of", "value", "verdict", *([] if narrow else ["definition"]))
     told: set[str] = set()
     for c in found.checks:
         numbers = [f"{n:.12g}" for n in (c.numerator, c.denominator)]
         value = "" if c.value is None else f"{c.value:.2%}" if c.unit == "share" else f"{c.value:.6g} {c.unit}"
-        words = c.definition if c.definition not in told else "as above"
+        words = [] if narrow else [c.definition if c.definition not in told else "as above"]
         told.add(c.definition)
-        table.add_row(c.name, "" if c.animal_id is None else str(c.animal_id), *numbers, value, c.verdict, words)
+        table.add_row(c.name, "" if c.animal_id is None else str(c.animal_id), *numbers, value, c.verdict, *words)
     return table
 
 
@@ -643,12 +731,14 @@ def _show_metrics(metrics: dict[str, Any], params: "Params") -> None:
     _console().print(table)
 
 
-def _console(to_stderr: bool = False) -> Any:
+def _console(to_stderr: bool = False, plain_width: int = 160) -> Any:
+    """A console as wide as the terminal, or as COLUMNS says, or of `plain_width` where there is neither."""
     from rich.console import Console
 
     stream = sys.stderr if to_stderr else sys.stdout
+    known = stream.isatty() or os.environ.get("COLUMNS", "").isdecimal()
     # What stands in files is shown as it is: a name such as `a[b]` is no markup, `:mouse:` no emoji.
-    return Console(file=stream, width=None if stream.isatty() else 160, markup=False, emoji=False)
+    return Console(file=stream, width=None if known else plain_width, markup=False, emoji=False, highlight=False)
 
 
 def _say(line: str) -> None:

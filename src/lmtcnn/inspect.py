@@ -25,7 +25,7 @@ from lmtcnn.lmt import Tool
 from lmtcnn.params import Params
 from lmtcnn.quality import Check, Verdict, share_of
 from lmtcnn.recording import Part, Recording, look_at, name_animals, read_each
-from lmtcnn.schemas import HALF_WINDOWS
+from lmtcnn.schemas import FLICKER_LEVELS, HALF_WINDOWS
 from lmtcnn.stops import Extraction
 
 MAX_PLACES = 10
@@ -34,14 +34,18 @@ MAX_PLACES = 10
 _ANY_STEP_MS = 2**62
 _SAME = (
     *("animal_id", "rfid", "n_rows", "n_detected", "n_unpaused", "n_stops", "stopped_s", "n_filled", "n_jumps"),
-    *("n_identical", "n_conflicting", "n_at_zero", "n_invalid", "n_untimed", "n_outside", "n_stops_outside"),
+    *("n_flicker", "n_identical", "n_conflicting", "n_at_zero", "n_invalid", "n_untimed", "n_outside"),
+    "n_stops_outside",
 )  # what AnimalFindings takes from the quality table as it is
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """One animal in one interval (an hour: `histograms.interval_s`): frames, and the stops that begin in it."""
+    """One animal in one interval (an hour: `histograms.interval_s`): frames, and the stops that begin in it.
+
+    n_flicker: frames with a position that flicker.
+    """
 
     interval: int
     detected: int
@@ -49,6 +53,7 @@ class Interval:
     detected_share: float | None
     n_stops: int
     stopped_s: float
+    n_flicker: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,9 @@ class AnimalFindings:
     in FRAME or not; detected_share: their quotient; n_filled: frames filled in; n_jumps: steps of more than 15 cm from
     one frame to the next; n_identical, n_conflicting: second rows in a frame at the same or at another place;
     n_at_zero, n_invalid, n_untimed: rows with MASS_X < 10, without a finite position, and in no segment; n_outside,
-    n_stops_outside: positions, and stops, off the floor; n_stops_half_window: half window in frames -> stops.
+    n_stops_outside: positions, and stops, off the floor; n_stops_half_window: half window in frames -> stops;
+    n_flicker: frames with a position that flicker; n_stops_flicker, stopped_s_flicker: `max_flicker_frames` -> stops,
+    and their seconds, were it so.
     """
 
     animal_id: int
@@ -81,6 +88,9 @@ class AnimalFindings:
     n_outside: int
     n_stops_outside: int
     n_stops_half_window: Mapping[str, int]
+    n_flicker: int
+    n_stops_flicker: Mapping[str, int]
+    stopped_s_flicker: Mapping[str, float]
     intervals: Sequence[Interval]
 
 
@@ -88,9 +98,10 @@ class AnimalFindings:
 class Hour:
     """One interval of the whole recording (an hour: `histograms.interval_s`).
 
-    clock: the wall clock's HH:MM at its beginning (empty beyond the year 9999); night: whether that is between lights
-    off and lights on; n_unpaused: frames; n_missing: those without a row in FRAME; n_anonymous: detections without an
-    animal, anonymous_share: of these, the detections of other animals and the frames in which an animal is known.
+    clock: the wall clock's HH:MM at its beginning with its offset from UTC, as 22:13+01:00; night: whether that is
+    between lights off and lights on; n_unpaused: frames; n_missing: those without a row in FRAME; n_anonymous:
+    detections without an animal, anonymous_share: of these, the detections of other animals and the frames in which an
+    animal is known.
     """
 
     interval: int
@@ -114,11 +125,12 @@ class ClockStep:
 class Inspection:
     """What is known of one recording.
 
-    start: TIMESTAMP of the first unpaused frame, ISO 8601, UTC; duration_s: from there to the last unpaused frame;
-    fps: frames per second by TIMESTAMP; n_frames: FRAME rows; n_missing_frames: holes in FRAMENUMBER, missing_share of
-    rows and holes; n_segments: pieces between pauses and jumps of the clock; clock_steps: the first steps back of
-    TIMESTAMP, and of more than 1 s between unpaused rows; covering_index: None where a file has none; sensors: column
-    of FRAME -> its readings, None where not fitted, of the first file; verdict: the worst of the checks.
+    start: TIMESTAMP of the first unpaused frame, ISO 8601, UTC; timezone: that of its wall clock; duration_s: from the
+    start to the last unpaused frame; fps: frames per second by TIMESTAMP; n_frames: FRAME rows; n_missing_frames: holes
+    in FRAMENUMBER, missing_share of rows and holes; n_segments: pieces between pauses and jumps of the clock;
+    clock_steps: the first steps back of TIMESTAMP, and of more than 1 s between unpaused rows; covering_index: None
+    where a file has none; sensors: column of FRAME -> its readings, None where not fitted, of the first file; verdict:
+    the worst of the checks.
     """
 
     recording: str
@@ -126,6 +138,7 @@ class Inspection:
     bytes: int
     simulated: bool
     start: str
+    timezone: str
     duration_s: float
     fps: float | None
     n_frames: int
@@ -200,6 +213,7 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Se
         files=[str(part.database.path) for part in parts],
         bytes=sum(part.database.stamp[0] for part in parts),
         start=(_EPOCH + timedelta(milliseconds=common["start_ms"])).isoformat(timespec="milliseconds"),
+        timezone=recording.timezone or params.histograms.timezone,
         duration_s=common["span_s"],
         fps=common["measured_fps"] if math.isfinite(common["measured_fps"]) else None,
         missing_share=common["n_missing_frames"] / (common["n_frames"] + common["n_missing_frames"]),
@@ -251,7 +265,7 @@ def _hours(extraction: Extraction, recording: Recording, params: Params) -> list
         clock = shown.time() if shown else None
         night = clock is not None and (off <= clock < on if off <= on else clock >= off or clock < on)
         share = share_of(anonymous, anonymous + others + detected)
-        words = f"{clock:%H:%M}" if clock else ""
+        words = shown.isoformat(timespec="minutes").partition("T")[2] if shown else ""
         found.append(Hour(interval, words, night, unpaused, unpaused - recorded, anonymous, share))
     return found
 
@@ -275,6 +289,8 @@ def _animals(
                 detected_share=row["n_detected"] / row["n_unpaused"],
                 **{name: row[name] for name in _SAME},
                 n_stops_half_window={str(half): row[f"n_stops_half_{half}"] for half in HALF_WINDOWS},
+                n_stops_flicker={str(level): row[f"n_stops_flicker_{level}"] for level in FLICKER_LEVELS},
+                stopped_s_flicker={str(level): row[f"stopped_s_flicker_{level}"] for level in FLICKER_LEVELS},
                 intervals=_intervals(own, coverage, row["start_ms"], recording, params),
             )
         )
@@ -303,8 +319,8 @@ def _intervals(
         .agg(pl.len().alias("n_stops"), pl.col("duration_s").sum().alias("stopped_s"))
     )
     joined = coverage.join(by_interval, on="interval", how="full", coalesce=True).sort("interval")
-    columns = ("interval", "detected", "unpaused", "n_stops", "stopped_s")
+    columns = ("interval", "detected", "unpaused", "n_stops", "stopped_s", "flicker")
     return [
-        Interval(interval, detected, unpaused, share_of(detected, unpaused), n_stops, stopped_s)
-        for interval, detected, unpaused, n_stops, stopped_s in joined.select(pl.col(columns).fill_null(0)).iter_rows()
+        Interval(interval, detected, unpaused, share_of(detected, unpaused), *others)
+        for interval, detected, unpaused, *others in joined.select(pl.col(columns).fill_null(0)).iter_rows()
     ]

@@ -75,6 +75,12 @@ def _odd(value: int) -> int:
     return value
 
 
+def _odd_window(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("an odd number of frames, so that one is in the middle")
+    return value
+
+
 def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(values)) != len(values):
         raise ValueError("values that differ")
@@ -164,6 +170,10 @@ class StopsParams(Section):
     max_clock_back_ms: int = Field(ge=0)
     max_gap_frames: int = Field(ge=0, le=100_000)
     max_gap_cm: NotNegative
+    flicker_window_frames: Annotated[int, Field(ge=3, le=1001), AfterValidator(_odd_window)]
+    flicker_top_cm: Positive
+    flicker_mean_cm: Positive
+    max_flicker_frames: int = Field(ge=0, le=1_000_000)
     half_window_frames: int = Field(ge=1, le=1000)
     max_speed_cm_per_s: NotNegative
     min_duration_s: NotNegative
@@ -256,6 +266,7 @@ class QualityParams(Section):
     anonymous_fail: Share
     outside_warn: Share
     outside_fail: Share
+    flicker_warn: Share
     hour_detected: Share
     temperature_warn_c: tuple[Celsius, Celsius]
     temperature_fail_c: tuple[Celsius, Celsius]

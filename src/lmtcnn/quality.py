@@ -108,8 +108,8 @@ def _omitted_check(common: Mapping[str, Any], limits: QualityParams, settings: S
     return Check(
         "omitted frames", None, omitted, expected, share, "share", lost,
         f"{made}, less unpaused FRAME rows, of the former, rounded to 0.01 %, below 0 where there are more frames than "
-        f"time; from {percent(limits.omitted_warn)} to either side: warn; from {percent(limits.omitted_fail)} to either "
-        "side: fail",
+        f"time; from {percent(limits.omitted_warn)} to either side: warn; from {percent(limits.omitted_fail)} to "
+        "either side: fail",
     )  # fmt: skip
 
 
@@ -199,6 +199,12 @@ def _animal_checks(
         "hours of poor detection", animal, poor, held, poor, "intervals", "warn" if poor else "ok",
         f"intervals with the animal known in less than {percent(limits.hour_detected)} of their unpaused frames, of "
         "those at least a tenth as long as the longest; any: warn",
+    )  # fmt: skip
+    yield _share_check(
+        "flicker", animal, row["n_flicker"], row["n_detected"],
+        "warn" if (share_of(row["n_flicker"], row["n_detected"]) or 0) > limits.flicker_warn else "ok",
+        "frames in which the animal's centre hops to and fro without leading anywhere, which cuts stops to pieces "
+        f"(stops.flicker_...), of those with a position; more than {percent(limits.flicker_warn)}: warn",
     )  # fmt: skip
     untimed = share_of(row["n_untimed"], row["n_rows"]) or 0
     yield _share_check(

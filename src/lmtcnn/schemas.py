@@ -79,6 +79,9 @@ STOPS = Table(
 GAP_LEVELS = (0, 15, 90, 150)
 """Settings of max_gap_frames under which quality.parquet counts stops as well."""
 
+FLICKER_LEVELS = (0, 9000)
+"""Settings of max_flicker_frames under which it counts stops and their seconds: none is bridged, or up to 5 minutes."""
+
 HALF_WINDOWS = (1, 3)
 """Half windows (frames) under which it counts them, too: many more at 1 are tracking noise."""
 
@@ -106,7 +109,7 @@ QUALITY = Table(
         "n_segments": _I64,  # pieces between pauses and jumps of the clock
         "n_clock_back": _I64,  # steps back of TIMESTAMP
         "worst_back_ms": _I64,
-        "n_clock_jumps": _I64,  # steps of TIMESTAMP of more than 1 s between unpaused rows; between files, other than by frames
+        "n_clock_jumps": _I64,  # steps of TIMESTAMP of more than 1 s between unpaused rows, or between files (docs)
         "jumped_s": _F64,
         "clocked_s": _F64,  # by TIMESTAMP, from the first to the last frame of each segment, in all
         "measured_fps": _F64,  # frames of the segments by that; nan where no time passes
@@ -132,18 +135,28 @@ QUALITY = Table(
         "n_outside": _I64,  # ... that is not on the floor
         "n_filled": _I64,  # frames filled in at max_gap_frames
         "n_jumps": _I64,  # steps of more than 15 cm from one frame to the next
+        "n_flicker": _I64,  # frames with a position that flicker (stops.flicker_...)
         "n_stops": _I64,
         "n_stops_outside": _I64,  # ... whose place is not on the floor
         "stopped_s": _F64,
         **{f"n_stops_gap_{gap}": _I64 for gap in GAP_LEVELS},
         **{f"n_stops_half_{half}": _I64 for half in HALF_WINDOWS},
+        **{f"n_stops_flicker_{level}": _I64 for level in FLICKER_LEVELS},
+        **{f"stopped_s_flicker_{level}": _F64 for level in FLICKER_LEVELS},
     },
 )
 
 COVERAGE = Table(
     "the coverage table",
     "stops",
-    {"recording": _STR, "animal_id": _I64, "interval": _I64, "detected": _I64, "unpaused": _I64},
+    {
+        "recording": _STR,
+        "animal_id": _I64,
+        "interval": _I64,
+        "detected": _I64,  # frames with a position
+        "unpaused": _I64,  # frames, with a row in FRAME or not
+        "flicker": _I64,  # frames with a position that flicker
+    },
 )
 
 INTERVALS = Table(

@@ -33,6 +33,7 @@ from lmtcnn.errors import (
     problem,
 )
 from lmtcnn.files import ensure_folder, write_json
+from lmtcnn.flicker import count_flicker, find_flicker, long_steps
 from lmtcnn.frames import PARTICLES, TEMPERATURE
 from lmtcnn.ledger import Ledger
 from lmtcnn.params import Arena, Definitions, StopsParams
@@ -48,7 +49,7 @@ from lmtcnn.recording import (
     read_each,
 )
 from lmtcnn.schemas import COVERAGE, INTERVALS, QUALITY, STOPS, STOPS_TABLES, Table
-from lmtcnn.tracks import PackedTrack, Spare, Tally, Track
+from lmtcnn.tracks import PackedTrack, Spare, Tally, Track, find_gaps
 
 log = logging.getLogger("lmtcnn")
 
@@ -184,10 +185,14 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, Member], absent: 
         animal_id, rfid = member
         row: dict[str, object] = {"animal_id": animal_id, "rfid": rfid}
         row |= {name: getattr(track, name) for name in QUALITY.columns if hasattr(track, name)}
-        coverage = _coverage_table(job.recording.name, animal_id, held, edges, track.detected)
-        row["n_detected"], row["n_jumps"] = int(coverage["detected"].sum()), track.count_jumps(settings.arena)
+        steps, gaps = long_steps(track, settings), find_gaps(track)
+        flicker = find_flicker(track, steps, gaps, settings)
+        flickering = count_flicker(track, flicker, np.asarray(edges))
+        coverage = _coverage_table(job.recording.name, animal_id, held, edges, track.detected, flickering)
+        row["n_detected"], row["n_flicker"] = int(coverage["detected"].sum()), int(flickering.sum())
+        row["n_jumps"] = steps.count_jumps(settings.arena)
         row["n_outside"] = track.count_outside(settings.arena)
-        bouts, counts = find_stops(track, settings)
+        bouts, counts = find_stops(track, settings, gaps, flicker)
         stops = _stop_table(job.recording.name, animal_id, rfid, bouts, part, job.origin, settings)
         row |= counts
         row["n_stops"], row["stopped_s"] = stops.height, float(stops["duration_s"].sum())
@@ -251,9 +256,17 @@ def _read_part(
 
 
 def _coverage_table(
-    name: str, animal_id: int, held: NDArray[np.int64], edges: Sequence[int], present: NDArray[np.bool_]
+    name: str,
+    animal_id: int,
+    held: NDArray[np.int64],
+    edges: Sequence[int],
+    present: NDArray[np.bool_],
+    flickering: NDArray[np.int64],
 ) -> pl.DataFrame:
-    """Frames with a position, and unpaused ones, for each interval that holds a frame; see `clock.interval_edges`."""
+    """Frames with a position, unpaused and flickering ones, for each interval that holds a frame.
+
+    See `clock.interval_edges`.
+    """
     return pl.DataFrame(
         {
             "recording": [name] * len(held),
@@ -261,6 +274,7 @@ def _coverage_table(
             "interval": held,
             "detected": [int(np.count_nonzero(present[a:b])) for a, b in pairwise(edges)],
             "unpaused": np.diff(edges),
+            "flicker": flickering,
         },
         schema=dict(COVERAGE.columns),
     )

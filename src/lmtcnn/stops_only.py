@@ -11,7 +11,7 @@ from lmtcnn.behaviour import Mouse, Plan, Recording
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.params import Params
 from lmtcnn.recording import provenance
-from lmtcnn.schemas import COVERAGE, GAP_LEVELS, HALF_WINDOWS, INTERVALS, QUALITY, STOPS, STOPS_TABLES
+from lmtcnn.schemas import COVERAGE, FLICKER_LEVELS, GAP_LEVELS, HALF_WINDOWS, INTERVALS, QUALITY, STOPS, STOPS_TABLES
 from lmtcnn.simulate import describe, real_time
 from lmtcnn.truth import FPS, MICE
 
@@ -110,6 +110,8 @@ def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.Da
                 "stopped_s": own["duration_s"].sum(),
                 **{f"n_stops_gap_{gap}": own.height for gap in GAP_LEVELS},
                 **{f"n_stops_half_{half}": own.height for half in HALF_WINDOWS},
+                **{f"n_stops_flicker_{level}": own.height for level in FLICKER_LEVELS},
+                **{f"stopped_s_flicker_{level}": own["duration_s"].sum() for level in FLICKER_LEVELS},
             }
         )
     return pl.DataFrame(rows, schema=dict(QUALITY.columns))
@@ -126,6 +128,7 @@ def _coverage(recording: Recording, params: Params) -> pl.DataFrame:
         "interval": np.tile(np.arange(n), MICE),
         "detected": np.tile(counts, MICE),
         "unpaused": np.tile(counts, MICE),
+        "flicker": np.zeros(n * MICE, np.int64),
     }
     return pl.DataFrame(columns, schema=dict(COVERAGE.columns))
 

@@ -26,6 +26,18 @@ Spare = tuple[Floats, Floats]
 """Arrays of a track that is done with: to fill them again costs half of what the system asks for new memory."""
 
 
+@dataclass(frozen=True)
+class Steps:
+    """Steps from one frame to the next: indices of the first of the two frames, and their lengths squared."""
+
+    before: Ints
+    squared_px2: Floats
+
+    def count_jumps(self, arena: Arena) -> int:
+        """How many are longer than 15 cm."""
+        return int(np.count_nonzero(self.squared_px2 > arena.px(MAX_JUMP_CM) ** 2))
+
+
 class Track:
     """Positions in pixels on the frames of a layout, nan where there is none, and what was set aside."""
 
@@ -108,18 +120,20 @@ class Track:
         """Where there is a position."""
         return ~np.isnan(self.x_px)
 
-    def count_jumps(self, arena: Arena) -> int:
-        """Steps of more than 15 cm from one frame to the next, inside segments."""
-        limit_px2 = arena.px(MAX_JUMP_CM) ** 2
+    def long_steps(self, limit_px: float) -> Steps:
+        """Steps longer than `limit_px` from one frame to the next, inside segments."""
         x, y, cuts = self.x_px, self.y_px, self.layout.offsets[1:-1] - 1
-        found = 0
+        before, squared_px2 = [np.empty(0, np.int64)], [np.empty(0)]
         for begin in range(0, self.layout.size - 1, BLOCK_FRAMES):
             dx, dy = np.diff(x[begin : begin + BLOCK_FRAMES + 1]), np.diff(y[begin : begin + BLOCK_FRAMES + 1])
             with np.errstate(over="ignore"):
-                far = dx * dx + dy * dy > limit_px2
+                squared = dx * dx + dy * dy
+            far = squared > limit_px**2
             far[cuts[(cuts >= begin) & (cuts < begin + len(far))] - begin] = False
-            found += int(np.count_nonzero(far))
-        return found
+            found = np.flatnonzero(far)
+            before.append(found + begin)
+            squared_px2.append(squared[found])
+        return Steps(np.concatenate(before), np.concatenate(squared_px2))
 
     def count_outside(self, arena: Arena) -> int:
         """Positions that are not on the floor (its edges belong to it)."""
@@ -243,11 +257,16 @@ def find_gaps(track: Track) -> Gaps:
         return Gaps(before, after, np.hypot(x[after] - x[before], y[after] - y[before]))
 
 
+def spread(first: Ints, length: Ints) -> Ints:
+    """first, first + 1, ... of each run, so many of each."""
+    return np.repeat(first - np.concatenate(([0], np.cumsum(length)[:-1])), length) + np.arange(length.sum())
+
+
 def fill(track: Track, gaps: Gaps, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Fill the chosen gaps linearly, in place; return the indices filled."""
     before, after = gaps.before[chosen], gaps.after[chosen]
     length = after - before - 1
-    index = np.repeat(before + 1 - np.concatenate(([0], np.cumsum(length)[:-1])), length) + np.arange(length.sum())
+    index = spread(before + 1, length)
     fraction = (index - np.repeat(before, length)) / np.repeat(length + 1, length)
     for values in (track.x_px, track.y_px):
         start = np.repeat(values[before], length)
