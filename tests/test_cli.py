@@ -257,6 +257,45 @@ def test_simulate_replaces_no_recording_and_no_manifest_that_was_not_simulated(r
     assert (tmp_path / "raw" / "cohort.csv").read_text() == "mine"
 
 
+def test_stop_tables_alone_go_where_out_says_and_the_study_stays(run, tmp_path: Path) -> None:
+    change_params(tmp_path, ("hours: 72 ", "hours: 1 "))
+    stops = tmp_path / "data" / "stops"
+    stops.mkdir(parents=True)
+    (stops / "mine.parquet").write_bytes(b"mine")
+    assert run("simulate", "--stops-only", "--cages", "1", "--out", "planted") == (0, "", [])
+    assert [path.name for path in (tmp_path / "data").rglob("*")] == ["stops", "mine.parquet"]
+    assert (tmp_path / "planted" / "cohort.csv").is_file()
+    assert len(list((tmp_path / "planted" / "stops").glob("cage01_*.parquet"))) == 2
+
+
+def test_one_full_recording_replaces_no_other_file_and_goes_nowhere_else(run, tmp_path: Path) -> None:
+    own = Scene(still(1, 300), n_frames=300).write(tmp_path / "own.sqlite")
+    before = own.read_bytes()
+    told = "expected no file, or a simulated database, found something else; name another file"
+    assert run("simulate", "--full-length", "own.sqlite") == (2, "", [f"error: own.sqlite: {told}"])
+    assert own.read_bytes() == before
+    for words in (["--stops-only"], ["--out", "x"]):
+        found = " ".join(words)
+        assert run("simulate", "--full-length", "new.sqlite", *words) == (
+            2,
+            "",
+            [f"error: --full-length new.sqlite: expected no other place or kind, found {found}; leave one out"],
+        )
+
+
+def test_stops_of_a_study_elsewhere_remove_no_tables_of_another(run, own_study: Path, tmp_path: Path) -> None:
+    """`found` holds the tables of a recording that is in no row of the manifest."""
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "other.sqlite")
+    assert run("stops", "other.sqlite", "--out", "found")[0] == 0
+    code, _, lines = run("stops", "--out", "found")
+    assert (code, lines[-1]) == (
+        2,
+        "error: found: expected no tables, or those of these recordings, found those of 1 others, other among them; "
+        "name a folder with --out",
+    )
+    assert (tmp_path / "found" / "other.parquet").is_file()
+
+
 def test_track_without_a_study_is_one_line(run) -> None:
     assert run("track")[::2] == (
         2,

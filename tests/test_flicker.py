@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def flickers_by_definition(x_cm: NDArray[np.float64], window: int = 19) -> list[
     for begin in range(len(x_cm) - window + 1):
         steps = [x_cm[i + 1] - x_cm[i] for i in range(begin, begin + window - 1)]
         path, net = sum(map(abs, steps)), abs(x_cm[begin + window - 1] - x_cm[begin])
-        turns = sum(abs(b - a) for a, b in zip(steps, steps[1:], strict=False))
+        turns = sum(abs(b - a) for a, b in pairwise(steps))
         if max(map(abs, steps)) > 1.6 and (path - net) / (window - 1) > 0.7 and turns > path:
             middles.append(begin + window // 2)
     return middles

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
+from conftest import told
 from lmtcnn import behaviour, cohort, histograms
+from lmtcnn.errors import OutputError
 from lmtcnn.params import Params
 from lmtcnn.schemas import COVERAGE, INTERVALS, QUALITY, STOPS
 from lmtcnn.stops_only import planted_stops, stops_only
@@ -57,3 +60,91 @@ def test_histograms_are_made_of_them(change: Callable[..., Params], tmp_path: Pa
     index = histograms.histograms(mice, tmp_path / "stops", tmp_path / "histograms", params)
     assert index.height == 16
     assert index["n_late"].sum() == 0
+
+
+# ---- What lies there already -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hour(change: Callable[..., Params]) -> Params:
+    """One cage, one hour."""
+    return change(**{"simulate.cages": 1, "simulate.hours": 1})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def own_tables(folder: Path) -> Path:
+    """A folder with the tables of a real study of two recordings, and what else somebody keeps there."""
+    folder.mkdir(parents=True)
+    rows = [dict.fromkeys(QUALITY.columns, None) | {"recording": name, "simulated": False} for name in ("a", "b")]
+    QUALITY.write(pl.DataFrame(rows, schema=dict(QUALITY.columns)), folder / "quality.parquet")
+    for name in ("a", "b"):
+        STOPS.write(STOPS.empty(), folder / f"{name}.parquet")
+    (folder / "notes.txt").write_text("mine")
+    return folder
+
+
+def test_it_writes_where_it_is_told_and_nowhere_else(hour: Params, tmp_path: Path) -> None:
+    own_tables(tmp_path / "data" / "stops")
+    before = contents(tmp_path / "data")
+    paths = stops_only(tmp_path / "data", hour, out=tmp_path / "planted")
+    assert contents(tmp_path / "data") == before
+    assert {path.parent for path in paths} == {tmp_path / "planted" / "stops"}
+    assert {path.name for path in (tmp_path / "planted").iterdir()} == {"cohort.csv", "truth.json", "stops"}
+
+
+def test_a_study_that_was_not_simulated_is_refused_and_left_as_it_is(hour: Params, tmp_path: Path) -> None:
+    own_tables(tmp_path / "stops")
+    (tmp_path / "simulate").mkdir()
+    (tmp_path / "simulate" / "cohort.csv").write_text("mine")
+    before = contents(tmp_path)
+    do = "choose an empty folder with --out"
+    assert told(OutputError, stops_only, tmp_path, hour) == (
+        f"{tmp_path}/simulate/cohort.csv: expected no file, or a simulated cohort's manifest, found another manifest; "
+        f"{do}",
+        f"{tmp_path}/stops: expected no stop tables, or simulated ones, found those of a, b; {do}",
+    )
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", ["table", "damaged"])
+def test_a_stop_table_that_no_list_names_is_replaced_only_if_it_is_simulated(
+    hour: Params, tmp_path: Path, content: str
+) -> None:
+    """A simulation that was ended leaves tables without the list of them; a real one may bear the same name."""
+    path = stops_only(tmp_path, hour)[0]
+    (tmp_path / "stops" / "quality.parquet").unlink()
+    stops_only(tmp_path, hour.with_simulate(seed=5))
+    (tmp_path / "stops" / "quality.parquet").unlink()
+    if content == "damaged":
+        path.write_bytes(b"?")
+    else:
+        STOPS.write(STOPS.read(path).with_columns(rfid=pl.lit("001039550001")), path)
+    before = contents(tmp_path)
+    assert told(OutputError, stops_only, tmp_path, hour) == (
+        f"{path}: expected no file, or a simulated stop table, found another one; choose an empty folder with --out",
+    )
+    assert contents(tmp_path) == before
+
+
+def test_only_tables_of_an_earlier_simulation_are_removed(hour: Params, tmp_path: Path) -> None:
+    stops_only(tmp_path, hour.with_simulate(cages=2))
+    (tmp_path / "stops" / "mine.parquet").write_bytes(b"mine")
+    paths = stops_only(tmp_path, hour)
+    left = {path.name for path in (tmp_path / "stops").glob("*.parquet")}
+    assert left == {
+        *(path.name for path in paths),
+        "mine.parquet",
+        "quality.parquet",
+        "coverage.parquet",
+        "intervals.parquet",
+    }
+
+
+def test_a_list_that_cannot_be_read_vouches_for_nothing(hour: Params, tmp_path: Path) -> None:
+    (tmp_path / "stops").mkdir()
+    (tmp_path / "stops" / "quality.parquet").write_bytes(b"?")
+    (line,) = told(OutputError, stops_only, tmp_path, hour)
+    assert line.startswith(f"{tmp_path}/stops/quality.parquet: expected a quality table of simulated mice, found ")

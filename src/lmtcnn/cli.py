@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from lmtcnn import SIMULATED, process
-from lmtcnn.errors import BatchError, LmtcnnError
+from lmtcnn.errors import BatchError, LmtcnnError, ParamsError, problem
 
 if TYPE_CHECKING:
     from lmtcnn.inspect import AnimalFindings, Hour, Inspection
@@ -61,15 +61,21 @@ def main() -> None:
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="Folder for the databases, the manifest and the truth.")] = DATA
-    / "simulate",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the databases, the manifest and the truth; without, data/simulate."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of simulate.seed.", min=0)] = None,
     cages: Annotated[int | None, typer.Option(help="Instead of simulate.cages.", min=1)] = None,
     full_length: Annotated[
         Path | None, typer.Option("--full-length", help="Write one recording of 72 real hours to this file instead.")
     ] = None,
     stops_only: Annotated[
-        bool, typer.Option("--stops-only", help="Write stop tables of full density instead of databases.")
+        bool,
+        typer.Option(
+            "--stops-only",
+            help="Write stop tables of full density instead of databases: to stops in --out; without, to data/stops.",
+        ),
     ] = False,
     params_file: ParamsFile = PARAMS,
 ) -> None:
@@ -79,16 +85,23 @@ def simulate(
     """
     from lmtcnn import simulate as module
 
+    if full_length and (stops_only or out):
+        found = "--stops-only" if stops_only else f"--out {out}"
+        raise ParamsError(problem(f"--full-length {full_length}", "no other place or kind", found, "leave one out"))
     params = _load(params_file).with_simulate(seed=seed, cages=cages)
-    with _alone(out), _progress("simulate") as progress:
-        if full_length:
+    if full_length:
+        with _alone(full_length), _progress("simulate") as progress:
             module.simulate_full_length(full_length, params, progress)
-        elif stops_only:
-            from lmtcnn import stops_only as planted
+    elif stops_only:
+        from lmtcnn import stops_only as planted
 
-            planted.stops_only(DATA, params, progress)
-        else:
-            module.simulate(out, params, progress)
+        manifest_folder, folder = planted.places(DATA, out)
+        with _alone(manifest_folder), _alone(folder), _progress("simulate") as progress:
+            planted.stops_only(DATA, params, progress, out)
+    else:
+        folder = out or DATA / "simulate"
+        with _alone(folder), _progress("simulate") as progress:
+            module.simulate(folder, params, progress)
 
 
 @cohort_app.command("init")
@@ -191,10 +204,11 @@ def stops(
 
     params = _load(params_file)
     recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
+    study = not databases and out == DATA / "stops"  # elsewhere nothing may go because it is of another study
     ledger = None if databases or again else Ledger(out.with_name(f".{out.name}"), out, params)
     process.keep_memory(below=2**23)  # positions and lists of pages are larger, and should not stay
     with _alone(out), _reading("stops") as progress:
-        others: Literal["refuse", "remove"] = "refuse" if databases else "remove"
+        others: Literal["refuse", "remove"] = "remove" if study else "refuse"
         quality = module.stops(recordings, out, params, workers, progress, ledger, others)
     _say(f"{quality['n_stops'].sum()} stops of {quality.height} samples in {len(recordings)} recordings: {out}")
 

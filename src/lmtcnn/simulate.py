@@ -64,8 +64,10 @@ def simulate_full_length(path: Path, params: Params, progress: Progress | None =
     """Write the cohort's first recording in real time, `params.simulate.hours` of 3600 s, to `path`.
 
     Memory does not grow with the length. `progress` is told frames. Returns the number of detections: 31 million in 72
-    hours. Raises OutputError where the place cannot be written.
+    hours. Raises OutputError where the place cannot be written, or holds something that was not simulated.
     """
+    if path.exists() and not _is_simulated(path):
+        raise OutputError(problem(path, "no file, or a simulated database", "something else", "name another file"))
     real = real_time(params).simulate
     with atomic(path) as temporary:
         return recorder.write(temporary, real, behaviour.recordings(real)[0], progress=progress)
@@ -82,20 +84,30 @@ def _write(path: Path, simulate: SimulateParams, recording: Recording, fast_inde
         recorder.write(temporary, simulate, recording, fast_index)
 
 
+ELSEWHERE = "choose an empty folder with --out"
+"""What to do where something that was not simulated lies in the way."""
+
+
 def _spare_real_recordings(folder: Path, paths: Sequence[Path]) -> None:
     """Raise OutputError where a database or a manifest that was not simulated would be replaced."""
-    do = "choose an empty folder with --out"
     taken = [path for path in paths if path.exists() and not _is_simulated(path)]
-    lines = [problem(path, "no file, or a simulated database", "another recording", do) for path in taken]
-    manifest = folder / "cohort.csv"
-    if manifest.exists() and not (folder / "truth.json").exists():
-        lines.append(problem(manifest, "no file, or a simulated cohort's manifest", "another manifest", do))
-    if lines:
+    lines = [problem(path, "no file, or a simulated database", "another recording", ELSEWHERE) for path in taken]
+    if lines := [*lines, *foreign_manifest(folder)]:
         raise OutputError(lines)
+
+
+def foreign_manifest(folder: Path) -> list[str]:
+    """A line where the folder's manifest is not that of a simulated cohort, or none."""
+    manifest = folder / "cohort.csv"
+    if not manifest.exists() or (folder / "truth.json").exists():
+        return []
+    return [problem(manifest, "no file, or a simulated cohort's manifest", "another manifest", ELSEWHERE)]
 
 
 def _is_simulated(path: Path) -> bool:
     """Whether the header of a database says that it was written here."""
+    if not path.is_file():
+        return False
     with path.open("rb") as stream:
         return stream.read(72)[68:] == planted.APPLICATION_ID.to_bytes(4, "big")
 

@@ -1,6 +1,6 @@
 """A simulated cohort of full density, as the stage `stops` would leave it: without databases of 8 GB each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,28 +8,54 @@ import polars as pl
 
 from lmtcnn import behaviour, cohort
 from lmtcnn.behaviour import Mouse, Plan, Recording
+from lmtcnn.errors import DataError, OutputError, problem
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.params import Params
 from lmtcnn.recording import provenance
 from lmtcnn.schemas import COVERAGE, FLICKER_LEVELS, GAP_LEVELS, HALF_WINDOWS, INTERVALS, QUALITY, STOPS, STOPS_TABLES
-from lmtcnn.simulate import describe, real_time
+from lmtcnn.simulate import ELSEWHERE, describe, foreign_manifest, real_time
 from lmtcnn.truth import FPS, MICE
 
 Progress = Callable[[int, int], None]
 
 
-def stops_only(data: Path, params: Params, progress: Progress | None = None) -> list[Path]:
+def stops_only(data: Path, params: Params, progress: Progress | None = None, out: Path | None = None) -> list[Path]:
     """Write what the planted stops of a cohort in real time would become, without databases.
 
-    data/simulate/ gets cohort.csv and truth.json, data/stops/ a stop table a recording, the tables over all of them and
-    stops.json, as the `stops` stage writes them: every frame detected, every planted stop found.
+    A stop table a recording, the tables over all of them and stops.json, as the `stops` stage writes them: every frame
+    detected, every planted stop found; cohort.csv and truth.json beside them.
+
+    Parameters
+    ----------
+    data
+        The pipeline's folder: the tables go to its `stops`, manifest and truth to its `simulate`.
+    params
+        The cohort, `simulate`, in hours of 3600 s.
+    progress
+        Told recordings, done and to be done.
+    out
+        Instead of `data`: a folder for manifest and truth, the tables go to its `stops`.
+
+    Returns
+    -------
+    list of Path
+        The stop tables.
+
+    Raises
+    ------
+    OutputError
+        Where a folder cannot be written, or holds a manifest or tables that were not simulated. What else lies there
+        is left alone; tables of an earlier simulation are replaced or removed.
     """
     params = real_time(params)
-    folder = ensure_folder(data / "stops")
+    cohort_folder, folder = places(data, out)
     recordings = behaviour.recordings(params.simulate)
+    old = _spare_real_tables(cohort_folder, folder, recordings)
+    ensure_folder(cohort_folder)
+    ensure_folder(folder)
     (folder / "stops.json").unlink(missing_ok=True)  # until all is written the folder must not look whole
-    for path in folder.glob("*.parquet"):
-        path.unlink()
+    for name in old:
+        (folder / f"{name}.parquet").unlink(missing_ok=True)
     paths = []
     tables: dict[str, list[pl.DataFrame]] = {name: [] for name in STOPS_TABLES}
     for done, recording in enumerate(recordings, start=1):
@@ -44,10 +70,56 @@ def stops_only(data: Path, params: Params, progress: Progress | None = None) -> 
             progress(done, len(recordings))
     for name, schema in STOPS_TABLES.items():
         schema.write(pl.concat(tables[name]).sort(schema.keys), folder / f"{name}.parquet")
-    describe(data / "simulate", params)
-    known = cohort.read(data / "simulate" / "cohort.csv", data / "simulate", params)
+    describe(cohort_folder, params)
+    known = cohort.read(cohort_folder / "cohort.csv", cohort_folder, params)
     write_json(folder / "stops.json", provenance(params, known.recordings))
     return paths
+
+
+def places(data: Path, out: Path | None) -> tuple[Path, Path]:
+    """Where `stops_only` writes manifest and truth, and where the tables."""
+    return (out, out / "stops") if out else (data / "simulate", data / "stops")
+
+
+def _spare_real_tables(cohort_folder: Path, folder: Path, recordings: Sequence[Recording]) -> set[str]:
+    """Names of recordings whose tables an earlier simulation left, which may be replaced or removed.
+
+    Raises OutputError where tables of real recordings, or their manifest, lie in the way.
+    """
+    lines, listed = foreign_manifest(cohort_folder), folder / "quality.parquet"
+    old: set[str] = set()
+    if listed.exists():
+        simulated = _simulated(listed)
+        old = {name for name, is_so in simulated.items() if is_so}
+        if real := sorted(simulated.keys() - old):
+            found = f"those of {', '.join(real[:3])}{' and others' if real[3:] else ''}"
+            lines.append(problem(folder, "no stop tables, or simulated ones", found, ELSEWHERE))
+    for recording in recordings:  # those that the list does not name: of a simulation that was ended, or somebody's
+        path = folder / f"{recording.name}.parquet"
+        if not lines and recording.name not in old and path.exists() and not _is_planted(path, recording):
+            lines.append(problem(path, "no file, or a simulated stop table", "another one", ELSEWHERE))
+    if lines:
+        raise OutputError(lines)
+    return old
+
+
+def _simulated(listing: Path) -> dict[str, bool]:
+    """Recordings of a quality table, of whatever version, and whether each was simulated; raises OutputError."""
+    try:
+        return dict(pl.read_parquet(listing, glob=False).select("recording", "simulated").unique().iter_rows())
+    except (pl.exceptions.PolarsError, OSError) as error:
+        found = str(error).splitlines()[0]
+        raise OutputError(problem(listing, "a quality table of simulated mice", found, ELSEWHERE)) from error
+
+
+def _is_planted(path: Path, recording: Recording) -> bool:
+    """Whether a stop table is of simulated mice, of any seed."""
+    try:
+        rfids = STOPS.read(path)["rfid"].unique().to_list()
+    except DataError:
+        return False
+    ends = {f"{recording.number:04}{animal:02}" for animal in range(1, MICE + 1)}
+    return all(rfid and len(rfid) == 15 and rfid[:3] == "900" and rfid[-6:] in ends for rfid in rfids)
 
 
 def planted_stops(params: Params, recording: Recording) -> Iterator[tuple[Mouse, Plan]]:
