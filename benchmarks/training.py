@@ -67,8 +67,8 @@ def main() -> None:
     training = whole.train.model_copy(update={"epochs": chosen.epochs})
     rng = np.random.default_rng(0)
     samples = 8 * chosen.cages
-    settings = whole.histograms
-    x = torch.from_numpy(rng.poisson(0.3, (samples, settings.intervals, settings.tiles, settings.tiles)).astype("f4"))
+    tiles, intervals = whole.histograms.tiles, len(whole.histograms.counted)
+    x = torch.from_numpy(rng.poisson(0.3, (samples, intervals, tiles, tiles)).astype("f4"))
     cages = np.repeat([f"cage{i:02}" for i in range(chosen.cages)], 8)
     study = Study(x, torch.arange(samples) % 4, cages, tuple(whole.classes))
     folds = [*dict.fromkeys(cages.tolist()), ALL]

@@ -29,7 +29,18 @@ CAGES = {"c1": "F", "c2": "M", "c3": "F", "c4": "M"}
 """Cage -> sex of its mice."""
 THREE_CAGES = {"c1": "M", "c2": "F", "c3": "M"}
 
-LEFT_OUT = {"left_out": {"c9_adult": "animal 2: detection 33.3 %"}, "starts": ["the hour tells the age"]}
+ODD = {
+    "left_out": {"c9_adult": "animal 2: detection 33.3 %; 36 h long, 50 % of the 72 h that are counted"},
+    "kept": {},
+    "warned": {"c1_adult": "TIMESTAMP jumps 2 steps"},
+    "unlisted": {"c1_adult": "c1x; animal 9"},
+    "excluded": ["c2_adult, c23"],
+    "tracking": {
+        name: {"ok": 2 + i, "warn": 1, "fail": i, "detected": 0.875} for i, name in enumerate(("AM", "JM", "AF", "JF"))
+    },
+    "starts": ["the hour tells the age"],
+}
+"""What histograms.json says of the recordings."""
 
 Probabilities = Callable[[dict, int], list[float]]
 """Sample (a row of the index) and seed -> a probability for each class."""
@@ -39,6 +50,7 @@ def small_params(**changes: object) -> Params:
     """params.yaml for such a study; a change is a section's (train={"lr": 0.1}) or a value's (train__lr=0.1)."""
     raw = dump(load(ROOT / "params.yaml"))
     small = {
+        "simulate": {"seconds_per_hour": 10.0},
         "histograms": {"intervals": 3, "tiles": 6, "interval_s": 10.0},
         "train": {
             "kernels": [1, 3],
@@ -63,7 +75,7 @@ def write_histograms(
     """data/histograms of cages of two mice at two ages; returns the index. Classes differ in the tiles they prefer."""
     names = {tuple(labels.values()): name for name, labels in params.classes.items()}
     rows = [
-        (f"{cage}_{age}", animal, f"{cage}{animal}", cage, sex, age, names[sex, age], 60 + animal, 1, 0)
+        (f"{cage}_{age}", animal, f"{cage}{animal}", cage, sex, age, names[sex, age], 60 + animal, 1, 0, 0)
         for cage, sex in cages.items()
         for age in ("adult", "juvenile")
         for animal in (1, 2)
@@ -71,9 +83,9 @@ def write_histograms(
     schema = index_table(params.labels)
     index = pl.DataFrame(rows, schema=dict(schema.columns), orient="row")
     schema.write(index, data / "histograms" / "index.parquet")
-    shape = (params.histograms.intervals, params.histograms.tiles, params.histograms.tiles)
+    shape = (len(params.histograms.counted), params.histograms.tiles, params.histograms.tiles)
     np.save(data / "histograms" / "stacks.npy", stacks_of(index["class"], index["cage"], shape, seed))
-    write_json(data / "histograms" / "histograms.json", {"simulated": simulated, **_preprocessing(params), **LEFT_OUT})
+    write_json(data / "histograms" / "histograms.json", {"simulated": simulated, **_preprocessing(params), **ODD})
     hours = ["hour," + ",".join(params.classes), "9" + ",4" * len(params.classes)]
     (data / "histograms" / "start_hours.csv").write_text("\n".join(hours) + "\n")
     return index
@@ -139,7 +151,7 @@ def write_training(
     HISTORY.write(pl.DataFrame(history, schema=dict(HISTORY.columns), orient="row"), folder / "history.parquet")
     architecture = {
         "members": len(params.train.seeds),
-        "intervals": params.histograms.intervals,
+        "intervals": len(params.histograms.counted),
         "tiles": params.histograms.tiles,
         "classes": len(params.classes),
         "kernels": list(params.train.kernels),

@@ -382,7 +382,7 @@ def test_check_warns_of_what_is_odd(tmp_path: Path, write_manifest, change) -> N
         "class AF: only in cage c1: nothing to learn it from while that is held out",
         "RFID c1: sex F and M, others keep it",
     ]
-    assert odd[4] == "c1adult: 0.267 s long, T = 10 intervals are 10 h: the rest stays empty"
+    assert odd[4] == "c1adult: 0.267 s long, 0.000742 % of the 10 h that are counted: left out of training"
     assert len(odd) == 4 + 6 + 1
     assert odd[-1].startswith("train.lr 0.1 with intervals of 3600 s is 100 times the paper's")
 

@@ -166,10 +166,13 @@ def test_stages_with_other_parameter_files_and_shared_folders() -> None:
     )
 
 
+LATER = {"quality.on_fail", "quality.least_share", "quality.start_hour_p"}
+
+
 def test_every_limit_of_quality_is_one_of_a_check(params) -> None:
-    """All but what becomes of a recording, and the hour of the start, which is no recording's."""
+    """All but what is made of a recording later: its length, what becomes of it, the hour of the start."""
     named = {key for keys in tables.LIMITS.values() for key in keys}
-    limits = {f"quality.{key}" for key in params.quality.model_dump()} - {"quality.on_fail", "quality.start_hour_p"}
+    limits = {f"quality.{key}" for key in params.quality.model_dump()} - LATER
     assert limits == {key for key in named if key.startswith("quality.")}
     assert {check.name for check in tables.example(params)} == set(tables.LIMITS)
 

@@ -224,6 +224,10 @@ def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_s
         f" Dashed: zones where the simulator made classes differ most: 1 dome.{OUTLINED}"
     )
     assert (found[0], found[-1]) == ({}, {"1": circle})
+    cut = small_params(cohort={"databases": "simulate", "manifest": "cohort.csv"}, histograms__window=[0, 2])
+    write_study(tmp_path / "data", cut)
+    explain(tmp_path / "data", cut)
+    assert "of a class. Counted: intervals 0 to 1 of 3 (the first 20 s). Crosses:" in captions[-1]
 
 
 def test_a_cohort_without_planted_differences_has_no_zones(tmp_path):

@@ -30,6 +30,7 @@ from conftest import (
     mounted_read_only,
     still,
 )
+from conftest import run as running
 from lmtcnn import lmt
 
 TABLES = ("r", "quality", "coverage", "intervals")
@@ -382,6 +383,40 @@ def test_flicker_is_bridged_where_the_parameters_say_so(stops, tmp_path: Path) -
     assert found.counts("n_stops", "n_flicker", "n_stops_flicker_0") == [(1, 198, 2)]
 
 
+# ---- Length ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_recording_that_is_too_short_is_told_and_left_out_of_training(run, study: Study) -> None:
+    """Of 4 intervals of 5 s recording a has 10 s, and b 18 s: nine tenths."""
+    study.write("a", {}, Scene(still(1, 301), n_frames=301, animals={1: "001"}))
+    study.write("b", {}, Scene(still(1, 541), n_frames=541, animals={1: "002"}))
+    words = "10 s long, 50 % of the 20 s that are counted"
+    code, _, lines = run("cohort", "check")
+    assert (code, lines[0]) == (0, f"warning: a: {words}: left out of training")
+    assert run("stops")[0] == 0
+    left_out = f"warning: a: left out of training: {words} (quality.on_fail: keep would keep it)"
+    assert run("histograms") == (0, "", [left_out, "3 stacks of 4 x 30 x 30: data/histograms"])
+    change_params(study.folder, ("window: all ", "window: [0, 2] "))
+    words = "intervals 0 to 1 of 4 (the first 10 s)"
+    assert run("histograms") == (0, "", [f"4 stacks of 2 x 30 x 30, {words}: data/histograms"])
+
+
+def test_a_recording_that_goes_on_after_the_last_interval_is_refused_or_cut_on_purpose(run, study: Study) -> None:
+    """Recording a has one stop in its first 20 s, and three in the 20 s after them."""
+    rows = still(1, 600)
+    for frame in (601, 801, 1001):
+        rows += [*running(frame, frame + 99), *still(frame + 100, frame + 199, x=320.0)]
+    study.write("a", {}, Scene(rows, n_frames=1200, animals={1: "001"}))
+    assert run("stops")[0] == 0
+    code, _, (line,) = run("histograms")
+    assert code == 2
+    assert line.startswith("error: a: expected stops within 4 intervals of 5 s, found 3 of 4 beyond; check")
+    change_params(study.folder, ("late: refuse", "late: cut"))
+    assert run("histograms") == (0, "", ["4 stacks of 4 x 30 x 30: data/histograms"])
+    index = pl.read_parquet(study.folder / "data" / "histograms" / "index.parquet")
+    assert index.row(0, named=True).items() >= {"n_stops": 4, "n_late": 3, "n_cut": 0}.items()
+
+
 # ---- Animals ---------------------------------------------------------------------------------------------------------
 
 
@@ -501,7 +536,8 @@ def test_an_animal_that_the_manifest_does_not_know_is_left_out_and_named(run, st
     assert code == 0
     assert lines == ["warning: a.sqlite: left out, not in the manifest: 009", done(4, 4, 4)]
     found = Found(code, lines, study.folder / "found")
-    assert found.counts("recording", "rfid") == [("a", "001"), ("b", "002"), ("c", "003"), ("d", "004")]
+    known = [("a", "001", "009"), ("b", "002", ""), ("c", "003", ""), ("d", "004", "")]
+    assert found.counts("recording", "rfid", "unlisted") == known
 
 
 def test_an_animal_that_no_database_knows_is_an_error(run, study: Study) -> None:

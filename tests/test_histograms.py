@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import told
+from lmtcnn.clock import counted_words, covered_share
 from lmtcnn.cohort import Cohort
 from lmtcnn.errors import DataError
 from lmtcnn.files import read_json, write_json
-from lmtcnn.histograms import check_length, floor_of, histograms, load, stack_of
+from lmtcnn.histograms import check_length, floor_of, histograms, load, stack_for, stack_of
 from lmtcnn.params import Params, dump
 from lmtcnn.recording import Recording, Sample, provenance
 from lmtcnn.schemas import QUALITY, STOPS
@@ -155,13 +157,17 @@ def test_the_floor_is_that_of_the_contract(params: Params) -> None:
     assert floor_of(params.stops.arena) == (284 * 10 / 57, 290 * 10 / 57)
 
 
+CUT = "check histograms.interval_s and align; to cut them off on purpose write histograms.late: cut"
+
+
 def test_half_of_the_stops_may_be_late_and_no_more(small) -> None:
     settings = small(interval_s=3600).histograms
     assert check_length("r1", 10, 5, settings) is None
     assert check_length("r1", 0, 0, settings) is None
     assert check_length("r1", 10, 6, settings) == (
-        "r1: expected stops within 3 intervals of 3600 s, found 6 of 10 beyond; check histograms.interval_s and align"
+        f"r1: expected stops within 3 intervals of 3600 s, found 6 of 10 beyond; {CUT}"
     )
+    assert check_length("r1", 10, 6, small(late="cut").histograms) is None
 
 
 # ---- The stage -------------------------------------------------------------------------------------------------------
@@ -198,11 +204,31 @@ class Study:
                 )
                 parts.append(own.select(list(STOPS.columns)).cast(dict(STOPS.columns)))
                 row = dict.fromkeys(QUALITY.columns, 0) | {"recording": r.name, "animal_id": animal, "rfid": rfid}
-                row |= {"verdict": "ok", "failed": "", "warned": "", "identity_corrected": False}
+                row |= {"verdict": "ok", "identity_corrected": False, "span_s": 3 * self.params.histograms.interval_s}
+                row |= dict.fromkeys(("failed", "warned", "unlisted"), "")
                 quality.append(row | {"simulated": simulated, "start_ms": ORIGIN_MS})
             STOPS.write(pl.concat(parts), self.stops_folder / f"{r.name}.parquet")
         QUALITY.write(pl.DataFrame(quality, schema=dict(QUALITY.columns)), self.stops_folder / "quality.parquet")
         write_json(self.stops_folder / "stops.json", provenance(self.params, self.recordings))
+
+    def last(self, **span_s: float) -> None:
+        """Let recordings last so long."""
+        path = self.stops_folder / "quality.parquet"
+        table = QUALITY.read(path)
+        for name, value in span_s.items():
+            table = table.with_columns(pl.when(recording=name).then(value).otherwise("span_s").alias("span_s"))
+        QUALITY.write(table, path)
+
+    def one_cage(self) -> None:
+        """Let both recordings be of one cage, so that none is lost when one of them is left out."""
+        for recording in self.recordings:
+            recording.samples.update({rfid: replace(s, cage="c") for rfid, s in recording.samples.items()})
+
+    @property
+    def keeping(self) -> Params:
+        """The same parameters with quality.on_fail: keep."""
+        quality = self.params.quality.model_copy(update={"on_fail": "keep"})
+        return self.params.model_copy(update={"quality": quality})
 
     def run(self, params: Params | None = None) -> pl.DataFrame:
         return histograms(self.cohort, self.stops_folder, self.folder, params or self.params)
@@ -272,9 +298,16 @@ def test_the_folder_says_what_it_was_made_by(tmp_path: Path, small, simulated: b
         "floor_cm": [284 * 10 / 57, 290 * 10 / 57],
         "stops": dump(study.params.stops),
         "histograms": dump(study.params.histograms),
-        "left_out": {},
+        **{key: {} for key in ("left_out", "kept", "warned", "unlisted")},
+        "tracking": {
+            name: {"ok": 4 * (name == "AM"), "warn": 0, "fail": 0, "detected": 0.0 if name == "AM" else None}
+            for name in study.params.classes
+        },
         "starts": [],
     }
+
+
+SHORT = "26.9 s long, 89.7 % of the 30 s that are counted"
 
 
 def spoil(study: Study, name: str) -> None:
@@ -287,8 +320,7 @@ def spoil(study: Study, name: str) -> None:
 
 
 def test_a_recording_that_fails_a_check_is_left_out_and_it_is_said(study: Study, caplog) -> None:
-    for recording in study.recordings:  # of one cage, so that none is lost
-        recording.samples.update({rfid: replace(s, cage="c") for rfid, s in recording.samples.items()})
+    study.one_cage()
     spoil(study, "r1")
     assert study.run()["recording"].to_list() == ["r2", "r2"]
     assert load(study.folder, study.params)[0].shape[0] == 2
@@ -299,10 +331,7 @@ def test_a_recording_that_fails_a_check_is_left_out_and_it_is_said(study: Study,
 
 def test_a_recording_that_fails_a_check_may_be_kept(study: Study, caplog) -> None:
     spoil(study, "r1")
-    keep = study.params.quality.model_copy(update={"on_fail": "keep"})
-    assert (
-        study.run(study.params.model_copy(update={"quality": keep}))["recording"].to_list() == ["r1"] * 2 + ["r2"] * 2
-    )
+    assert study.run(study.keeping)["recording"].to_list() == ["r1"] * 2 + ["r2"] * 2
     assert caplog.messages[0] == "r1: kept, though it fails: animal 2: detection 33.3 %"
     assert read_json(study.folder / "histograms.json", "", "")["left_out"] == {}
 
@@ -311,8 +340,8 @@ def test_a_study_of_which_nothing_is_left_is_told(study: Study) -> None:
     spoil(study, "r1")
     spoil(study, "r2")
     assert told(DataError, study.run) == (
-        "quality: expected a recording that fails no check, found 2 that do; look at data/stops/quality.parquet and "
-        "the limits in params.yaml's section quality",
+        "quality: expected a recording that fails no check, found 2 that do, as r1: animal 2: detection 33.3 %; look "
+        "at histograms.intervals, data/stops/quality.parquet and the limits in params.yaml's section quality",
     )
 
 
@@ -356,7 +385,7 @@ def test_more_stops_in_a_tile_than_a_number_can_hold_are_refused(study: Study) -
 
 def test_recordings_with_more_than_half_of_their_stops_late_are_all_named(study: Study) -> None:
     study.write(lambda name, animal: [(0.0, 1.0, 1.0), (31.0, 1.0, 1.0), (32.0, 1.0, 1.0)])
-    found = "expected stops within 3 intervals of 10 s, found 4 of 6 beyond; check histograms.interval_s and align"
+    found = f"expected stops within 3 intervals of 10 s, found 4 of 6 beyond; {CUT}"
     assert told(DataError, study.run) == (f"r1: {found}", f"r2: {found}")
     assert list(study.folder.iterdir()) == []
 
@@ -364,15 +393,163 @@ def test_recordings_with_more_than_half_of_their_stops_late_are_all_named(study:
 def test_a_recording_that_is_short_and_a_sample_that_is_empty_are_warned_of(study: Study, caplog) -> None:
     """Three intervals of 10 s are 30 s, of which r1 has 26.9 s and r2 27 s."""
     study.write(lambda name, animal: [(0.0, 1.0, 1.0)] * (2 - animal))
-    path = study.stops_folder / "quality.parquet"
-    span_s = pl.when(recording="r1").then(26.9).otherwise(27.0).alias("span_s")
-    QUALITY.write(QUALITY.read(path).with_columns(span_s), path)
-    study.run()
+    study.last(r1=26.9, r2=27.0)
+    study.run(study.keeping)
     assert caplog.messages == [
-        "r1: 26.9 s long, T = 3 intervals are 30 s: the rest stays empty",
-        "r1, r1a: no stop within T intervals: an empty sample",
-        "r2, r2a: no stop within T intervals: an empty sample",
+        f"r1: kept, though it fails: {SHORT}",
+        "r1, r1a: no stop that is counted: an empty sample",
+        "r2, r2a: no stop that is counted: an empty sample",
     ]
+    assert read_json(study.folder / "histograms.json", "", "")["kept"] == {"r1": SHORT}
+
+
+def test_a_recording_that_is_short_is_left_out_as_predict_refuses_it(study: Study, caplog) -> None:
+    """The same share decides, and the same words tell it."""
+    study.one_cage()
+    study.last(r1=26.9, r2=27.0)
+    assert study.run()["recording"].to_list() == ["r2", "r2"]
+    assert caplog.messages == [f"r1: left out of training: {SHORT} (quality.on_fail: keep would keep it)"]
+    assert read_json(study.folder / "histograms.json", "", "")["left_out"] == {"r1": SHORT}
+    half = study.params.quality.model_copy(update={"least_share": 0.5})
+    assert study.run(study.params.model_copy(update={"quality": half})).height == 4
+
+
+def test_a_recording_that_is_short_and_fails_is_told_with_both(study: Study) -> None:
+    study.one_cage()
+    study.last(r1=15.0, r2=30.0)
+    spoil(study, "r1")
+    study.run()
+    assert read_json(study.folder / "histograms.json", "", "")["left_out"] == {
+        "r1": "animal 2: detection 33.3 %; 15 s long, 50 % of the 30 s that are counted"
+    }
+
+
+def test_what_is_odd_about_the_recordings_is_written_for_the_page_and_the_run(study: Study, caplog) -> None:
+    path = study.stops_folder / "quality.parquet"
+    changes = {"verdict": "warn", "warned": "TIMESTAMP jumps 2 steps", "unlisted": "r1c; animal 7", "n_detected": 75}
+    table = QUALITY.read(path).with_columns(n_unpaused=100, n_detected=100)
+    mine = [pl.when(recording="r1").then(pl.lit(value)).otherwise(key).alias(key) for key, value in changes.items()]
+    QUALITY.write(table.with_columns(mine).cast(dict(QUALITY.columns)), path)
+    study.last(r2=60.0)
+    study.run()
+    made = read_json(study.folder / "histograms.json", "", "")
+    long = "60 s long, T = 3 intervals are 30 s: the rest is left out"
+    assert made["warned"] == {"r1": "TIMESTAMP jumps 2 steps", "r2": long}
+    assert made["unlisted"] == {"r1": "r1c; animal 7"}
+    assert made["tracking"]["AM"] == {"ok": 2, "warn": 2, "fail": 0, "detected": 0.875}
+    assert made["tracking"]["JF"] == {"ok": 0, "warn": 0, "fail": 0, "detected": None}
+    assert caplog.messages == ["r1: TIMESTAMP jumps 2 steps", f"r2: {long}"]
+
+
+# ---- Cutting on purpose ----------------------------------------------------------------------------------------------
+
+
+DAY_AND_NIGHT = [(3600.0 * hour + 60, 1.0, 1.0) for hour in range(48)]
+"""A stop in each of two days' hours; a Study begins at 08:00 UTC."""
+
+
+@pytest.fixture
+def two_days(tmp_path: Path, small) -> Callable[..., tuple[list[int], pl.DataFrame]]:
+    """The intervals in which a stop of the first sample is counted, and the index, by one parameter or more."""
+
+    def run(recording: dict[str, Any] | None = None, **values: object) -> tuple[list[int], pl.DataFrame]:
+        study = Study(tmp_path / "study", small(**{"intervals": 48, "interval_s": 3600, **values}))
+        study.recordings[0] = replace(study.recordings[0], **(recording or {}))
+        study.write(lambda name, animal: DAY_AND_NIGHT)
+        study.last(r1=48 * 3600.0, r2=48 * 3600.0)
+        index = study.run()
+        stacks, _ = load(study.folder, study.params)
+        assert len(stacks[0]) == len(study.params.histograms.counted)
+        counted = index["n_stops"] - index["n_late"] - index["n_cut"]
+        assert stacks.sum(axis=(1, 2, 3)).tolist() == counted.to_list()
+        return np.flatnonzero(stacks[0].sum(axis=(1, 2))).tolist(), index
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("values", "hours", "late", "cut"),
+    [
+        ({}, range(48), 0, 0),
+        ({"window": [0, 24]}, range(24), 0, 24),  # the first day
+        ({"window": [24, 48]}, range(24), 0, 24),  # the last day, from 0 in the stack
+        ({"intervals": 20, "late": "cut"}, range(20), 28, 0),
+        ({"intervals": 20, "window": [4, 6], "late": "cut"}, range(2), 28, 18),
+        ({"only": "night"}, [*range(12, 24), *range(36, 48)], 0, 24),  # from 20:00 to 08:00
+        ({"only": "day"}, [*range(12), *range(24, 36)], 0, 24),
+        ({"only": "night", "night": ["01:00", "03:00"]}, [17, 18, 41, 42], 0, 44),
+        ({"only": "night", "timezone": "Europe/Paris"}, [*range(10, 22), *range(34, 46)], 0, 24),
+        ({"only": "night", "window": [24, 48]}, range(12, 24), 0, 36),
+        ({"only": "night", "align": "20:00", "late": "cut"}, [*range(24, 36)], 12, 24),
+    ],
+)
+def test_one_line_of_params_says_what_is_counted(two_days, values: dict, hours: Any, late: int, cut: int) -> None:
+    found, index = two_days(**values)
+    assert found == list(hours)
+    assert index.row(0, named=True).items() >= {"n_stops": 48, "n_late": late, "n_cut": cut}.items()
+
+
+def test_the_night_is_that_of_the_recording_where_the_manifest_says_so(two_days) -> None:
+    """At 08:00 UTC it is 17:00 in Tokyo; in its room it is dark from 18:00 to 20:00."""
+    found, index = two_days({"timezone": "Asia/Tokyo", "night": ("18:00", "20:00")}, only="night")
+    assert found == [1, 2, 25, 26]
+    assert index["n_cut"].to_list() == [44, 44, 24, 24]
+
+
+def test_the_night_follows_the_clock_on_the_wall_when_that_is_changed(small) -> None:
+    """On 2024-10-27 at 01:00 UTC a clock in Paris goes back from 03:00 to 02:00: that hour is there twice."""
+    night = {"only": "night", "night": ["02:00", "03:00"], "timezone": "Europe/Paris"}
+    params = small(interval_s=1800, intervals=8, **night)
+    stops = stops_of(*[(1800.0 * k, 1.0, 1.0) for k in range(8)])
+    midnight_ms = 1_729_980_000_000  # 2024-10-26 22:00 UTC, 00:00 in Paris
+    recording = Recording("r", (Path("r.sqlite"),), params.stops.arena)
+    counts = stack_for(recording, stops, midnight_ms, params.histograms).counts
+    assert np.flatnonzero(counts.sum(axis=(1, 2))).tolist() == [4, 5, 6, 7]
+
+
+@given(rows=STOPS_ANYWHERE, outside=st.sampled_from(["clip", "drop"]), first=st.integers(0, 2), data=st.data())
+def test_in_any_window_every_stop_is_counted_or_named(small, rows: list, outside: str, first: int, data: Any) -> None:
+    end = data.draw(st.integers(first + 1, 3))
+    chosen = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))), np.bool_)
+    settings = small(outside=outside, window=[first, end]).histograms
+    stack = stack_of(stops_of(*rows), FLOOR, settings, chosen=chosen)
+    dropped = stack.n_outside if outside == "drop" else 0
+    assert stack.counts.shape == (end - first, 5, 5)
+    assert stack.counts.sum() == stack.n_stops - stack.n_late - stack.n_cut - dropped
+    assert stack.n_late == stack_of(stops_of(*rows), FLOOR, small(outside=outside).histograms).n_late
+
+
+@pytest.mark.parametrize(
+    ("window", "span_s", "offset_s", "share"),
+    [
+        ("all", 30.0, 0.0, 1.0),
+        ("all", 15.0, 0.0, 0.5),
+        ([0, 1], 15.0, 0.0, 1.0),
+        ([2, 3], 25.0, 0.0, 0.5),  # the last interval, of which the recording has a half
+        ([2, 3], 15.0, 0.0, 0.0),
+        ("all", 25.0, 5.0, 1.0),  # what is before an aligned recording is not held against it
+        ("all", 15.0, 10.0, 0.75),
+        ([0, 1], 30.0, 10.0, 0.0),  # it begins after what is counted
+    ],
+)
+def test_the_share_that_a_recording_covers_is_of_what_is_counted(
+    small, window: object, span_s: float, offset_s: float, share: float
+) -> None:
+    assert covered_share(span_s, small(window=window).histograms, offset_s) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, ""),
+        ({"window": [24, 48]}, "intervals 24 to 47 of 72 (from 24 h to 48 h)"),
+        ({"only": "night"}, "stops of the night (20:00 to 08:00 UTC, or as the manifest says)"),
+        ({"only": "day", "window": [0, 1]}, "intervals 0 to 0 of 72 (the first 1 h), stops of the day (08:00 to "
+         "20:00 UTC, or as the manifest says)"),
+    ],
+)  # fmt: skip
+def test_what_is_counted_is_said_in_words(small, values: dict, words: str) -> None:
+    assert counted_words(small(interval_s=3600, intervals=72, **values).histograms) == words
 
 
 def test_stops_of_another_floor_or_of_other_files_are_refused(study: Study) -> None:

@@ -31,7 +31,7 @@ FLOORS = (
         "start_hours",
         "cohort",
     },
-    {"ledger", "stops", "inspect", "histograms"},
+    {"ledger", "stops", "inspect", "histograms", "notices"},
     {"truth", "behaviour", "btree", "recorder", "simulate", "stops_only"},
     {
         "folds",

@@ -197,6 +197,9 @@ def test_pixels_become_cm_by_times_10_divided_by_57(x: float) -> None:
     tiles=st.integers(1, 100),
     weight=st.sampled_from(["count", "duration"]),
     outside=st.sampled_from(["clip", "drop"]),
+    window=st.sampled_from(["all", [0, 1]]),
+    only=st.sampled_from(["all", "night", "day"]),
+    late=st.sampled_from(["refuse", "cut"]),
     timezone=st.sampled_from(["UTC", "Europe/Paris", "America/New_York"]),
 )
 def test_any_section_survives_dump_and_parse(hours: int, minutes: int, **values: object) -> None:
@@ -233,6 +236,20 @@ DO = "correct the value"
         ({"stops.fps": float("inf")}, f"stops.fps: expected a finite number, found inf; {DO}"),
         ({"simulate.seconds_per_hour": 3601}, "simulate.seconds_per_hour: expected less than or equal to 3600, found "
          f"3601; {DO}"),
+        ({"histograms.window": [0, 73]}, "histograms.window: expected all, or [a, b] with b at most the number of "
+         f"intervals, 72, found (0, 73); {DO}"),
+        ({"histograms.window": [-1, 3]}, "histograms.window: expected all, or [a, b] with 0 <= a < b, found (-1, 3); "
+         f"{DO}"),
+        ({"histograms.window": [3, 3]}, "histograms.window: expected all, or [a, b] with 0 <= a < b, found (3, 3); "
+         f"{DO}"),
+        ({"histograms.window": [0, 1.5]}, "histograms.window: expected all, or two whole numbers such as [0, 24], "
+         f"found (0, 1.5); {DO}"),
+        ({"histograms.window": [3]}, "histograms.window: expected all, or two whole numbers such as [0, 24], found "
+         f"(3,); {DO}"),
+        ({"histograms.window": "first"}, "histograms.window: expected all, or two whole numbers such as [0, 24], found "
+         f"'first'; {DO}"),
+        ({"histograms.only": "dusk"}, f"histograms.only: expected 'all', 'night' or 'day', found 'dusk'; {DO}"),
+        ({"histograms.late": "keep"}, f"histograms.late: expected 'refuse' or 'cut', found 'keep'; {DO}"),
         ({"stops.half_window_frames": 0}, "stops.half_window_frames: expected greater than or equal to 1, found 0; "
          f"{DO}"),
         ({"stops.clock": "sun"}, f"stops.clock: expected 'timestamp' or 'frame', found 'sun'; {DO}"),

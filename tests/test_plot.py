@@ -75,6 +75,15 @@ def test_the_animal_and_the_interval_are_those_asked_for(recording: Recording, u
     assert (x[0], y[0]) == pytest.approx((284 * 10 / 57, 290 * 10 / 57))
 
 
+def test_an_interval_that_is_not_counted_is_drawn_and_it_is_said(
+    recording: Recording, change, tmp_path: Path, drawn
+) -> None:
+    using = change(**{"histograms.interval_s": 5, "histograms.intervals": 4, "histograms.window": [2, 4]})
+    plot(recording, "002", 1, tmp_path, using)
+    assert drawn["positions"][1]["note"].endswith("recording's start. 1 of them are not counted in the study.")
+    assert np.argwhere(drawn["histogram"][0][0]).tolist() == [[29, 29]]
+
+
 def test_without_a_choice_it_is_the_first_animal_in_the_interval_with_most_stops(
     recording: Recording, using, tmp_path: Path, drawn
 ) -> None:

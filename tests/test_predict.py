@@ -98,6 +98,41 @@ def test_preprocessing_is_that_of_the_bundle_whatever_params_yaml_says(
     assert stack_recording(recording("r2"), tiles, force=False)[0].stack.shape == (4, 3, 3)
 
 
+def counting(bundle: Bundle, **values: object) -> Bundle:
+    """The model, had it learned with other values in histograms."""
+    return replace(bundle, meta={**bundle.meta, "histograms": {**bundle.meta["histograms"], **values}})
+
+
+@pytest.mark.parametrize(
+    ("values", "counted"),
+    [
+        ({"window": [0, 1]}, 1),
+        ({"window": [1, 3]}, 0),
+        ({"only": "night"}, 1),  # the recording begins at 22:13 UTC
+        ({"only": "day"}, 0),
+        ({"only": "night", "timezone": "Asia/Tokyo"}, 1),
+        ({"only": "night", "timezone": "America/New_York"}, 0),
+        ({"only": "night", "night": ["22:14", "08:00"]}, 0),
+    ],
+)
+def test_what_the_model_counts_is_counted_of_a_new_recording(bundle: Bundle, recording, values, counted: int) -> None:
+    made = counting(bundle, **values)
+    first, _ = stack_recording(recording(), made, force=False)
+    assert first.stack.shape == (len(made.definitions.histograms.counted), 8, 8)
+    assert first.stack.sum() == counted
+
+
+def test_a_recording_need_only_be_as_long_as_what_is_counted(bundle: Bundle, recording) -> None:
+    """10 s, of intervals of 5 s."""
+    short = recording("short", n_frames=301)
+    assert stack_recording(short, counting(bundle, window=[0, 2]), force=False)
+    (line,) = told(DataError, stack_recording, short, counting(bundle, window=[1, 3]), force=False)
+    assert line.endswith(f"model's 10 s, found 10 s long, 50 % of the 10 s that are counted; {DO}")
+    quality = {**bundle.meta["quality"], "least_share": 0.5}
+    lenient = replace(bundle, meta={**bundle.meta, "quality": quality})
+    assert stack_recording(short, lenient, force=False)
+
+
 def test_an_answer_is_the_mean_softmax_of_the_members(learned: Bundle) -> None:
     rng = np.random.default_rng(0)
     animals = [replace(stacked(), animal_id=i, stack=rng.poisson(1.0, (4, 8, 8)).astype(float)) for i in range(5)]
@@ -147,12 +182,15 @@ DO = "use a model of this length, or --force"
 FAILS = "the recording fails a quality check: "
 
 
+SHORT = "17.97 s long, 89.8 % of the 20 s that are counted"
+
+
 def test_a_recording_shorter_than_90_percent_of_the_model_s_time_is_refused(bundle: Bundle, recording) -> None:
     """18 s would do: frame 541 is the first at 18.0 s."""
     assert len(stack_recording(recording("long", n_frames=541), bundle, force=False)) == 2
     short = recording("short", n_frames=540)
     assert told(DataError, stack_recording, short, bundle, force=False) == (
-        f"{short.files[0]}: expected 90% of the model's 20 s, found 17.97 s; {DO}",
+        f"{short.files[0]}: expected 90% of the model's 20 s, found {SHORT}; {DO}",
     )
 
 
@@ -161,7 +199,8 @@ def test_a_length_of_hours_is_told_in_hours(bundle: Bundle, recording) -> None:
     long = replace(bundle, meta={**bundle.meta, "histograms": settings})
     found = recording()
     assert told(DataError, stack_recording, found, long, force=False) == (
-        f"{found.files[0]}: expected 90% of the model's 4 h, found 20 s; {DO}",
+        f"{found.files[0]}: expected 90% of the model's 4 h, found 20 s long, 0.139 % of the 4 h that are "
+        f"counted; {DO}",
     )
 
 
@@ -178,12 +217,17 @@ def test_a_recording_with_more_than_half_of_its_stops_late_is_refused(bundle: Bu
     )
 
 
+def test_a_recording_that_goes_on_is_answered_where_the_model_cuts_it(bundle: Bundle, late_recording) -> None:
+    first, *_ = stack_recording(late_recording, counting(bundle, late="cut"), force=False)
+    assert first.stack.sum() == 1
+
+
 def test_what_is_refused_is_answered_when_forced_with_a_warning(bundle: Bundle, recording, late_recording) -> None:
     short = recording("short", n_frames=540)
     predictions, failed = predict([short, late_recording], bundle, force=True)
     assert failed == []
     assert [(p.recording, p.warnings) for p in predictions] == [
-        *[("short", ["forced: expected 90% of the model's 20 s, found 17.97 s"])] * 2,
+        *[("short", [f"forced: expected 90% of the model's 20 s, found {SHORT}"])] * 2,
         (
             "late",
             [
@@ -213,7 +257,8 @@ def test_a_bad_file_among_good_ones_is_told_and_the_others_answered(bundle: Bund
     assert [type(error) for error in failed] == [DatabaseError, DataError]
     assert [line for error in failed for line in error.lines] == [
         f"{bad}: expected an LMT database, found an empty file (0 bytes); copy it again",
-        f"{short.files[0]}: expected 90% of the model's 20 s, found 2.967 s; {DO}",
+        f"{short.files[0]}: expected 90% of the model's 20 s, found 2.967 s long, 14.8 % of the 20 s that "
+        f"are counted; {DO}",
     ]
 
 

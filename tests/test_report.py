@@ -159,8 +159,24 @@ def test_every_missing_file_is_told_with_the_command_that_makes_it(tmp_path, par
     ]
 
 
+def test_what_is_counted_and_what_looks_forgotten_is_told(study, params):
+    text = Reader(report(study, params).read_text()).text
+    assert "in each of 3 intervals of 10 s, and tells" in text
+    assert "Counted:" not in text
+    cut = small_params(histograms__window=[1, 3], histograms__only="night", train__lr=50.0)
+    text = Reader(report(study, cut).read_text()).text
+    assert "in each of 2 intervals of 10 s, and tells" in text
+    assert "Counted: intervals 1 to 2 of 3 (from 10 s to 30 s), stops of the night (20:00 to 08:00 UTC" in text
+    assert "Beware: train.lr 50 with intervals of 10 s is 139 times the paper's" in text
+
+
 def test_recordings_that_were_left_out_and_the_hours_of_the_start_are_told(study, params):
     text = Reader(report(study, params).read_text()).text
-    assert "Left out, as they fail a quality check: c9_adult : animal 2: detection 33.3 %" in text
+    reasons = "animal 2: detection 33.3 %; 36 h long, 50 % of the 72 h that are counted"
+    assert f"Left out of training, as they fail a check c9_adult : {reasons}" in text
+    assert "To be looked at c1_adult : TIMESTAMP jumps 2 steps" in text
+    assert "Animals that the manifest excludes c2_adult, c23" in text
+    assert "Animals of the databases that the manifest does not list c1_adult : c1x; animal 9" in text
     assert "Beware: the hour tells the age." in text
+    assert "tracking ok to be looked at failing detected, median AM 2 1 0 87.5% JM 3 1 1 87.5%" in text
     assert "start of the recording AM JM AF JF 09:00 4 4 4 4" in text

@@ -121,6 +121,51 @@ def test_a_clock_time_of_the_model_is_told(folder: Path) -> None:
     assert "start_s is taken as seconds since 20:00" in model.predict(None, table({}))["warnings"][0]
 
 
+def made_to(folder: Path, **values: object) -> served.Served:
+    """The model, had it learned with other values in histograms."""
+    model = served.Served()
+    model.bundle = bundle.read(folder)
+    model.bundle.meta["histograms"] = model.bundle.meta["histograms"] | values
+    return model
+
+
+def counted(model: served.Served, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How many stops of each animal reach the network."""
+    found = []
+
+    def classify(stacked: list[predict.Stacked], made: Any) -> list:
+        found.extend(float(animal.stack.sum()) for animal in stacked)
+        return []
+
+    monkeypatch.setattr(predict, "classify", classify)
+    model.predict(None, frame)
+    return found
+
+
+def test_the_window_of_the_model_is_that_of_its_stops(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = table({}, {"start_s": 15.0}, {"start_s": 25.0}, {"animal_id": 2, "start_s": 16.0})
+    assert counted(made_to(folder, window=[1, 2]), frame, monkeypatch) == [1, 1]
+
+
+def test_stops_that_go_on_are_cut_where_the_model_does_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = table({}, {"start_s": 31.0}, {"start_s": 32.0})
+    assert counted(made_to(folder, late="cut"), frame, monkeypatch) == [1]
+
+
+def test_a_model_of_the_night_needs_the_time_of_day(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MlflowException) as error:
+        made_to(folder, only="night").predict(None, table({}))
+    assert error.value.get_http_status_code() == 400
+    assert error.value.message == (
+        "the model: expected stops with their time of day: it counts those of the night, found only start_s; ask "
+        "`lmtcnn predict`, which reads the clock"
+    )
+    hours = {"intervals": 3, "interval_s": 3600, "align": "19:00"}
+    frame = table({"start_s": 600.0}, {"start_s": 4000.0}, {"start_s": 7500.0})  # 19:10, 20:06 and 21:05
+    assert counted(made_to(folder, only="night", **hours), frame, monkeypatch) == [2]
+    assert counted(made_to(folder, only="day", **hours), frame, monkeypatch) == [1]
+
+
 def test_the_example_is_a_valid_request() -> None:
     assert served.checked(served.example()).height == 1
     assert served.signature(["A"]).inputs.input_names() == list(served.example().columns)

@@ -54,7 +54,9 @@ def test_stop_tables_hold_the_stops_that_a_database_of_the_same_mice_would(
 
 
 def test_histograms_are_made_of_them(change: Callable[..., Params], tmp_path: Path) -> None:
-    params = change(**{"simulate.cages": 2, "simulate.hours": 1, "histograms.interval_s": 3600.0})
+    params = change(
+        **{"simulate.cages": 2, "simulate.hours": 1, "histograms.interval_s": 3600.0, "histograms.intervals": 1}
+    )
     stops_only(tmp_path, params)
     mice = cohort.read(tmp_path / "simulate" / "cohort.csv", tmp_path / "simulate", params)
     index = histograms.histograms(mice, tmp_path / "stops", tmp_path / "histograms", params)

@@ -101,10 +101,13 @@ def test_a_run_says_what_it_was_made_of(logged: str) -> None:
     assert run.data.tags["lmtcnn.key"] == tracking.key(Path("data"), PARAMS)
     assert run.data.tags["lmtcnn.simulated"] == "true"
     assert run.data.tags["mlflow.note.content"].startswith("**SIMULATED MICE: this says nothing about real mice.**")
+    assert run.data.tags["lmtcnn.left_out"] == "1: c9_adult"
+    assert run.data.tags["lmtcnn.unlisted"] == "1: c1_adult"
+    assert run.data.params["histograms.window"] == "all"
     (dataset,) = (used.dataset for used in run.inputs.dataset_inputs)
     assert (dataset.name, dataset.digest) == ("simulated histograms", run.data.tags["lmtcnn.histograms"])
     files = {file.path for folder in ("", "cohort") for file in client.list_artifacts(logged, folder)}
-    assert {"params.yaml", "predictions.json", "cohort/samples.csv", "cohort/cohort.csv"} <= files
+    assert {"params.yaml", "predictions.json", "cohort/samples.csv", "cohort/cohort.csv", "cohort/notices.md"} <= files
 
 
 def test_a_matrix_of_each_fold_is_kept_as_a_table(logged: str) -> None:
@@ -132,7 +135,9 @@ def test_the_evaluation_joins_the_run_of_its_training(logged: str) -> None:
     folds = pl.read_csv("data/evaluate/folds.csv")
     steps = sorted(client.get_metric_history(logged, "fold/accuracy"), key=lambda metric: metric.step)
     assert [(metric.step, metric.value) for metric in steps] == list(enumerate(folds["accuracy"].to_list()))
-    assert "Simpler methods: knn" in run.data.tags["mlflow.note.content"]
+    note = run.data.tags["mlflow.note.content"]
+    assert "Simpler methods: knn" in note
+    assert "Left out of training, as they fail a check:\n\n- c9_adult: animal 2: detection 33.3 %" in note
     assert "evaluate/confusion.png" in {file.path for file in client.list_artifacts(logged, "evaluate")}
 
 

@@ -22,7 +22,7 @@ from lmtcnn.files import ensure_folder, read_json, write_json
 from lmtcnn.model import StereotypeCNN
 from lmtcnn.params import Definitions, Params, TrainParams, dump, parse_section
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS, META = "weights.safetensors", "model.json"
 DEFINITIONS = tuple(Definitions.model_fields)
 ESTIMATE = "cross-validated estimate of the procedure, not of this file"
@@ -53,7 +53,8 @@ def build(data: Path, params: Params) -> Bundle:
     model, summary = train.load_members(data)
     stacks, index = histograms.load(data / "histograms", params)
     metrics = read_json(data / "evaluate" / "metrics.json", "the metrics", "evaluate")
-    outside = index["n_outside"].to_numpy() / np.maximum(index["n_stops"].to_numpy(), 1)
+    n_counted = index["n_stops"] - index["n_late"] - index["n_cut"]
+    outside = index["n_outside"].to_numpy() / np.maximum(n_counted.to_numpy(), 1)
     meta = {
         "format": FORMAT,
         "architecture": summary["architecture"],
@@ -107,7 +108,7 @@ def _check(bundle: Bundle, where: str) -> None:
     meta, architecture = bundle.meta, bundle.model.architecture
     parse_section(TrainParams, meta["train"], where)
     made = parse_section(Definitions, {key: meta[key] for key in DEFINITIONS}, where)
-    expected = {"intervals": made.histograms.intervals, "tiles": made.histograms.tiles, "classes": len(made.classes)}
+    expected = {"intervals": len(made.histograms.counted), "tiles": made.histograms.tiles, "classes": len(made.classes)}
     for key, value in expected.items():
         if architecture[key] != value:
             raise ValueError(f"{architecture[key]} {key} in the architecture, {value} in its histograms or classes")

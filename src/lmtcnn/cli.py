@@ -241,12 +241,15 @@ def histograms(params_file: ParamsFile = PARAMS) -> None:
     """
     from lmtcnn import cohort
     from lmtcnn import histograms as module
+    from lmtcnn.clock import counted_words
 
     params = _load(params_file)
     with _alone(DATA / "histograms"):
         index = module.histograms(cohort.load(params), DATA / "stops", DATA / "histograms", params)
     settings = params.histograms
-    _say(f"{index.height} stacks of {settings.intervals} x {settings.tiles} x {settings.tiles}: {DATA / 'histograms'}")
+    size = f"{len(settings.counted)} x {settings.tiles} x {settings.tiles}"
+    counted = f", {words}" if (words := counted_words(settings)) else ""
+    _say(f"{index.height} stacks of {size}{counted}: {DATA / 'histograms'}")
 
 
 @app.command()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.errors import DatabaseError, problem
-from lmtcnn.params import HistogramsParams, StopsParams
+from lmtcnn.params import Definitions, HistogramsParams, StopsParams
 
 log = logging.getLogger("lmtcnn")
 
@@ -27,8 +27,10 @@ MAX_STEP_MS = 1000
 BLOCK_FRAMES = 1 << 16
 """Frames at a time in passes over a recording, so that temporaries stay in the processor's cache."""
 
-MIN_LENGTH = 0.9
-"""A recording shorter than this share of T intervals cannot be compared with others."""
+MAX_LATE_SHARE = 0.5
+"""A recording with a larger share of its stops beyond interval T was made for another interval length."""
+
+DAY_S = 86_400
 
 MAX_RATE_ERROR = 0.02
 """A measured frame rate further off `fps` than this is warned of."""
@@ -278,18 +280,87 @@ def intervals(start_s: NDArray[np.float64], offset_s: float, interval_s: float) 
     return np.maximum(np.floor((start_s + offset_s) / interval_s), 0).astype(np.int64)
 
 
-def is_short(span_s: float, params: HistogramsParams) -> bool:
-    """Whether a recording covers less than 90 % of T intervals."""
-    return span_s < MIN_LENGTH * params.intervals * params.interval_s
+def day_seconds(times_ms: NDArray[np.float64], zone: ZoneInfo) -> NDArray[np.float64]:
+    """Seconds since midnight that a clock on the wall shows at each time (ms since the epoch)."""
+    minutes, whose = np.unique(np.floor(times_ms / 60_000), return_inverse=True)  # within one, no clock is changed
+    shown = [wall_clock(minute * 60_000, zone) for minute in minutes]
+    offsets_s = np.array([offset.total_seconds() if d and (offset := d.utcoffset()) else 0.0 for d in shown])
+    return np.asarray((times_ms / 1000 + offsets_s[whose]) % DAY_S)
 
 
-def misfit(name: str, span_s: float, params: HistogramsParams) -> list[str]:
-    """A line if a recording is too short to be compared with others, or twice as long as T intervals; or none."""
+def in_night(day_s: NDArray[np.float64], night: tuple[str, str]) -> NDArray[np.bool_]:
+    """Whether each time of day, in seconds since midnight, lies from lights off up to lights on."""
+    off_s, on_s = (3600 * int(hours) + 60 * int(minutes) for hours, _, minutes in (t.partition(":") for t in night))
+    after, before = day_s >= off_s, day_s < on_s
+    return after & before if off_s <= on_s else after | before
+
+
+def chosen(
+    day_s: NDArray[np.float64], params: HistogramsParams, night: tuple[str, str] | None = None
+) -> NDArray[np.bool_]:
+    """Whether each time of day is one that `only` counts; `night` is a recording's own."""
+    inside = in_night(day_s, night or params.night)
+    return {"all": np.ones_like(inside), "night": inside, "day": ~inside}[params.only]
+
+
+def covered_share(span_s: float, params: HistogramsParams, offset_s: float = 0.0) -> float:
+    """Share, from 0 to 1, of the time of the counted intervals that a recording of `span_s` covers.
+
+    `offset_s` says how long before the recording interval 0 begins (`align`); intervals before the recording, which are
+    empty in any recording that is aligned, are not held against it.
+    """
+    begin_s = max(params.counted.start * params.interval_s, offset_s)
+    wanted_s = params.counted.stop * params.interval_s - begin_s
+    if wanted_s <= 0:  # it begins after the last interval that is counted
+        return 0.0
+    return min(max(offset_s + span_s - begin_s, 0.0) / wanted_s, 1.0)
+
+
+def is_short(span_s: float, params: Definitions, offset_s: float = 0.0) -> bool:
+    """Whether a recording covers too little of the counted intervals to be compared with others.
+
+    The one rule on length, for training, `predict` and REST: less than the share `quality.least_share`.
+    """
+    return covered_share(span_s, params.histograms, offset_s) < params.quality.least_share
+
+
+def short_words(span_s: float, params: Definitions, offset_s: float = 0.0) -> str:
+    """In words, how much of the time that is counted a recording covers, where that is too little; else nothing."""
+    if not is_short(span_s, params, offset_s):
+        return ""
+    settings = params.histograms
+    wanted_s, share = len(settings.counted) * settings.interval_s, covered_share(span_s, settings, offset_s)
+    return f"{length(span_s, wanted_s)} long, {100 * share:.3g} % of the {length(wanted_s)} that are counted"
+
+
+def long_words(span_s: float, params: HistogramsParams) -> str:
+    """In words, that a recording is twice as long as T intervals, and was not cut on purpose; else nothing."""
     wanted_s = params.intervals * params.interval_s
-    sizes = f"{name}: {length(span_s, wanted_s)} long, T = {params.intervals} intervals are {length(wanted_s)}"
-    if is_short(span_s, params):
-        return [f"{sizes}: the rest stays empty"]
-    return [f"{sizes}: the rest is left out"] if span_s >= 2 * wanted_s else []
+    if params.late == "cut" or span_s < 2 * wanted_s:
+        return ""
+    sizes = f"{length(span_s, wanted_s)} long, T = {params.intervals} intervals are {length(wanted_s)}"
+    return f"{sizes}: the rest is left out"
+
+
+def too_late(n_stops: int, n_late: int, params: HistogramsParams) -> bool:
+    """Whether so many stops lie beyond interval T that a recording was made for other intervals, and not cut."""
+    return params.late == "refuse" and n_late > MAX_LATE_SHARE * n_stops
+
+
+def counted_words(params: HistogramsParams) -> str:
+    """In words, what of a recording is counted, where that is not all of T intervals; else nothing.
+
+    For figures and pages: `intervals 24 to 47 of 72 (from 24 h to 48 h), stops of the night (20:00 to 08:00 UTC)`.
+    """
+    parts, shown = [], params.counted
+    if params.window != "all":
+        from_s, until_s = shown.start * params.interval_s, shown.stop * params.interval_s
+        span = f"from {length(from_s, until_s)} to {length(until_s)}" if from_s else f"the first {length(until_s)}"
+        parts.append(f"intervals {shown.start} to {shown.stop - 1} of {params.intervals} ({span})")
+    if params.only != "all":
+        off, on = params.night if params.only == "night" else reversed(params.night)
+        parts.append(f"stops of the {params.only} ({off} to {on} {params.timezone}, or as the manifest says)")
+    return ", ".join(parts)
 
 
 def length(seconds: float, beside: float = 0.0) -> str:

@@ -31,7 +31,7 @@ RECORDING_COLUMNS = ("cage", "files", "timezone", "night", *ARENA_COLUMNS)
 ALL = "all"
 """No cage's name: the word for the networks from which none is held out."""
 
-TAKEN = {*REQUIRED, *RECORDING_COLUMNS, "exclude", "animal_id", "n_stops", "n_outside", "n_late"}
+TAKEN = {*REQUIRED, *RECORDING_COLUMNS, "exclude", "animal_id", "n_stops", "n_outside", "n_late", "n_cut"}
 """Columns of the manifest, or of what is made of it, that mean something already and can be no label."""
 
 _SCIENTIFIC = re.compile(r"\d+([.,]\d+)?[eE]\+?\d+")
@@ -188,7 +188,13 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
     starts_s = {r.name: start_hours.clock_s(r, looks[r.name].start_ms, params) for r in cohort.recordings}
     odd = [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort)]
     for name, look in looks.items():
-        odd += clocks.misfit(name, look.span_s, params.histograms)
+        recording = next(r for r in cohort.recordings if r.name == name)
+        offset_s = clocks.align_offset_s(look.start_ms, params.histograms, recording.timezone)
+        if words := clocks.short_words(look.span_s, params, offset_s):
+            fate = "left out of training" if params.quality.on_fail == "leave_out" else "the rest stays empty"
+            odd.append(f"{name}: {words}: {fate}")
+        if words := clocks.long_words(look.span_s, params.histograms):
+            odd.append(f"{name}: {words}")
     odd += _in_two_places(cohort, looks)
     odd += mixed({name: look.identity_corrected for name, look in looks.items()})
     odd += [*start_hours.warnings(cohort.samples, starts_s, params), *params.doubts]

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn import SIMULATED, baselines, figures, histograms
+from lmtcnn.clock import counted_words
 from lmtcnn.errors import DataError, problem
 from lmtcnn.files import atomic, ensure_folder, read_json, write_json
 from lmtcnn.metrics import codes_of, confusion_of, recalls, score
@@ -159,9 +160,10 @@ def _draw(
     if boxes := figures.lacking("".join(classes)):
         log.warning("classes: figures show %s as boxes: their font has no such characters", boxes)
     counts = confusion_counts(confusion, classes)
-    note = f"{mark}{confusion.height} samples, each labelled by {networks} that never saw its cage."
+    cut = f" Counted: {words}." if (words := counted_words(params.histograms)) else ""
+    note = f"{mark}{confusion.height} samples, each labelled by {networks} that never saw its cage.{cut}"
     figures.save(figures.confusion_matrix(counts, classes, "Held-out cages", note), folder / "confusion.png")
-    note = f"{mark}Mean and standard deviation over {cages} held-out cages and {networks} each."
+    note = f"{mark}Mean and standard deviation over {cages} held-out cages and {networks} each.{cut}"
     figures.save(figures.curves(curves, "Training, cage by cage", note), folder / "curves.png")
 
 

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from lmtcnn import SIMULATED, cohort, figures, floor, gallery, histograms, plot
+from lmtcnn.clock import counted_words
 from lmtcnn.errors import DataError, OutputError, ParamsError, problem
 from lmtcnn.files import atomic, ensure_folder, read_json, write_json
 from lmtcnn.gallery import Drawing
@@ -79,7 +80,7 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     folder = ensure_folder(data / "explain")
     with atomic(folder / "activation_maps.npy") as temporary, temporary.open("wb") as stream:
         np.save(stream, maps.means.astype(np.float32))
-    summary = describe(maps, network, made, classes, params.explain)
+    summary = describe(maps, network, made, classes, params.explain) | {"counted": counted_words(params.histograms)}
     drawings = [
         *drawings_of(maps, summary, params.furniture, find_zones(params) if made["simulated"] else None),
         Drawing("architecture.png", figures.architecture, (describe_network(network, classes), "The network", SHAPES)),
@@ -227,7 +228,8 @@ def drawings_of(
     title = f"All channels, {NAMES[summary['layer']]}"
     note = (
         f"{mice}{summary['network'].capitalize()}; mean over the samples of a class, each channel on its own scale. "
-        f"Percent: {DEFINITIONS['difference']}."
+        + (f"Counted: {summary['counted']}. " if summary["counted"] else "")
+        + f"Percent: {DEFINITIONS['difference']}."
     )
     return [*drawings, Drawing("atlas.png", floor.atlas, (maps.means, summary["classes"], kernels, words, title, note))]
 
@@ -349,7 +351,7 @@ def _example(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> list[
     if recording is None or not all(path.is_file() for path in recording.files):
         log.warning("%s: no database at hand, so no figures of an example", first["recording"])
         return []
-    interval = int(stacks[0].sum(axis=(1, 2)).argmax())
+    interval = params.histograms.counted[int(stacks[0].sum(axis=(1, 2)).argmax())]
     _, drawings = plot.drawings_of(recording, first["rfid"], interval, params)
     return [replace(drawing, name=f"example/{drawing.name}") for drawing in drawings]
 
@@ -357,8 +359,9 @@ def _example(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> list[
 def caption(summary: Mapping[str, Any], zones: Mapping[str, str]) -> str:
     """What a figure shows, of which network, of which mice; `zones` are names by number."""
     mice = f"{SIMULATED}. " if summary["simulated"] else ""
-    text = f"{mice}{summary['network'].capitalize()}; mean over the samples of a class. "
-    text += f"Crosses: {DEFINITIONS['crosses']} (spread: {DEFINITIONS['spread']})."
+    text = f"{mice}{summary['network'].capitalize()}; mean over the samples of a class."
+    text += f" Counted: {summary['counted']}." if summary["counted"] else ""
+    text += f" Crosses: {DEFINITIONS['crosses']} (spread: {DEFINITIONS['spread']})."
     if zones:
         listed = ", ".join(f"{number} {name.replace('_', ' ')}" for number, name in zones.items())
         text += f" Dashed: zones where the simulator made classes differ most: {listed}."

@@ -1,7 +1,9 @@
 """From stops to stacks: T histograms of N x N for each sample.
 
 A stop belongs to the interval floor(start_s / interval_s) and to the tile (floor(y N / h), floor(x N / w)), where it
-counts 1 (or its duration). sum(stack) = n_stops - n_late (- n_outside if those are dropped); nothing else is lost.
+counts 1 (or its duration). What is not counted is told: stops beyond T are late, those before or after the window, or
+of another time of day than `only` says, are cut. sum(stack) = n_stops - n_late - n_cut (- n_outside if those are
+dropped); nothing else is lost.
 """
 
 import logging
@@ -9,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
@@ -19,61 +22,105 @@ from lmtcnn import start_hours
 from lmtcnn.cohort import Cohort
 from lmtcnn.errors import DataError, problem
 from lmtcnn.files import atomic, ensure_folder, read_json, write_json, write_text
-from lmtcnn.params import Arena, HistogramsParams, Params, dump
-from lmtcnn.quality import failures
+from lmtcnn.params import Arena, Definitions, HistogramsParams, Params, dump
+from lmtcnn.quality import failures, share_of
 from lmtcnn.recording import Recording, Sample, provenance
 from lmtcnn.schemas import QUALITY, STOPS, index_table
 
 log = logging.getLogger("lmtcnn")
 
-MAX_LATE_SHARE = 0.5
-"""A recording with a larger share of its stops beyond interval T was made for another interval length."""
-
 
 @dataclass(frozen=True)
 class Stack:
-    """Histograms of one sample, (T, N, N), rows are y, and the stops that are not or not cleanly in them."""
+    """Histograms of one sample, (T, N, N), rows are y, and the stops that are not or not cleanly in them.
+
+    T is the number of intervals that are counted. Of `n_stops`, `n_late` lie beyond the last interval of the axis,
+    `n_cut` in it, but outside of the window or of the time of day that are counted; `n_outside`, off the floor, are of
+    the others.
+    """
 
     counts: NDArray[np.float64]
     n_stops: int
     n_outside: int
     n_late: int
+    n_cut: int
+
+    @property
+    def outside_share(self) -> float:
+        """Share of the stops in counted intervals that are off the floor; 0 where there are none."""
+        return self.n_outside / max(self.n_stops - self.n_late - self.n_cut, 1)
+
+
+def stack_for(recording: Recording, stops: pl.DataFrame, start_ms: int, params: HistogramsParams) -> Stack:
+    """The stack of one animal's stops, on its recording's own floor, in its own time zone and its own light."""
+    offset_s = clocks.align_offset_s(start_ms, params, recording.timezone)
+    chosen = None
+    if params.only != "all":
+        begins_ms = start_ms + 1000 * stops["start_s"].to_numpy()
+        day_s = clocks.day_seconds(begins_ms, ZoneInfo(recording.timezone or params.timezone))
+        chosen = clocks.chosen(day_s, params, recording.night)
+    return stack_of(stops, floor_of(recording.arena), params, offset_s, chosen)
 
 
 def stack_of(
-    stops: pl.DataFrame, floor_cm: tuple[float, float], params: HistogramsParams, offset_s: float = 0
+    stops: pl.DataFrame,
+    floor_cm: tuple[float, float],
+    params: HistogramsParams,
+    offset_s: float = 0,
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Stack:
     """The stack of one sample's stops.
 
-    `floor_cm` is (w, h); `offset_s` says how long before the recording interval 0 begins (`align`). A stop off the
-    floor goes to the nearest tile or is dropped, and is counted in n_outside unless it is late.
+    Parameters
+    ----------
+    stops
+        Columns `start_s`, `duration_s` (s), `x_cm`, `y_cm` (cm), a row for each stop.
+    floor_cm
+        (w, h) of the floor.
+    params
+        Intervals, grid, and what is counted.
+    offset_s
+        How long before the recording interval 0 begins (`align`), in s.
+    chosen
+        (stops,): whether each begins at a time of day that is counted; None: all do.
+
+    Returns
+    -------
+    Stack
+        Of (b - a, N, N) for a window [a, b). A stop off the floor goes to the nearest tile or is dropped.
+
     """
     width_cm, height_cm = floor_cm
     n = params.tiles
     x_cm, y_cm = stops["x_cm"].to_numpy(), stops["y_cm"].to_numpy()
     interval = clocks.intervals(stops["start_s"].to_numpy(), offset_s, params.interval_s)
+    first, depth = params.counted.start, len(params.counted)
     in_time = interval < params.intervals
+    counted = (interval >= first) & (interval < first + depth)
+    counted = counted if chosen is None else counted & chosen
     outside = (x_cm < 0) | (x_cm > width_cm) | (y_cm < 0) | (y_cm > height_cm)
-    keep = in_time & ~outside if params.outside == "drop" else in_time
+    keep = counted & ~outside if params.outside == "drop" else counted
     row = np.clip(np.floor(y_cm * n / height_cm), 0, n - 1).astype(np.int64)
     column = np.clip(np.floor(x_cm * n / width_cm), 0, n - 1).astype(np.int64)
-    flat = ((interval * n + row) * n + column)[keep]
+    flat = (((interval - first) * n + row) * n + column)[keep]
     weights = stops["duration_s"].to_numpy()[keep] if params.weight == "duration" else None
-    counts = np.bincount(flat, weights=weights, minlength=params.intervals * n * n)
+    counts = np.bincount(flat, weights=weights, minlength=depth * n * n)
     return Stack(
-        counts.astype(np.float64).reshape(params.intervals, n, n),
+        counts.astype(np.float64).reshape(depth, n, n),
         stops.height,
-        int(np.count_nonzero(outside & in_time)),
+        int(np.count_nonzero(outside & counted)),
         int(np.count_nonzero(~in_time)),
+        int(np.count_nonzero(in_time & ~counted)),
     )
 
 
 def check_length(where: object, stops: int, late: int, params: HistogramsParams) -> str | None:
     """A line of complaint where more than half of a recording's stops lie beyond interval T, else None."""
-    if late <= MAX_LATE_SHARE * stops:
+    if not clocks.too_late(stops, late, params):
         return None
     span = f"{params.intervals} intervals of {params.interval_s:g} s"
-    return problem(where, f"stops within {span}", f"{late} of {stops} beyond", "check histograms.interval_s and align")
+    do = "check histograms.interval_s and align; to cut them off on purpose write histograms.late: cut"
+    return problem(where, f"stops within {span}", f"{late} of {stops} beyond", do)
 
 
 def stack_dtype(params: HistogramsParams) -> np.dtype[Any]:
@@ -84,14 +131,16 @@ def stack_dtype(params: HistogramsParams) -> np.dtype[Any]:
 def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params) -> pl.DataFrame:
     """The stage: stacks.npy (samples, T, N, N), index.parquet, start_hours.csv, histograms.json; returns the index.
 
-    Samples come in order of recording and animal_id. A recording that fails a quality check is left out, with a
-    warning, unless `quality.on_fail` is keep. Raises DataError where the stop tables are not those of the manifest and
-    of these parameters, naming what differs, or where nothing is left.
+    Samples come in order of recording and animal_id. A recording that fails a quality check or is too short is left
+    out, with a warning, unless `quality.on_fail` is keep. Raises DataError where the stop tables are not those of the
+    manifest and of these parameters, naming what differs, or where nothing is left.
     """
     quality = _check_stops(cohort, stops_folder, params)
-    cohort, left_out = _leave_out(cohort, quality, params)
+    failing = _failing(cohort, quality, params)
+    odd = _odd(cohort, quality, failing, params)
+    cohort = _leave_out(cohort, failing, params)
     ensure_folder(folder)
-    n, t = params.histograms.tiles, params.histograms.intervals
+    n, t = params.histograms.tiles, len(params.histograms.counted)
     rows: list[dict[str, object]] = []
     too_long: list[str] = []
     path = folder / "stacks.npy"
@@ -111,13 +160,13 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
             raise DataError(too_long)
         stacks.flush()
         del stacks
-    _warn(cohort, quality, rows, params.histograms)
+    _warn(cohort, odd, rows)
     schema = index_table(params.labels)
     index = pl.DataFrame(rows, schema=dict(schema.columns))
     schema.write(index, folder / "index.parquet")
     lines = _tabulate_starts(cohort, quality, folder / "start_hours.csv", params)
     simulated = bool(quality["simulated"].any())
-    write_json(folder / "histograms.json", {**_provenance(params, simulated), "left_out": left_out, "starts": lines})
+    write_json(folder / "histograms.json", {**_provenance(params, simulated), **odd, "starts": lines})
     return index
 
 
@@ -131,7 +180,7 @@ def load(folder: Path, params: Params) -> tuple[NDArray[Any], pl.DataFrame]:
         stacks = np.load(path, mmap_mode="r")
     except (ValueError, OSError) as error:
         raise DataError(problem(path, "the stacks", str(error), "run `lmtcnn histograms` again")) from error
-    expected = (index.height, params.histograms.intervals, params.histograms.tiles, params.histograms.tiles)
+    expected = (index.height, len(params.histograms.counted), params.histograms.tiles, params.histograms.tiles)
     if stacks.shape != expected:
         raise DataError(problem(path, f"the shape {expected}", str(stacks.shape), "run `lmtcnn histograms` again"))
     return stacks, index
@@ -142,28 +191,81 @@ def floor_of(arena: Arena) -> tuple[float, float]:
     return arena.width_cm, arena.height_cm
 
 
-def _leave_out(cohort: Cohort, quality: pl.DataFrame, params: Params) -> tuple[Cohort, dict[str, str]]:
-    """The cohort without recordings that fail a check, and these with the reasons; all, if `on_fail` is keep."""
-    failing = failures(quality)
+def too_short(recording: Recording, quality: pl.DataFrame, params: Definitions) -> str:
+    """In words, how much of the counted time a recording covers, where that is too little; else nothing.
+
+    `quality` are its rows of the quality table. For training and `predict`: see `clock.is_short`.
+    """
+    offset_s = clocks.align_offset_s(int(quality["start_ms"][0]), params.histograms, recording.timezone)
+    return clocks.short_words(float(quality["span_s"].to_numpy().max()), params, offset_s)
+
+
+def _failing(cohort: Cohort, quality: pl.DataFrame, params: Params) -> dict[str, str]:
+    """Recordings that fail a check of their tracks or are too short, and in words what is wrong with them."""
+    tracks = failures(quality)
+    reasons = {
+        r.name: [tracks.get(r.name, ""), too_short(r, quality.filter(recording=r.name), params)]
+        for r in cohort.recordings
+    }
+    return {name: "; ".join(filter(None, words)) for name, words in reasons.items() if any(words)}
+
+
+def _odd(cohort: Cohort, quality: pl.DataFrame, failing: Mapping[str, str], params: Params) -> dict[str, Any]:
+    """What a reader of the results should know of the recordings, for histograms.json: see `notices`."""
+    keep = params.quality.on_fail == "keep"
+    rows = {r.name: quality.filter(recording=r.name) for r in cohort.recordings}
+    warned, unlisted = {}, {}
+    for name, own in rows.items():
+        words = [each for warned_of in own["warned"] for each in warned_of.split("; ")]
+        words.append(clocks.long_words(float(own["span_s"].to_numpy().max()), params.histograms))
+        if words := list(dict.fromkeys(filter(None, words))):
+            warned[name] = "; ".join(words)
+        if own["unlisted"][0]:
+            unlisted[name] = own["unlisted"][0]
+    return {
+        "left_out": {} if keep else dict(failing),
+        "kept": dict(failing) if keep else {},
+        "warned": warned,
+        "unlisted": unlisted,
+        "tracking": {name: _tracking(name, cohort, quality) for name in params.classes},
+    }
+
+
+def _tracking(class_name: str, cohort: Cohort, quality: pl.DataFrame) -> dict[str, Any]:
+    """Samples of a class by the verdict on their recording's tracks, and the median share of frames with detection."""
+    own = pl.DataFrame(
+        [(s.recording, s.rfid) for s in cohort.samples if s.class_name == class_name],
+        schema={"recording": pl.String, "rfid": pl.String},
+        orient="row",
+    ).join(quality, on=["recording", "rfid"])
+    shares = [share_of(n, whole) or 0.0 for n, whole in own.select("n_detected", "n_unpaused").iter_rows()]
+    counts = {verdict: own.filter(verdict=verdict).height for verdict in ("ok", "warn", "fail")}
+    return {**counts, "detected": round(float(np.median(shares)), 4) if shares else None}
+
+
+def _leave_out(cohort: Cohort, failing: Mapping[str, str], params: Params) -> Cohort:
+    """The cohort without the recordings that fail; all of it, if `on_fail` is keep."""
     for name, words in failing.items():
         if params.quality.on_fail == "keep":
             log.warning("%s: kept, though it fails: %s", name, words)
         else:
             log.warning("%s: left out of training: %s (quality.on_fail: keep would keep it)", name, words)
     if params.quality.on_fail == "keep" or not failing:
-        return cohort, {}
+        return cohort
     kept = Cohort(
         tuple(recording for recording in cohort.recordings if recording.name not in failing),
         tuple(sample for sample in cohort.samples if sample.recording not in failing),
     )
     if not kept.recordings:
-        do = "look at data/stops/quality.parquet and the limits in params.yaml's section quality"
-        raise DataError(problem("quality", "a recording that fails no check", f"{len(failing)} that do", do))
+        do = "look at histograms.intervals, data/stops/quality.parquet and the limits in params.yaml's section quality"
+        first, words = next(iter(failing.items()))
+        found = f"{len(failing)} that do, as {first}: {words}"
+        raise DataError(problem("quality", "a recording that fails no check", found, do))
     if len(kept.cages) == 1 < len(cohort.cages):
         found = f"only {kept.cages[0]} when those that fail are left out: {', '.join(failing)}"
         do = "look at them with `lmtcnn inspect`, or keep them with quality.on_fail: keep"
         raise DataError(problem("quality", "recordings of two cages or more that fail no check", found, do))
-    return kept, failing
+    return kept
 
 
 def _tabulate_starts(cohort: Cohort, quality: pl.DataFrame, path: Path, params: Params) -> list[str]:
@@ -183,24 +285,19 @@ def _recording_stacks(
     animals = quality.filter(pl.col("recording") == recording.name).sort("animal_id")
     made = []
     for animal_id, rfid, start_ms in animals.select("animal_id", "rfid", "start_ms").iter_rows():
-        offset_s = clocks.align_offset_s(start_ms, params, recording.timezone)
         own = stops.filter(pl.col("animal_id") == animal_id)
-        sample = (recording.samples or {})[rfid]
-        made.append((sample, animal_id, stack_of(own, floor_of(recording.arena), params, offset_s)))
+        made.append(((recording.samples or {})[rfid], animal_id, stack_for(recording, own, start_ms, params)))
     return made
 
 
-def _warn(
-    cohort: Cohort, quality: pl.DataFrame, rows: Sequence[Mapping[str, object]], params: HistogramsParams
-) -> None:
-    """Say which recordings are too short to be compared, and which samples are empty."""
+def _warn(cohort: Cohort, odd: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> None:
+    """Say which of the recordings that are trained on are to be looked at, and which samples are empty."""
     for recording in cohort.recordings:
-        span_s = float(quality.filter(recording=recording.name)["span_s"].to_numpy().max())
-        for line in clocks.misfit(recording.name, span_s, params):
-            log.warning("%s", line)
+        if words := odd["warned"].get(recording.name):
+            log.warning("%s: %s", recording.name, words)
     for row in rows:
-        if row["n_stops"] == row["n_late"]:
-            log.warning("%s, %s: no stop within T intervals: an empty sample", row["recording"], row["rfid"])
+        if row["n_stops"] == int(str(row["n_late"])) + int(str(row["n_cut"])):
+            log.warning("%s, %s: no stop that is counted: an empty sample", row["recording"], row["rfid"])
 
 
 def _fitting(counts: NDArray[np.float64], dtype: np.dtype[Any], sample: Sample) -> NDArray[Any]:
@@ -222,6 +319,7 @@ def _index_row(sample: Sample, animal_id: int, stack: Stack) -> dict[str, object
         "n_stops": stack.n_stops,
         "n_outside": stack.n_outside,
         "n_late": stack.n_late,
+        "n_cut": stack.n_cut,
     }
 
 

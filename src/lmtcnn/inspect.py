@@ -9,11 +9,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from lmtcnn import clock as clocks
@@ -251,7 +252,6 @@ def _hours(extraction: Extraction, recording: Recording, params: Params) -> list
     start_ms = extraction.quality["start_ms"][0]
     offset_s = clocks.align_offset_s(start_ms, settings, recording.timezone)
     zone = ZoneInfo(recording.timezone or settings.timezone)
-    off, on = (time.fromisoformat(text) for text in recording.night or settings.night)
     known = extraction.coverage.group_by("interval").agg(pl.col("detected").sum())
     found = []
     for interval, unpaused, recorded, anonymous, others, detected in (
@@ -260,10 +260,10 @@ def _hours(extraction: Extraction, recording: Recording, params: Params) -> list
         .select("interval", "unpaused", "recorded", "anonymous", "others", "detected")
         .iter_rows()
     ):
-        begin_s = start_ms / 1000 - offset_s + interval * settings.interval_s
-        shown = clocks.wall_clock(begin_s * 1000, zone)
-        clock = shown.time() if shown else None
-        night = clock is not None and (off <= clock < on if off <= on else clock >= off or clock < on)
+        begin_ms = start_ms - 1000 * (offset_s - interval * settings.interval_s)
+        shown = clocks.wall_clock(begin_ms, zone)
+        day_s = clocks.day_seconds(np.array([begin_ms]), zone)
+        night = shown is not None and bool(clocks.in_night(day_s, recording.night or settings.night)[0])
         share = share_of(anonymous, anonymous + others + detected)
         words = shown.isoformat(timespec="minutes").partition("T")[2] if shown else ""
         found.append(Hour(interval, words, night, unpaused, unpaused - recorded, anonymous, share))

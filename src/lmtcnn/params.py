@@ -81,6 +81,18 @@ def _odd_window(value: int) -> int:
     return value
 
 
+def _window(value: object) -> object:
+    """`all`, or the first interval and the one after the last."""
+    ends = value if isinstance(value, list | tuple) else ()
+    if value != "all" and not (
+        len(ends) == 2 and all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
+    ):
+        raise ValueError("all, or two whole numbers such as [0, 24]")
+    if ends and not 0 <= ends[0] < ends[1]:
+        raise ValueError("all, or [a, b] with 0 <= a < b")
+    return value
+
+
 def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(values)) != len(values):
         raise ValueError("values that differ")
@@ -189,8 +201,22 @@ class HistogramsParams(Section):
     weight: Literal["count", "duration"]
     outside: Literal["clip", "drop"]
     align: Annotated[str, AfterValidator(_align)]
+    window: Annotated[tuple[int, int] | Literal["all"], BeforeValidator(_window)]
+    only: Literal["all", "night", "day"]
+    late: Literal["refuse", "cut"]
     timezone: Annotated[str, AfterValidator(_timezone)]
     night: tuple[ClockTime, ClockTime]
+
+    @model_validator(mode="after")
+    def _within(self) -> "HistogramsParams":
+        if self.counted.stop > self.intervals:
+            raise ValueError(f"window: all, or [a, b] with b at most the number of intervals, {self.intervals}")
+        return self
+
+    @property
+    def counted(self) -> range:
+        """The intervals that are counted, in order: those of a stack."""
+        return range(self.intervals) if self.window == "all" else range(*self.window)
 
 
 class TrainParams(Section):
@@ -256,6 +282,7 @@ class QualityParams(Section):
     """Limits of the quality checks, shares are of 1; and what becomes of a recording that fails one."""
 
     on_fail: Literal["leave_out", "keep"]
+    least_share: Share
     omitted_warn: Share
     omitted_fail: Share
     detected_warn: Share
@@ -288,8 +315,9 @@ class QualityParams(Section):
 
     @property
     def limits(self) -> dict[str, Any]:
-        """By which recordings are judged, without what is made of that later."""
-        return {key: value for key, value in dump(self).items() if key not in ("on_fail", "start_hour_p")}
+        """By which recordings are judged when they are read, without what is made of that later."""
+        later = ("on_fail", "least_share", "start_hour_p")
+        return {key: value for key, value in dump(self).items() if key not in later}
 
 
 class RegisterParams(Section):

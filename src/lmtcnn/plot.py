@@ -74,8 +74,11 @@ def drawings_of(
     size, since = clocks.length(settings.interval_s), clocks.length(max(begin_s, 0.0))
     note = f"{mark}{own.height} stops in the {size} that begin {since} after the recording's start."
     floor_cm = histograms.floor_of(recording.arena)
-    counts = histograms.stack_of(own, floor_cm, settings, offset_s).counts
-    shown = counts[interval] if interval < settings.intervals else counts.sum(axis=0)
+    in_study = histograms.stack_for(recording, own, trace.start_ms, settings)
+    if not_counted := in_study.n_late + in_study.n_cut:
+        note += f" {not_counted} of them are not counted in the study."
+    whole = settings.model_copy(update={"intervals": interval + 1, "window": "all", "only": "all"})
+    shown = histograms.stack_for(recording, own, trace.start_ms, whole).counts[interval]
     counted, dtype = ("stops", np.int64) if settings.weight == "count" else ("seconds stopped", np.float64)
     places = own["x_cm"].to_numpy(), own["y_cm"].to_numpy(), starts
     span, zones = settings.interval_s / unit_s, params.furniture

@@ -24,7 +24,7 @@ from lmtcnn.errors import CohortError, DataError, LmtcnnError, OutputError, prob
 from lmtcnn.files import atomic, write_text
 from lmtcnn.histograms import Stack
 from lmtcnn.model import prepare, softmax_members
-from lmtcnn.params import HistogramsParams
+from lmtcnn.params import Definitions
 from lmtcnn.quality import failures
 from lmtcnn.recording import Recording, read_each
 from lmtcnn.stops import Extraction
@@ -88,8 +88,8 @@ def stack_recording(
 ) -> list[Stacked]:
     """Read a recording through the bundle's preprocessing.
 
-    Raises DataError where it cannot be compared: shorter than 90 % of the model's T intervals, or with more than half
-    of its stops beyond them (unless `force`, which turns both into warnings).
+    Raises DataError where it cannot be compared: with less than `quality.least_share` of the model's intervals, or with
+    more than half of its stops beyond them (unless `force`, which turns both into warnings).
     """
     definitions = bundle.definitions
     extraction = stops.extract(recording, definitions, threads, seen)
@@ -101,11 +101,9 @@ def stack_recording(
         if not detected:
             log.warning("%s: animal %d (%s): no position, so no answer", where, animal_id, rfid or "no RFID")
             continue
-        offset_s = clocks.align_offset_s(start_ms, definitions.histograms, recording.timezone)
         own = extraction.stops.filter(pl.col("animal_id") == animal_id)
-        stack = histograms.stack_of(own, histograms.floor_of(recording.arena), definitions.histograms, offset_s)
-        made.append((animal_id, rfid, stack))
-    complaints = _complaints(extraction.quality, [stack for *_, stack in made], definitions.histograms)
+        made.append((animal_id, rfid, histograms.stack_for(recording, own, start_ms, definitions.histograms)))
+    complaints = _complaints(recording, extraction.quality, [stack for *_, stack in made], definitions)
     if complaints and not force:
         do = "use a model of this length, or --force"
         raise DataError([problem(where, expected, found, do) for expected, found in complaints])
@@ -121,22 +119,24 @@ def stack_recording(
             stack.counts,
             common
             + [TRAINED_ON] * (rfid in trained_on)
-            + unlike(features(stack.counts, stack.n_outside / max(stack.n_stops, 1)), statistics),
+            + unlike(features(stack.counts, stack.outside_share), statistics),
         )
         for animal_id, rfid, stack in made
     ]
 
 
-def _complaints(quality: pl.DataFrame, stacks: Sequence[Stack], params: HistogramsParams) -> list[tuple[str, str]]:
+def _complaints(
+    recording: Recording, quality: pl.DataFrame, stacks: Sequence[Stack], params: Definitions
+) -> list[tuple[str, str]]:
     """(expected, found) for each reason why a recording cannot be compared with the training cohort."""
-    wanted_s, span_s = params.intervals * params.interval_s, float(quality["span_s"].to_numpy().max())
+    settings = params.histograms
+    counted, whole = (clocks.length(n * settings.interval_s) for n in (len(settings.counted), settings.intervals))
     complaints = []
-    if clocks.is_short(span_s, params):
-        expected = f"{clocks.MIN_LENGTH:.0%} of the model's {clocks.length(wanted_s)}"
-        complaints.append((expected, clocks.length(span_s)))
+    if words := histograms.too_short(recording, quality, params):
+        complaints.append((f"{params.quality.least_share:.0%} of the model's {counted}", words))
     late, total = sum(stack.n_late for stack in stacks), sum(stack.n_stops for stack in stacks)
-    if late > histograms.MAX_LATE_SHARE * total:
-        complaints.append((f"stops within {clocks.length(wanted_s)}", f"{late} of {total} later"))
+    if clocks.too_late(total, late, settings):
+        complaints.append((f"stops within {whole}", f"{late} of {total} later"))
     return complaints
 
 

@@ -165,8 +165,8 @@ def dvc_hashes(data: Path) -> dict[str, str]:
     return found
 
 
-def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None = None) -> str:
-    """A training in plain words, in Markdown; with its results once there are some."""
+def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None = None, told: str = "") -> str:
+    """A training in plain words, in Markdown; with its results once there are some, and what else is `told` of it."""
     train = summary["train"]
     kernels = " and ".join(f"{k}x{k}" for k in train["kernels"])
     lines = [f"**{SIMULATED}.**\n"] if summary["simulated"] else []
@@ -184,7 +184,7 @@ def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None 
             + ", ".join(f"{name} {metrics[f'{name}_accuracy']:.1%}" for name in BASELINES)
             + ".\n"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, told] if told else lines)
 
 
 def networks(n: int) -> str:

@@ -6,7 +6,7 @@ with a warning; whatever else does not match is refused by name.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,10 +91,13 @@ class Recording:
             return {animal.id: animal.rfid for animal in database.animals}, {}
         return _match(wanted, database, where)
 
-    def _tell_strangers(self, database: lmt.Database, chosen: Mapping[int, str | None]) -> None:
-        """Name the animals that the manifest does not know."""
+    def strangers(self, database: lmt.Database, chosen: Container[int]) -> list[str]:
+        """Animals of a file that the manifest neither lists (`chosen`, by ANIMAL.ID) nor excludes."""
         others = [a for a in database.animals if a.id not in chosen and a.rfid not in self.excluded]
-        if strangers := [a.rfid or f"animal {a.id}" for a in others]:
+        return [a.rfid or f"animal {a.id}" for a in others]
+
+    def _tell_strangers(self, database: lmt.Database, chosen: Container[int]) -> None:
+        if strangers := self.strangers(database, chosen):
             log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
 
 

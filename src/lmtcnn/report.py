@@ -13,8 +13,8 @@ import jinja2
 import numpy as np
 import polars as pl
 
-from lmtcnn import SIMULATED, __version__
-from lmtcnn.clock import length
+from lmtcnn import SIMULATED, __version__, notices
+from lmtcnn.clock import counted_words, length
 from lmtcnn.errors import DataError, problem
 from lmtcnn.figures import class_colours
 from lmtcnn.files import ensure_folder, read_json, write_text
@@ -55,15 +55,16 @@ def report(data: Path, params: Params) -> Path:
     index = index_table(params.labels).read(data / "histograms" / "index.parquet")
     metrics = read_json(data / "evaluate" / "metrics.json", "metrics", "evaluate")
     maps = read_json(data / "explain" / "activation_maps.json", "activation maps", "explain")
-    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", ["left_out", "starts"])
+    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", notices.KEYS)
     page = _template().render(
         title=params.report.title,
         warning=SIMULATED if metrics["simulated"] else "",
         version=__version__,
         cohort=describe_cohort(index, params),
-        left_out=made["left_out"],
+        notices=notices.notices(made),
+        beware=notices.beware(made, params),
+        tracking=notices.tracking_rows(made),
         starts=start_rows(data / "histograms" / "start_hours.csv"),
-        start_warnings=made["starts"],
         metrics=metrics,
         accuracy=_share(metrics["accuracy"]),
         rows=metric_rows(metrics, params),
@@ -78,7 +79,8 @@ def report(data: Path, params: Params) -> Path:
         n_channels=len(maps["channels"]),
         definitions=maps["definitions"],
         parameters=parameter_rows(params),
-        intervals=f"{params.histograms.intervals} intervals of {length(params.histograms.interval_s)}",
+        intervals=f"{len(params.histograms.counted)} intervals of {length(params.histograms.interval_s)}",
+        counted=counted_words(params.histograms),
         seeds=len(params.train.seeds),
     )
     path = ensure_folder(data / "report") / "index.html"
@@ -87,7 +89,8 @@ def report(data: Path, params: Params) -> Path:
 
 
 def describe_cohort(index: pl.DataFrame, params: Params) -> dict[str, Any]:
-    """Counts of the study, and of each class: samples, cages, median stops."""
+    """Counts of the study, and of each class: samples, cages, median of the stops that are counted."""
+    index = index.with_columns(n_stops=pl.col("n_stops") - pl.col("n_late") - pl.col("n_cut"))
     colours = class_colours(tuple(params.classes))
     classes = []
     for name, labels in params.classes.items():

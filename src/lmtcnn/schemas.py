@@ -96,6 +96,7 @@ QUALITY = Table(
         "verdict": _STR,  # ok, warn or fail: the worst of all checks of the recording
         "failed": _STR,  # checks that fail, of the recording or of this animal, `; ` between
         "warned": _STR,  # ... that warn
+        "unlisted": _STR,  # animals of its files that the manifest neither lists nor excludes, `; ` between
         "simulated": _BOOL,  # written by `lmtcnn simulate`
         "start_ms": _I64,  # TIMESTAMP of the first unpaused frame, epoch ms UTC
         "span_s": _F64,  # from there to the last unpaused frame
@@ -192,6 +193,7 @@ def index_table(labels: Sequence[str]) -> Table:
             "n_stops": _I64,
             "n_outside": _I64,
             "n_late": _I64,
+            "n_cut": _I64,
         },
     )
 

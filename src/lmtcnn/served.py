@@ -4,7 +4,7 @@ It is registered as code beside weights.safetensors and model.json, so nothing i
 types by the signature; what it lets through (a null, an empty table) is refused here, as an answer 400.
 
     recording, animal_id    whose stop it is
-    start_s                 its beginning, s since the recording's first frame (or since the model's clock time)
+    start_s                 its beginning, s since the recording's first frame (or since the model's clock time `align`)
     duration_s, x_cm, y_cm  its length and place; x and y from the upper left corner of the floor
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow.models
+import numpy as np
 import pandas as pd
 import polars as pl
 from mlflow.exceptions import MlflowException
@@ -20,8 +21,10 @@ from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, Schema
+from numpy.typing import NDArray
 
 from lmtcnn import bundle, histograms, predict
+from lmtcnn import clock as clocks
 from lmtcnn.bundle import Bundle
 from lmtcnn.errors import problem
 from lmtcnn.histograms import Stack
@@ -61,11 +64,14 @@ class Served(PythonModel):
         """A row for each animal, in the order in which they first appear."""
         stops = checked(model_input)
         settings = self.bundle.definitions.histograms
+        if settings.only != "all" and settings.align == "start":
+            expected, found = f"stops with their time of day: it counts those of the {settings.only}", "only start_s"
+            raise refusal(problem("the model", expected, found, "ask `lmtcnn predict`, which reads the clock"))
         floor_cm = histograms.floor_of(self.bundle.definitions.stops.arena)
         stacked = []
         for (recording, animal_id), own in stops.group_by("recording", "animal_id", maintain_order=True):
-            stack = histograms.stack_of(own, floor_cm, settings)
-            if stack.n_late > histograms.MAX_LATE_SHARE * stack.n_stops:
+            stack = histograms.stack_of(own, floor_cm, settings, chosen=self._chosen(own))
+            if clocks.too_late(stack.n_stops, stack.n_late, settings):
                 expected = f"stops within {settings.intervals * settings.interval_s:g} s"
                 found = f"{stack.n_late} of {stack.n_stops} later"
                 raise refusal(problem(f"{recording}, {animal_id}", expected, found, "use a model of this length"))
@@ -73,10 +79,19 @@ class Served(PythonModel):
         answers = predict.as_frame(predict.classify(stacked, self.bundle), self.bundle.classes)
         return pd.DataFrame(answers.drop("rfid").to_dict(as_series=False))
 
+    def _chosen(self, stops: pl.DataFrame) -> NDArray[np.bool_] | None:
+        """Whether each stop is of the time of day that is counted, by its seconds since the clock time `align`."""
+        settings = self.bundle.definitions.histograms
+        if settings.only == "all":
+            return None
+        hours, minutes = (int(part) for part in settings.align.split(":"))
+        day_s = (3600 * hours + 60 * minutes + stops["start_s"].to_numpy()) % clocks.DAY_S
+        return clocks.chosen(day_s, settings)
+
     def _notes(self, stack: Stack) -> list[str]:
         """In words, what to keep in mind about an answer."""
         meta, align = self.bundle.meta, self.bundle.definitions.histograms.align
-        found = bundle.features(stack.counts, stack.n_outside / stack.n_stops)
+        found = bundle.features(stack.counts, stack.outside_share)
         return [
             *([predict.SIMULATED_MODEL] if meta["simulated"] else []),
             *([f"start_s is taken as seconds since {align}"] if align != "start" else []),

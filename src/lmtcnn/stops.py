@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, TypeVar
@@ -89,6 +89,8 @@ def extract_parts(
     if not quality["n_detected"].sum():
         where = f"{recording.files[0]}: DETECTION"
         raise DatabaseError(problem(where, "positions of the animals", "no detection", "leave the file out"))
+    strangers = [recording.strangers(part.database, members) for part, members in zip(parts, ids, strict=True)]
+    quality = quality.with_columns(unlisted=pl.lit("; ".join(dict.fromkeys(chain(*strangers)))))
     coverage = _add_up([table.coverage for table in tables], COVERAGE)
     return Extraction(
         pl.concat([table.stops for table in tables]).sort("animal_id", "start_frame"),
@@ -202,7 +204,8 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, Member], absent: 
     found = _read_part(job, part, keys, (nobody, others), lambda key, track: one(members[key], track))
     found += [one(member, Track(part.layout)) for member in absent]
     rows, stops, coverage = zip(*found, strict=True)
-    common = {"recording": job.recording.name, "verdict": "", "failed": "", "warned": "", "span_s": span_s}
+    common = {"recording": job.recording.name, "span_s": span_s}
+    common |= dict.fromkeys(("verdict", "failed", "warned", "unlisted"), "")
     common |= {"n_anonymous": nobody.n_rows, "n_others": others.n_rows, **_recording_counts(part, job)}
     return Extraction(
         pl.concat(stops),
@@ -380,7 +383,7 @@ def _recording_counts(part: Part, job: _Job) -> dict[str, object]:
     }
 
 
-_FIRST = ("verdict", "failed", "warned", "start_ms")
+_FIRST = ("verdict", "failed", "warned", "unlisted", "start_ms")
 _GREATEST = ("span_s", "worst_back_ms", "hottest_c", "most_particles", "simulated", "identity_corrected")
 _LEAST = ("coldest_c",)
 _KEYS = ("recording", "animal_id", "rfid")

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from lmtcnn import SIMULATED, evaluate, figures, histograms, provenance, store, view
+from lmtcnn import SIMULATED, evaluate, figures, histograms, notices, provenance, store, view
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import digest, read_json
 from lmtcnn.params import Params, dump
@@ -166,10 +166,11 @@ def log_evaluate(data: Path, params: Params) -> str:
     with _once(client, run_id, "lmtcnn.evaluate", folder) as fresh:
         if fresh:
             folds = pl.read_csv(folder / "folds.csv")
+            told = notices.markdown(_made(data), params)
             points = [(name, value, 0) for name, value in provenance.metric_names(metrics).items()]
             for name in ("accuracy", "ensemble_accuracy"):
                 points += [(f"fold/{name}", value, step) for step, value in enumerate(folds[name].to_list())]
-            _add(client, run_id, points, tags={NOTE: provenance.training_note(_summary(data), metrics)})
+            _add(client, run_id, points, tags={NOTE: provenance.training_note(_summary(data), metrics, told)})
             client.log_artifacts(run_id, str(folder), "evaluate")
             _log_image(client, run_id, folder / "confusion.png", view.CONFUSION)
     return run_id
@@ -310,7 +311,7 @@ def repairable() -> Iterator[None]:
 def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, times_ms: tuple[int, int]) -> str:
     stacks, index = histograms.load(data / "histograms", params)
     predictions, history = evaluate.read_training(data / "train", index, params)
-    summary, classes = _summary(data), tuple(params.classes)
+    summary, classes, made = _summary(data), tuple(params.classes), _made(data)
     sizes = {"samples": index.height, **{f"{name}s": index[name].n_unique() for name in ("recording", "cage")}}
     values = provenance.parameters(params, sizes)
     tags = {
@@ -318,7 +319,8 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, t
         KIND: TRAINING,
         IS_SIMULATED: str(summary["simulated"]).lower(),
         HISTOGRAMS: digest(data / "histograms" / "stacks.npy")[:16],
-        NOTE: provenance.training_note(summary),
+        NOTE: provenance.training_note(summary, told=notices.markdown(made, params)),
+        **notices.tags(made),
         **provenance.source_tags("lmtcnn train"),
         **provenance.dvc_hashes(data),
     }
@@ -339,6 +341,7 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, t
         client.log_dict(run_id, dump(params), "params.yaml")
         client.log_table(run_id, predictions.to_dict(as_series=False), "predictions.json")
         client.log_text(run_id, index.write_csv(), "cohort/samples.csv")
+        client.log_text(run_id, notices.markdown(made, params, limit=None), "cohort/notices.md")
         if Path(params.cohort.manifest).is_file():
             client.log_artifact(run_id, params.cohort.manifest, "cohort")
     return run_id
@@ -411,6 +414,11 @@ def _summary(data: Path) -> dict[str, Any]:
     parts = [data / "train" / "train.json", *sorted(data.glob("train/folds/*/train.json"))]
     path = next((part for part in parts if part.is_file()), parts[0])
     return read_json(path, "the summary of a training", "train", SUMMARY)
+
+
+def _made(data: Path) -> dict[str, Any]:
+    """histograms.json."""
+    return read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", notices.KEYS)
 
 
 def _interval_ms(data: Path, started_s: float | None) -> tuple[int, int]:
