@@ -295,6 +295,7 @@ LIMITS = {
     "temperature, lowest": ("quality.temperature_warn_c", "quality.temperature_fail_c", "quality.temperature_share"),
     "temperature, highest": ("quality.temperature_warn_c", "quality.temperature_fail_c", "quality.temperature_share"),
     "particles": ("quality.max_particles",),
+    "no chip read": (FIXED,),
     "detection": ("quality.detected_warn", "quality.detected_fail"),
     "hours of poor detection": ("quality.hour_detected",),
     "flicker": ("quality.flicker_warn", "stops.flicker_top_cm", "stops.flicker_mean_cm"),

@@ -75,7 +75,20 @@ def write_histograms(
     """data/histograms of cages of two mice at two ages; returns the index. Classes differ in the tiles they prefer."""
     names = {tuple(labels.values()): name for name, labels in params.classes.items()}
     rows = [
-        (f"{cage}_{age}", animal, f"{cage}{animal}", cage, sex, age, names[sex, age], 60 + animal, 1, 0, 0)
+        (
+            f"{cage}_{age}",
+            animal,
+            f"{cage}{animal}",
+            f"{cage}{animal}",
+            cage,
+            sex,
+            age,
+            names[sex, age],
+            60 + animal,
+            1,
+            0,
+            0,
+        )
         for cage, sex in cages.items()
         for age in ("adult", "juvenile")
         for animal in (1, 2)

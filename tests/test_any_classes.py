@@ -43,6 +43,7 @@ from lmtcnn import (
     tracking,
     train,
 )
+from lmtcnn import bundle as bundles
 from lmtcnn import params as parameters
 from lmtcnn.errors import BatchError, CohortError, DataError, ParamsError
 from lmtcnn.params import Params
@@ -223,7 +224,7 @@ def done(lmtcnn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
 def test_the_manifest_and_params_yaml_alone_say_what_is_told_apart(done: Done) -> None:
     sizes = ", ".join(f"3 {name}" for name in SIX)
     assert done.said["check"].splitlines()[-1] == f"9 recordings, 18 samples ({sizes}), 3 cages: fine"
-    assert done.table("histograms/index.parquet").columns[4:7] == ["genotype", "treatment", "class"]
+    assert done.table("histograms/index.parquet").columns[5:8] == ["genotype", "treatment", "class"]
     assert list(done.json("register/model.json")["classes"]) == list(SIX)
 
 
@@ -301,7 +302,7 @@ def test_a_labelled_cohort_is_scored_and_mlflow_names_metrics_by_the_labels(done
 
 # ---- Names -----------------------------------------------------------------------------------------------------------
 
-NAMES = combined(genotype=("+/+ [/ko]", "Δ [wt] é"), **{"dose, mg/kg": ("KO 50%", "KO 50#", "$\\frac$ |")})
+NAMES = combined(genotype=("+/+ [/ko]", "Δ [wt] é"), **{"dose, mg/kg": ("KO 50%", "KO 5#", "$\\frac$ |")})
 
 
 def test_names_may_hold_what_markup_paths_and_formulas_are_made_of(here: Path, lmtcnn) -> None:
@@ -321,7 +322,7 @@ def test_names_may_hold_what_markup_paths_and_formulas_are_made_of(here: Path, l
     client = tracking.configure()
     (logged,) = client.search_runs([tracking.experiment_of(client).experiment_id], "tags.`lmtcnn.kind` = 'training'")
     values = json.loads(Path("data/evaluate/metrics.json").read_text())
-    assert {"cv/dose_ mg_kg_KO 50_", "cv/dose_ mg_kg_KO 50_ 2"} <= set(logged.data.metrics)
+    assert {"cv/dose_ mg_kg_KO 50_", "cv/dose_ mg_kg_KO 5_"} <= set(logged.data.metrics)
     kept = [name for name in logged.data.metrics if name.startswith(("cv/", "baseline/", "recall_baseline/"))]
     assert len(kept) == sum(isinstance(value, float) for value in values.values())
 
@@ -336,16 +337,6 @@ def test_labels_may_be_numbers_and_classes_be_called_by_them(here: Path) -> None
         "recall_52",
     ]
     assert column("data/evaluate/confusion.csv", "actual") == ["8", "52"] * 3
-
-
-def test_two_names_that_mlflow_would_take_for_one_stay_two_metrics() -> None:
-    values = {"recall_50%": 0.1, "recall_50#": 0.2, "recall_50+": 0.3, "knn_recall_50%": 0.4}
-    assert provenance.metric_names(values) == {
-        "cv/recall_50_": 0.1,
-        "cv/recall_50_ 2": 0.2,
-        "cv/recall_50_ 3": 0.3,
-        "recall_baseline/knn_50_": 0.4,
-    }
 
 
 def test_a_name_does_not_break_the_table_of_a_fold() -> None:
@@ -391,13 +382,83 @@ def test_a_class_without_a_name_is_told(here: Path) -> None:
     )
 
 
-def test_label_columns_that_mean_something_already_are_told(here: Path) -> None:
-    rows = [{**row, "animal_id": row["time"]} for row in manifest(combined(genotype=("WT",), time=(1, 2)))]
-    params = write(here, rows, {"a": {"animal_id": 1, "cage": "c1"}, "b": {"animal_id": 2}})
-    assert told(CohortError, cohort.load, params) == (
-        "data/cohort.csv: classes: expected label columns of your own, found animal_id, cage, of another meaning; "
-        "rename it, in params.yaml and in the manifest",
+TAKEN = "classes: expected label columns of your own, found {}, of another meaning; correct the value"
+ALIKE = "classes: expected names that differ, also where signs become _, found {}, which have one name as metrics; "
+
+
+@pytest.mark.parametrize(
+    ("classes", "line"),
+    [
+        ({"a": {"animal_id": 1, "cage": "c1"}, "b": {"animal_id": 2}}, TAKEN.format("animal_id, cage")),
+        ({"a": {"class": 1}, "b": {"class": 2}}, TAKEN.format("class")),
+        ({"a": {"P_a": 1}, "b": {"P_a": 2}}, TAKEN.format("P_a")),
+        ({"a": {"animal": 1}, "b": {"animal": 2}}, TAKEN.format("animal")),
+        ({"a": {"": 1}, "b": {"": 2}}, "classes: expected a name for every label column, and for each of its values, "
+         "found something else; correct the value"),
+        ({"hour": {"a": 1}, "b": {"a": 2}}, "classes: expected another name, found hour, of another meaning; "
+         "correct the value"),
+        ({"x": {"a_b": "c"}, "y": {"a": "b_c"}}, ALIKE.format("a_b c and a b_c") + "correct the value"),
+        ({"x": {"d": "50%"}, "y": {"d": "50#"}}, ALIKE.format("d 50% and d 50#") + "correct the value"),
+        ({"50%": {"d": "1"}, "50#": {"d": "2"}}, ALIKE.format("class 50% and class 50#") + "correct the value"),
+        ({"x": {"d": "1"}, "x_low": {"d": "2"}}, ALIKE.format("class x and class x_low") + "correct the value"),
+        ({"x": {"macro": "f1"}, "y": {"macro": "f2"}}, ALIKE.format("macro_f1 and macro f1") + "correct the value"),
+    ],
+)  # fmt: skip
+def test_names_that_mean_something_already_or_two_things_are_told(params: Params, classes: Classes, line: str) -> None:
+    assert told(ParamsError, parameters.parse, {**parameters.dump(params), "classes": classes}, "p") == (f"p: {line}",)
+
+
+def test_signs_of_genotypes_are_no_clash(change) -> None:
+    classes = {name: {"genotype": name} for name in ("+/+", "+/-", "-/-")}
+    assert list(change(classes=classes).classes) == ["+/+", "+/-", "-/-"]
+
+
+# ---- Classes of several values of a label ----------------------------------------------------------------------------
+
+DOSES = {"control": {"treatment": "none"}, "treated": {"treatment": ["low", "high"]}}
+
+
+def test_a_class_may_take_several_values_of_a_label(here: Path) -> None:
+    """From the manifest to the page: metrics are told by each value, the class by both."""
+    params = write(here, manifest(combined(sex=("F", "M"), treatment=("none", "low", "high"))), DOSES)
+    scores = to_report(params)
+    index = pl.read_parquet("data/histograms/index.parquet")
+    assert set(index.select("treatment", "class").iter_rows()) == {
+        ("none", "control"),
+        ("low", "treated"),
+        ("high", "treated"),
+    }
+    predictions = pl.read_parquet("data/train/predictions.parquet").with_columns(index["treatment"])
+    assert predictions.height == index.height  # one seed
+    for value in ("none", "low", "high"):
+        own = predictions.filter(treatment=value)
+        assert scores[f"accuracy_treatment_{value}"] == (own["class"] == own["predicted"]).mean()
+    assert [name for name in scores if name.startswith("recall_")] == ["recall_control", "recall_treated"]
+    assert "treatment low or high" in page()
+    made = bundles.build(Path("data"), params)
+    bundles.write(made, Path("model"))
+    assert bundles.read(Path("model")).definitions.classes["treated"] == {"treatment": ("low", "high")}
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ([], "expected a label, or a list of labels, found ()"),
+        ([["low"]], "expected a label, or a list of labels, found (('low',),)"),
+        ([True], "expected a label, or a list of labels, found (True,)"),
+        (["low", "low"], "expected labels that differ, found ('low', 'low')"),
+    ],
+)
+def test_several_values_that_are_none_are_told(params: Params, values: list, line: str) -> None:
+    classes = {**DOSES, "treated": {"treatment": values}}
+    assert told(ParamsError, parameters.parse, {**parameters.dump(params), "classes": classes}, "p") == (
+        f"p: classes.treated.treatment: {line}; correct the value",
     )
+
+
+def test_several_values_may_be_numbers_and_one_is_as_good_alone(change) -> None:
+    classes = change(classes={"young": {"weeks": [4, "5"]}, "old": {"weeks": [40]}}).classes
+    assert classes == {"young": {"weeks": ("4", "5")}, "old": {"weeks": "40"}}
 
 
 @pytest.mark.parametrize(

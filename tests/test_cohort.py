@@ -2,14 +2,14 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from conftest import T0_MS, Scene, still, told
 from lmtcnn import cohort
-from lmtcnn.cohort import Cohort, read, unlisted
+from lmtcnn.cohort import ONE_CAGE, Cohort, read, unlisted
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, OutputError
 from lmtcnn.lmt import open_database
 from lmtcnn.params import Params
@@ -47,9 +47,17 @@ def problems(reading, manifest: Path) -> Callable[[str], tuple[str, ...]]:
     return of
 
 
-def database(path: Path, animals: dict[int, object], columns: dict[str, list] | None = None, day: int = 0) -> Path:
-    """A database with these animals, and more columns of ANIMAL."""
-    Scene(still(1, 9), n_frames=9, animals=animals, start_ms=T0_MS + 86_400_000 * day).write(path)
+def database(
+    path: Path,
+    animals: dict[int, object],
+    columns: dict[str, list] | None = None,
+    day: int = 0,
+    ghosts: Sequence[int] = (),
+) -> Path:
+    """A database with these animals, of which some were never detected, and more columns of ANIMAL."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [row for animal in animals if animal not in ghosts for row in still(1, 9, animal=animal)]
+    Scene(rows, n_frames=9, animals=animals, start_ms=T0_MS + 86_400_000 * day).write(path)
     with sqlite3.connect(path) as connection:
         for name, values in (columns or {}).items():
             connection.execute(f"ALTER TABLE ANIMAL ADD COLUMN {name}")
@@ -111,14 +119,14 @@ def test_the_files_of_a_recording_stand_with_semicolons_between(reading, manifes
     assert recording.files == (manifest.parent / "raw" / "r2.sqlite", manifest.parent / "raw" / "r1.sqlite")
 
 
-@pytest.mark.parametrize("mark", ["1", "yes", "x", "TRUE"])
+@pytest.mark.parametrize("mark", ["1", "yes", "x", "TRUE", "Y", "t", "1.0", " Yes "])
 def test_an_excluded_row_is_left_out_with_whatever_is_wrong_in_it(reading, mark: str) -> None:
     found = reading(f"{HEADER},exclude\nr1,001,c1,M,adult,\nr9,9E+14,,?,,{mark}\n")
     assert [s.rfid for s in found.samples] == ["001"]
     assert [r.name for r in found.recordings] == ["r1"]
 
 
-@pytest.mark.parametrize("mark", ["", "0", "no", "False", "n"])
+@pytest.mark.parametrize("mark", ["", "0", "no", "False", "n", "F", "0.0"])
 def test_a_row_that_is_not_excluded_counts(reading, mark: str) -> None:
     assert len(reading(f"{HEADER},exclude\nr1,001,c1,M,adult,{mark}\n").samples) == 1
 
@@ -207,12 +215,46 @@ def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
         ),
         (
             f"{HEADER}\nr1,001,c1,m,adult\n",
-            "row 2: expected a class of params.yaml, found sex m, age adult; "
+            "row 2: expected a label of a class of params.yaml (sex M, F), found sex m, age adult; "
+            "write M if that is meant",
+        ),
+        (
+            f"{HEADER}\nr1,001,c1,M,adlut\n",
+            "row 2: expected a label of a class of params.yaml (age adult, juvenile), found sex M, age adlut; "
+            "write adult if that is meant",
+        ),
+        (
+            f"{HEADER}\nr1,001,c1,?,old\n",
+            "row 2: expected a label of a class of params.yaml (sex M, F; age adult, juvenile), found sex ?, age old; "
             "correct the labels, or `classes` in params.yaml",
         ),
         (
-            f"{HEADER}\nr1,001,c1,M\n",
-            "row 2: expected a value in age, found none; fill it in",
+            f"{HEADER},files\nr1,001,c1,M\n",
+            "row 2: expected a value in age, found 4 of 6 cells; put each cell of the row under its column",
+        ),
+        (
+            f"{HEADER},files\nr1,001,c9,c1,M,adult\n",
+            "row 2: expected a label of a class of params.yaml (sex M, F; age adult, juvenile), found sex c1, age M; "
+            "put each cell of the row under its column",
+        ),
+        (
+            f"{HEADER},exclude,files\nr1,001,c1,M,adult,r1.sqlite,\n",
+            "row 2: expected yes, no, true, false, 1, 0 or nothing in exclude, found r1.sqlite; "
+            "correct it; has a cell of the row moved?",
+        ),
+        (
+            f"{HEADER},animal\nr1,RFID_A,c1,M,adult,RFID_A\n",
+            "row 2: expected in animal who it is, found RFID_A, the tracker's word for no chip read; "
+            "name the individual, or leave the cell empty",
+        ),
+        (
+            f"{HEADER},animal\nr1,RFID_A,c1,M,adult,Tom\nr1,001,c1,M,adult,Tom\n",
+            "r1: expected animal Tom once, found RFIDs 001, RFID_A; "
+            "one row a recording: nothing tells where one ends and the other begins",
+        ),
+        (
+            f"{HEADER},animal\nr1,1,c1,M,adult,Tom\nr2,2,c2,M,adult,Tom\n",
+            f"animal Tom: expected one cage, found c1, c2; {ONE_CAGE}",
         ),
         (
             f"{HEADER}\nr1,001,c1,M,adult\nr1,001,c1,M,adult\n",
@@ -220,8 +262,7 @@ def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
         ),
         (
             f"{HEADER}\nr1,001,c1,M,adult\nr2,001,c2,M,adult\n",
-            "RFID 001: expected one cage, found c1, c2; "
-            "an animal in two cages would be trained on and tested: give them one cage name",
+            f"RFID 001: expected one cage, found c1, c2; {ONE_CAGE}",
         ),
         (
             f"{HEADER},arena_x_px\nr1,001,c1,M,adult,100\nr1,002,c1,M,adult,\n",
@@ -298,10 +339,9 @@ def test_all_problems_of_a_manifest_are_told_at_once(problems) -> None:
         "row 2: expected a value in cage, found none; fill it in",
         "row 2: expected an RFID as text, found 1e14, a spreadsheet's number; "
         "format the column as text and enter it again",
-        "row 3: expected a class of params.yaml, found sex ?, age adult; "
+        "row 3: expected a label of a class of params.yaml (sex M, F), found sex ?, age adult; "
         "correct the labels, or `classes` in params.yaml",
-        "RFID 003: expected one cage, found c1, c2; "
-        "an animal in two cages would be trained on and tested: give them one cage name",
+        f"RFID 003: expected one cage, found c1, c2; {ONE_CAGE}",
     )
 
 
@@ -406,7 +446,8 @@ def test_check_warns_of_an_animal_in_two_recordings_at_once(tmp_path: Path, writ
 def test_an_animal_that_the_manifest_excludes_is_no_stranger(reading, tmp_path: Path, caplog) -> None:
     text = f"{HEADER},exclude\nr1,001,c1,M,adult,\nr1,002,c1,M,adult,yes\n"
     (recording,) = reading(text).recordings
-    found = open_database(database(tmp_path / "db.sqlite", {1: "001", 2: "002", 3: "003"}))
+    animals = {1: "001", 2: "002", 3: "003", 4: "RFID_D"}
+    found = open_database(database(tmp_path / "db.sqlite", animals, ghosts=[4]))
     assert recording.match([found]) == [{1: "001"}]
     assert caplog.messages == ["db.sqlite: left out, not in the manifest: 003"]
 
@@ -420,10 +461,10 @@ def test_init_writes_a_row_for_each_animal_with_the_labels_that_the_database_kno
     database(raw / "sub" / "r 2.db", {1: "3"})
     rows, _ = cohort.init(raw, tmp_path / "new" / "cohort.csv", params)
     assert (tmp_path / "new" / "cohort.csv").read_text().splitlines() == [
-        "recording,rfid,cage,sex,age,files",
-        "r1,0001,,M,adult,",
-        "r1,,,,8,",
-        "r 2,3,,,,sub/r 2.db",
+        "recording,rfid,animal,cage,sex,age,files",
+        "r1,0001,,,M,adult,",
+        "r1,,,,,8,",
+        "r 2,3,,,,,sub/r 2.db",
     ]
     assert [row["rfid"] for row in rows] == ["0001", "", "3"]
 
@@ -484,7 +525,7 @@ def test_init_never_replaces_a_manifest(tmp_path: Path, params: Params) -> None:
     path.write_text("mine")
     database(tmp_path / "r1.sqlite", {1: "1"})
     assert told(OutputError, cohort.init, tmp_path, path, params) == (
-        f"{path}: expected no file yet, found one; edit it, or move it away",
+        f"{path}: expected no file yet, found one, which is kept; edit it, or name another with --manifest",
     )
     assert path.read_text() == "mine"
 

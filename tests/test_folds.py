@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import told
+from lmtcnn.cohort import ONE_CAGE
 from lmtcnn.errors import CohortError
 from lmtcnn.folds import cages_of
 
@@ -25,10 +26,9 @@ def test_every_sample_is_held_out_exactly_once(homes: dict[str, str], data) -> N
 
 
 def test_an_animal_in_two_cages_is_told_with_each_of_them() -> None:
-    do = "give the cages that share animals one name"
     assert told(CohortError, cages_of, ["c2", "c1", "c1", "c3", "c4"], ["2", "2", "1", "1", "3"]) == (
-        f"RFID 1: expected one cage, found c1, c3; {do}",
-        f"RFID 2: expected one cage, found c1, c2; {do}",
+        f"animal 1: expected one cage, found c1, c3; {ONE_CAGE}",
+        f"animal 2: expected one cage, found c1, c2; {ONE_CAGE}",
     )
 
 

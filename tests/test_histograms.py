@@ -298,11 +298,12 @@ def test_the_folder_says_what_it_was_made_by(tmp_path: Path, small, simulated: b
         "floor_cm": [284 * 10 / 57, 290 * 10 / 57],
         "stops": dump(study.params.stops),
         "histograms": dump(study.params.histograms),
-        **{key: {} for key in ("left_out", "kept", "warned", "unlisted")},
+        **{key: {} for key in ("left_out", "kept", "warned", "unlisted", "never_detected")},
         "tracking": {
             name: {"ok": 4 * (name == "AM"), "warn": 0, "fail": 0, "detected": 0.0 if name == "AM" else None}
             for name in study.params.classes
         },
+        "excluded": [],
         "starts": [],
     }
 

@@ -173,7 +173,8 @@ def test_one_stop_in_fifty_off_the_floor_warns(look: Look) -> None:
 
 
 def test_an_animal_that_is_never_seen_has_no_share(look: Look) -> None:
-    found = look(Scene(still(1, 300), n_frames=300, animals={1: "a", 2: "b"}))
+    nowhere = [(1, 2, 0.0, 0.0)]  # the tracker's "detection at 0"
+    found = look(Scene(still(1, 300) + nowhere, n_frames=300, animals={1: "a", 2: "b"}))
     assert numbers(check(found, "detection", 2)) == (0, 300, 0.0, "share", "fail")
     assert numbers(check(found, "positions off the floor", 2)) == (0, 0, None, "share", "ok")
     assert numbers(check(found, "stops off the floor", 2)) == (0, 0, None, "share", "ok")

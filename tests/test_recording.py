@@ -11,7 +11,17 @@ from lmtcnn.clock import Origin
 from lmtcnn.errors import CohortError
 from lmtcnn.lmt import open_database
 from lmtcnn.params import Params
-from lmtcnn.recording import Recording, Sample, look_at, mixed, name_animals, origin_of, tell_progress
+from lmtcnn.recording import (
+    Recording,
+    Sample,
+    has_chip,
+    look_at,
+    mixed,
+    name_animals,
+    origin_of,
+    pair_rfids,
+    tell_progress,
+)
 
 # ---- Animals ---------------------------------------------------------------------------------------------------------
 
@@ -21,7 +31,8 @@ def matched(tmp_path: Path, params: Params) -> Callable[..., dict[int, str | Non
     """ANIMAL.ID -> RFID of the animals that a manifest names by these RFIDs, of a database with these animals."""
 
     def matched(rfids: list[str] | None, animals: dict[int, str | None]) -> dict[int, str | None]:
-        path = Scene(still(1, 9), n_frames=9, animals=animals).write(tmp_path / "db.sqlite")
+        rows = [row for animal in animals for row in still(1, 9, animal=animal)]
+        path = Scene(rows, n_frames=9, animals=animals).write(tmp_path / "db.sqlite")
         samples = None if rfids is None else {rfid: Sample("r1", rfid, "c1", {}, "AM") for rfid in rfids}
         return Recording("r1", (path,), params.stops.arena, samples=samples).match([open_database(path)])[0]
 
@@ -191,14 +202,75 @@ def test_an_animal_of_the_manifest_need_not_be_in_every_file(tmp_path: Path, par
     ]
 
 
-def test_files_with_an_animal_without_an_rfid_cannot_be_joined(tmp_path: Path, params: Params) -> None:
+UNREAD = "the RFID of a chip, to join the files by"
+DO = "write the RFID into ANIMAL of a copy of each, or exclude the animal in the manifest"
+
+
+@pytest.mark.parametrize(
+    ("rfid", "words"), [(None, "no RFID"), ("RFID_C", "no chip read (RFID_C)"), ("rfid_x 2", "no chip read (rfid_x 2)")]
+)
+def test_an_animal_without_a_read_chip_is_never_joined_over_files(
+    tmp_path: Path, params: Params, rfid: str | None, words: str
+) -> None:
     paths = tuple(
-        Scene(still(1, 9), shifted(20 * i), animals={1: None}).write(tmp_path / f"{i}.sqlite") for i in (0, 1)
+        Scene(still(1, 9), shifted(20 * i), animals={1: rfid}).write(tmp_path / f"{i}.sqlite") for i in (0, 1)
     )
     recording = Recording("r", paths, params.stops.arena)
     assert told(CohortError, name_animals, recording, look_at(recording, params)) == (
-        f"{paths[0]}: ANIMAL 1: expected an RFID, to join the files by, found none; give the files one by one",
+        f"{paths[0]}: ANIMAL: expected {UNREAD}, found {words} in 2 files: it need not be one mouse; {DO}",
     )
+
+
+@pytest.mark.parametrize("covering_index", [True, False])
+@pytest.mark.parametrize("detected_in", [0, 1])
+def test_an_animal_without_a_read_chip_is_one_of_the_file_that_detected_it(
+    tmp_path: Path, params: Params, detected_in: int, covering_index: bool
+) -> None:
+    """RFID_C is in ANIMAL of both files, and in DETECTION of one."""
+    paths = []
+    for i in (0, 1):
+        rows = still(1, 9) + (still(1, 9, animal=2) if i == detected_in else [])
+        animals: dict[int, str | None] = {1: "001", 2: "RFID_C"}
+        scene = Scene(rows, shifted(20 * i), animals=animals, covering_index=covering_index)
+        paths.append(scene.write(tmp_path / f"{i}.sqlite"))
+    recording = Recording("r", tuple(paths), params.stops.arena)
+    expected = [{1: (1, "001")}, {1: (1, "001")}]
+    expected[detected_in] |= {2: (2, "RFID_C")}
+    assert name_animals(recording, look_at(recording, params)) == expected
+
+
+@pytest.mark.parametrize("covering_index", [True, False])
+def test_a_row_of_animal_that_was_never_detected_doubles_no_rfid(
+    tmp_path: Path, params: Params, covering_index: bool
+) -> None:
+    """A restart of the tracker wrote 001 anew; only row 2 has detections."""
+    scene = Scene(still(1, 9, animal=2), n_frames=9, animals={1: "001", 2: "001"}, covering_index=covering_index)
+    database = open_database(scene.write(tmp_path / "db.sqlite"))
+    for samples in (None, {"1": Sample("r", "1", "c", {}, "AM")}):
+        recording = Recording("r", (database.path,), params.stops.arena, samples=samples)
+        assert recording.match([database]) == [{2: "1" if samples else "001"}]
+
+
+@pytest.mark.parametrize(
+    ("rfid", "read"),
+    [("001039500001", True), ("RFID_C", False), ("rfid_c", False), (" RFID_", False), ("", False), (None, False)],
+)
+def test_what_the_tracker_writes_before_a_chip_is_read_is_no_rfid(rfid: str | None, read: bool) -> None:
+    assert has_chip(rfid) is read
+    sample = Sample("r1", rfid or "", "c1", {}, "AM")
+    assert (sample.animal == rfid) is read
+    assert sample.animal != Sample("r2", rfid or "", "c1", {}, "AM").animal or read
+    assert not sample.is_named
+
+
+def test_rfids_are_paired_exactly_and_then_without_zeros_where_one_is_left() -> None:
+    assert pair_rfids(["1", "002", "03", "4"], ["001", "2", "002", "3", "4", "04"]) == {
+        "002": "002",
+        "4": "4",
+        "1": "001",
+        "03": "3",
+    }
+    assert pair_rfids(["1"], ["01", "001"]) == {}
 
 
 # ---- What is said of several recordings ------------------------------------------------------------------------------

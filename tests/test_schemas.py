@@ -76,7 +76,8 @@ def test_a_name_with_a_star_is_one_file(tmp_path: Path) -> None:
 
 def test_the_index_has_the_label_columns_of_the_study() -> None:
     assert list(index_table(["strain"]).columns) == [
-        "recording", "animal_id", "rfid", "cage", "strain", "class", "n_stops", "n_outside", "n_late", "n_cut",
+        "recording", "animal_id", "rfid", "animal", "cage", "strain", "class", "n_stops", "n_outside", "n_late",
+        "n_cut",
     ]  # fmt: skip
 
 

@@ -66,6 +66,7 @@ def build(data: Path, params: Params) -> Bundle:
         "seeds": summary["seeds"],
         "simulated": summary["simulated"],
         "samples": [list(row) for row in index.select("recording", "rfid").iter_rows()],
+        "animals": index["animal"].to_list(),  # who the samples are, in their order
         "histograms_digest": histograms_digest(data),
         "metrics": metrics,
         "estimate": ESTIMATE,
@@ -116,6 +117,8 @@ def _check(bundle: Bundle, where: str) -> None:
         low, high = meta["cohort_statistics"][name]
         if not low <= high:
             raise ValueError(f"cohort_statistics.{name} from {low} to {high}")
+    if len(meta["animals"]) != len(meta["samples"]):
+        raise ValueError(f"{len(meta['animals'])} animals of {len(meta['samples'])} samples")
     if not isinstance(meta["simulated"], bool):
         raise TypeError("simulated is neither true nor false")
 

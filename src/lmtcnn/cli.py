@@ -106,25 +106,53 @@ def simulate(
 
 @cohort_app.command("init")
 def cohort_init(
-    databases: Annotated[Path, typer.Argument(help="Folder of LMT databases.")],
+    databases: Annotated[Path, typer.Argument(help="Folder of LMT databases, or one of them.")],
     manifest: Annotated[Path, typer.Option(help="Manifest to write.")] = DATA / "cohort.csv",
+    labels: Annotated[
+        list[str] | None, typer.Option(help="Label columns, instead of those of `classes`; commas between.")
+    ] = None,
     params_file: ParamsFile = PARAMS,
 ) -> None:
     """Write a manifest to be filled in: a row for each animal of each database.
 
     Example: lmtcnn cohort init data/raw
+
+    Example: lmtcnn cohort init data/raw --labels genotype,treatment
     """
     from lmtcnn import cohort
 
-    rows, failed = cohort.init(databases, manifest, _load(params_file))
+    params = _load(params_file)
+    columns = [name.strip() for text in labels or [] for name in text.split(",") if name.strip()]
+    rows, failed = cohort.init(databases, manifest, params, columns)
     left_out = f"; {len(failed)} databases could not be read and are not in it" if failed else ""
     print(f"{manifest}: {len(rows)} animals{left_out}. Next:")
-    print("  1. fill in its empty columns (cage: a name for the animals housed together)")
-    print(f"  2. in {params_file}: cohort.databases: {databases}, cohort.manifest: {manifest}")
-    print(f"  3. in {params_file}: histograms.interval_s and train.lr, the values for real recordings")
-    print("  4. lmtcnn cohort check && dvc repro")
+    steps = _steps_after_init(params, params_file, cohort.root_of(databases, manifest, params), manifest, columns)
+    for number, step in enumerate(steps, start=1):
+        print(f"  {number}. {step}")
     if failed:
         raise BatchError(failed)
+
+
+def _steps_after_init(
+    params: "Params", params_file: Path, folder: Path, manifest: Path, labels: Sequence[str]
+) -> Iterator[str]:
+    """What to do with a new manifest; nothing that would change a study which has one of its own."""
+    yield "fill in its empty columns (cage: a name for the animals housed together)"
+    others = [label for label in labels if label not in params.labels]
+    classes = f"in {params_file}: classes that name the values of {', '.join(others)}"
+    named = Path(params.cohort.databases), Path(params.cohort.manifest)
+    is_of_study = [path.resolve() for path in named] == [path.resolve() for path in (folder, manifest)]
+    if not is_of_study and not params.simulates:
+        yield f"new animals for a model: lmtcnn predict {folder} --cohort {manifest}"
+        study = f"{params_file} is that of {named[1]}, and stays"
+        yield f"a study of their own: a copy of it with cohort.databases: {folder}, cohort.manifest: {manifest} ({study})"
+        return
+    if not is_of_study:
+        yield f"in {params_file}: cohort.databases: {folder}, cohort.manifest: {manifest}"
+        yield f"in {params_file}: under compressed:, the values for real recordings"
+    if others:
+        yield classes
+    yield "lmtcnn cohort check && dvc repro"
 
 
 @cohort_app.command("check")
@@ -150,7 +178,11 @@ def cohort_check(
         _say(f"warning: {line}")
     _show_frame("samples by clock hour of the start:", found.start_hours)
     sizes = f"{len(found.cohort.recordings)} recordings, {len(found.cohort.samples)} samples ({classes})"
-    print(f"{sizes}, {len(found.cohort.cages)} cages: {verdict}")
+    excluded = found.cohort.excluded
+    if excluded:
+        _say(f"excluded by the manifest: {'; '.join(each.words for each in excluded)}")
+    rows = f", {len(excluded)} rows excluded" * bool(excluded)
+    print(f"{sizes}, {len(found.cohort.cages)} cages{rows}: {verdict}")
 
 
 @app.command()
@@ -571,7 +603,8 @@ def _show_inspection(found: "Inspection", console: Any, *, hours: bool) -> None:
 
     narrow = console.width < WIDE
     table = Table(found.recording, found.verdict, title=SIMULATED if found.simulated else None)
-    for name, text in (*_recording_lines(found), *_animal_lines(found.animals)):
+    ghosts = [("never detected", f"{', '.join(found.never_detected)}: in ANIMAL only, no animals")]
+    for name, text in (*_recording_lines(found), *_animal_lines(found.animals), *ghosts * bool(found.never_detected)):
         table.add_row(name, text)
     console.print(table)
     for each in _animal_tables(found.animals, narrow=narrow):
@@ -622,9 +655,12 @@ def _flicker_lines(animals: "Sequence[AnimalFindings]") -> Iterator[str]:
 
 
 def _animal_lines(animals: "Sequence[AnimalFindings]") -> Iterator[tuple[str, str]]:
+    from lmtcnn.recording import has_chip, no_chip
+
     for animal in animals:
         told = [f"{name} {value}" for name, value in animal.columns.items() if value not in (None, "")]
-        yield f"animal {animal.animal_id}", ", ".join([f"RFID {animal.rfid or '(none)'}", *told])
+        chip = f"RFID {animal.rfid}" if has_chip(animal.rfid) else no_chip(animal.rfid)
+        yield f"animal {animal.animal_id}", ", ".join([chip, *told])
 
 
 def _animal_tables(animals: "Sequence[AnimalFindings]", *, narrow: bool) -> Iterator[Any]:

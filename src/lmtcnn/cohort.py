@@ -18,12 +18,15 @@ from lmtcnn import clock as clocks
 from lmtcnn import lmt, start_hours
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, OutputError, ParamsError, problem
 from lmtcnn.files import write_text
+from lmtcnn.names import MANIFEST, is_ours, label_values, values_of, words_of
 from lmtcnn.params import Arena, Definitions, HistogramsParams, Params, dump, parse_section
-from lmtcnn.recording import Recording, Sample, look_at, mixed, name_animals, origin_of
+from lmtcnn.recording import Recording, Sample, has_chip, look_at, mixed, name_animals, no_chip, origin_of
 
 log = logging.getLogger("lmtcnn")
 
 REQUIRED = ("recording", "rfid", "cage")
+ANIMAL = "animal"
+"""Column that says who an animal is, in all recordings; default the RFID."""
 ARENA_COLUMNS = tuple(f"arena_{name}" for name in Arena.model_fields)
 RECORDING_COLUMNS = ("cage", "files", "timezone", "night", *ARENA_COLUMNS)
 """Columns that must say the same in every row of a recording; `night` is written `20:00-08:00`."""
@@ -31,19 +34,47 @@ RECORDING_COLUMNS = ("cage", "files", "timezone", "night", *ARENA_COLUMNS)
 ALL = "all"
 """No cage's name: the word for the networks from which none is held out."""
 
-TAKEN = {*REQUIRED, *RECORDING_COLUMNS, "exclude", "animal_id", "n_stops", "n_outside", "n_late", "n_cut"}
-"""Columns of the manifest, or of what is made of it, that mean something already and can be no label."""
+ONE_CAGE = (
+    "an animal in two cages would be trained on and tested: give cages that shared animals one name; "
+    "where two mice bore one chip, say who is who in a column animal"
+)
+
+ALIKE = 0.7
+"""Two words of this likeness or more (difflib's ratio) may be one with a slip of the keyboard."""
+
+MOVED = "put each cell of the row under its column"
+
+EXCLUDED = {
+    **dict.fromkeys(("yes", "y", "true", "t", "1", "1.0", "x"), True),
+    **dict.fromkeys(("", "no", "n", "false", "f", "0", "0.0"), False),
+}
+"""What the column `exclude` may say, in small letters or capitals."""
 
 _SCIENTIFIC = re.compile(r"\d+([.,]\d+)?[eE]\+?\d+")
 _NAME = re.compile(r"[^/\\\x00-\x1f]+")
 
 
 @dataclass(frozen=True)
+class Excluded:
+    """A row that the manifest leaves out: its recording, its RFID, and the files of that recording."""
+
+    recording: str
+    rfid: str
+    files: tuple[Path, ...]
+
+    @property
+    def words(self) -> str:
+        """The row as it is told: `recording, RFID`."""
+        return f"{self.recording}, {self.rfid}"
+
+
+@dataclass(frozen=True)
 class Cohort:
-    """A study's recordings and samples, in order of recording and RFID."""
+    """A study's recordings and samples, in order of recording and RFID, and what its manifest excludes."""
 
     recordings: tuple[Recording, ...]
     samples: tuple[Sample, ...]
+    excluded: tuple[Excluded, ...] = ()
 
     @property
     def cages(self) -> tuple[str, ...]:
@@ -81,15 +112,22 @@ def _read(manifest: Path, databases: Path, params: Definitions) -> tuple[Cohort,
     problems: list[str] = []
     samples: list[Sample] = []
     groups: dict[str, list[dict[str, str]]] = defaultdict(list)
-    excluded: dict[str, set[str]] = defaultdict(set)
-    for number, row in rows:
-        if _excluded(row):
-            excluded[row["recording"]].add(row["rfid"])
+    known: dict[str, set[str]] = defaultdict(set)
+    excluded = []
+    for number, row, short in rows:
+        where = f"{manifest}: row {number}"
+        mark = EXCLUDED.get(row.get("exclude", "").lower())
+        if mark:
+            known[row["recording"]].add(row["rfid"])
+            excluded.append(Excluded(row["recording"], row["rfid"], _files(databases, row)))
             continue
-        faults, sample = _sample(f"{manifest}: row {number}", row, params)
+        if mark is None:
+            words = "yes, no, true, false, 1, 0 or nothing in exclude"
+            problems.append(problem(where, words, row["exclude"], "correct it; has a cell of the row moved?"))
+        faults, sample = _sample(where, row, short, params)
         problems += faults
         if not sample:
-            excluded[row["recording"]].add(row["rfid"])  # known, if not understood
+            known[row["recording"]].add(row["rfid"])  # if not understood
         if row["recording"]:
             groups[row["recording"]].append(row)
         if sample:
@@ -103,10 +141,17 @@ def _read(manifest: Path, databases: Path, params: Definitions) -> tuple[Cohort,
         faults, recording = _recording(manifest, name, members, databases, params, by_rfid)
         problems += faults
         if recording:
-            recordings.append(replace(recording, excluded=frozenset(excluded[name])))
+            recordings.append(replace(recording, excluded=frozenset(known[name])))
     problems += _shared_files(manifest, recordings)
     ordered = sorted(samples, key=lambda s: (s.recording, s.rfid))
-    return Cohort(tuple(recordings), tuple(ordered)), problems
+    left_out = sorted(excluded, key=lambda each: (each.recording, each.rfid))
+    return Cohort(tuple(recordings), tuple(ordered), tuple(left_out)), problems
+
+
+def _files(databases: Path, row: Mapping[str, str]) -> tuple[Path, ...]:
+    """The files of a row's recording."""
+    named = row.get("files") or f"{row['recording']}.sqlite"
+    return tuple(databases / part.strip() for part in named.split(";"))
 
 
 def unlisted(paths: Iterable[Path], params: Definitions) -> list[Recording]:
@@ -143,11 +188,15 @@ def find_recording(name: str, params: Params) -> Recording:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at a recording tells before it is read: its start, its span, whether identities were corrected."""
+    """What a look at a recording tells before it is read: its start, its span, whether identities were corrected.
+
+    `lost` are RFIDs that were never detected, as far as covering indexes tell.
+    """
 
     start_ms: int
     span_s: float
     identity_corrected: bool
+    lost: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -186,8 +235,9 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
     if failed:
         raise BatchError(failed)
     starts_s = {r.name: start_hours.clock_s(r, looks[r.name].start_ms, params) for r in cohort.recordings}
-    odd = [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort)]
+    odd = [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort), *_unread(cohort)]
     for name, look in looks.items():
+        odd += [f"{name}: {rfid} is in the manifest, but was never detected: the recording fails" for rfid in look.lost]
         recording = next(r for r in cohort.recordings if r.name == name)
         offset_s = clocks.align_offset_s(look.start_ms, params.histograms, recording.timezone)
         if words := clocks.short_words(look.span_s, params, offset_s):
@@ -206,30 +256,35 @@ def _in_two_places(cohort: Cohort, looks: Mapping[str, Look]) -> list[str]:
     shared: dict[tuple[str, str], list[str]] = defaultdict(list)
     recordings: dict[str, list[str]] = defaultdict(list)
     for sample in cohort.samples:
-        for other in recordings[sample.rfid]:
+        for other in recordings[sample.animal]:
             one, two = looks[other], looks[sample.recording]
             if one.start_ms <= two.start_ms + 1000 * two.span_s and two.start_ms <= one.start_ms + 1000 * one.span_s:
-                shared[other, sample.recording].append(sample.rfid)
-        recordings[sample.rfid].append(sample.recording)
+                shared[other, sample.recording].append(sample.who)
+        recordings[sample.animal].append(sample.recording)
     return [
-        f"{one} and {two}: RFID {', '.join(rfids)} at the same time in both: a copy of a file?"
-        for (one, two), rfids in shared.items()
+        f"{one} and {two}: {', '.join(who).replace(', RFID ', ', ')} at the same time in both: a copy of a file?"
+        for (one, two), who in shared.items()
     ]
 
 
 def _look(recording: Recording, params: Params) -> Look:
     parts = look_at(recording, params)
-    name_animals(recording, parts)
+    named = name_animals(recording, parts)
+    seen, animals = set(), {pair for members in named for pair in members.values()}
+    for part, members in zip(parts, named, strict=True):
+        ghosts = lmt.undetected(part.database, list(members))
+        seen |= {member for key, member in members.items() if key not in ghosts}
     origin, end = origin_of(parts), parts[-1]
     last = end.clock.frames[~end.clock.paused][-1:]
     span_s = float(clocks.seconds(end.clock, last, origin, end.shift, params.stops)[0])
     corrected = any(part.history.identity_corrected for part in parts)
-    return Look(origin.timestamp_ms, span_s, corrected)
+    lost = tuple(sorted(f"RFID {rfid}" if has_chip(rfid) else str(rfid) for _, rfid in animals - seen))
+    return Look(origin.timestamp_ms, span_s, corrected, lost)
 
 
 def _unused(databases: Path, cohort: Cohort) -> list[str]:
     """Databases in the study's folder that no recording names."""
-    used = {path.resolve() for recording in cohort.recordings for path in recording.files}
+    used = {path.resolve() for each in (*cohort.recordings, *cohort.excluded) for path in each.files}
     present = lmt.find([databases]) if databases.is_dir() else []
     return [f"{path}: in no row of the manifest, left out" for path in present if path.resolve() not in used]
 
@@ -246,52 +301,102 @@ def _sparse_classes(cohort: Cohort, params: Definitions) -> list[str]:
 def _changing(cohort: Cohort) -> list[str]:
     """Animals whose label changes between recordings where most keep theirs: sex, not age."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    times = Counter(sample.rfid for sample in cohort.samples)
+    times = Counter(sample.animal for sample in cohort.samples)
+    who = {sample.animal: sample.who for sample in cohort.samples}
     for sample in cohort.samples:
-        if times[sample.rfid] > 1:
+        if times[sample.animal] > 1:
             for label, value in sample.labels.items():
-                found[label][sample.rfid].add(value)
+                found[label][sample.animal].add(value)
     lines = []
     for label, animals in found.items():
-        changing = [rfid for rfid, values in animals.items() if len(values) > 1]
+        changing = [animal for animal, values in animals.items() if len(values) > 1]
         if 0 < len(changing) < len(animals) / 2:
-            lines += [
-                f"RFID {rfid}: {label} {' and '.join(sorted(animals[rfid]))}, others keep it" for rfid in changing
-            ]
+            lines += [f"{who[a]}: {label} {' and '.join(sorted(animals[a]))}, others keep it" for a in changing]
     return lines
 
 
-def init(databases: Path, manifest: Path, params: Definitions) -> tuple[list[dict[str, str]], list[LmtcnnError]]:
+def _unread(cohort: Cohort) -> list[str]:
+    """A line for each cage with animals whose chip was not read and of whom the manifest does not say who they are."""
+    rfids: dict[str, dict[str, None]] = defaultdict(dict)
+    recordings: dict[str, dict[str, None]] = defaultdict(dict)
+    for sample in cohort.samples:
+        if not has_chip(sample.rfid) and not sample.is_named:
+            rfids[sample.cage][sample.rfid] = recordings[sample.cage][sample.recording] = None
+    return [
+        f"cage {cage}: {no_chip(', '.join(rfids[cage]))} in {', '.join(names)}: joined with no animal of another "
+        "recording; a column animal can say who it is"
+        for cage, names in recordings.items()
+    ]
+
+
+def init(
+    databases: Path, manifest: Path, params: Params, labels: Sequence[str] = ()
+) -> tuple[list[dict[str, str]], list[LmtcnnError]]:
     """Write a manifest to be filled in: a row for each animal of each database, with what ANIMAL knows of it.
 
-    Labels are spelt as `classes` does, a column CAGE is the cage, others that hold something follow. An existing
-    manifest is never replaced. Returns its rows, and what could not be read; where nothing could, nothing is written
-    and BatchError tells why.
+    An existing manifest is never replaced. Labels are spelt as `classes` does, a column CAGE is the cage, others that
+    hold something follow. Rows of ANIMAL that were never detected are left out, as far as a covering index tells.
+
+    Parameters
+    ----------
+    databases : Path
+        A folder of databases, or one database.
+    manifest : Path
+        The file to be written; `files` is relative to `root_of(databases, manifest, params)`.
+    params : Params
+    labels : sequence of str
+        Label columns, instead of those of `classes`.
+
+    Returns
+    -------
+    list of dict
+        The rows that were written.
+    list of LmtcnnError
+        What could not be read.
+
+    Raises
+    ------
+    OutputError
+        Where there is a manifest.
+    CohortError
+        Where a label column has a name that is ours.
+    BatchError
+        Where nothing could be read; nothing is written then.
     """
     if manifest.exists():
-        raise OutputError(problem(manifest, "no file yet", "one", "edit it, or move it away"))
+        do = "edit it, or name another with --manifest"
+        raise OutputError(problem(manifest, "no file yet", "one, which is kept", do))
+    if taken := [label for label in labels if is_ours(label)]:
+        raise CohortError(
+            problem("--labels", "columns of your own", f"{', '.join(taken)}, of another meaning", "rename")
+        )
+    labels = labels or params.labels
     rows: list[dict[str, str]] = []
     failed: list[LmtcnnError] = []
-    folder = databases if databases.is_dir() else databases.parent
-    for path in lmt.find([databases]):
+    root = root_of(databases, manifest, params)
+    names = _names(lmt.find([databases]), databases if databases.is_dir() else databases.parent)
+    for path, name in names.items():
         try:
-            animals = lmt.open_database(path).animals
+            database = lmt.open_database(path)
+            ghosts = lmt.undetected(database, [animal.id for animal in database.animals])
         except DatabaseError as error:
             failed.append(error)
             continue
-        relative = path.relative_to(folder).as_posix()
-        files = "" if relative == f"{path.stem}.sqlite" else relative
-        for animal in animals:
-            known = {name.lower(): _text(value) for name, value in animal.columns.items()}
-            named = {"recording": path.stem, "rfid": animal.rfid or "", "cage": known.get("cage", "")}
-            labels = {label: known.get(label.lower(), "") for label in params.labels}
-            others = {name: text for name, text in known.items() if name not in {*TAKEN, *labels, "id"}}
-            rows.append({**named, **labels, "files": files, **others})
+        relative = path.relative_to(root).as_posix()
+        files = "" if relative == f"{name}.sqlite" else relative
+        if ";" in files:
+            log.warning("%s: a file's name with ; cannot stand in the column files: rename it", path)
+        for animal in database.animals:
+            _tell_odd(path, animal, is_ghost=animal.id in ghosts)
+            if animal.id not in ghosts:
+                known = {column.lower(): _text(value) for column, value in animal.columns.items()}
+                rows.append(_row_of(name, animal, known, labels, files))
     if not rows:
-        raise BatchError(failed)
-    _spell_labels(rows, params)
+        raise BatchError(failed or [problem(databases, "animals that were detected", "none", "check the folder")])
+    _spell_labels(rows, labels, params)
     told = [name for name in dict.fromkeys(key for row in rows for key in row) if any(row.get(name) for row in rows)]
-    header = list(dict.fromkeys([*REQUIRED, *params.labels, "files", *told]))
+    unread = [ANIMAL] if any(not has_chip(row["rfid"]) for row in rows) else []
+    header = list(dict.fromkeys(["recording", "rfid", *unread, "cage", *labels, "files", *told]))
     stream = io.StringIO()
     writer = csv.DictWriter(stream, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -300,30 +405,73 @@ def init(databases: Path, manifest: Path, params: Definitions) -> tuple[list[dic
     return rows, failed
 
 
+def root_of(databases: Path, manifest: Path, params: Params) -> Path:
+    """The folder to which `files` of a new manifest are relative.
+
+    That is cohort.databases, where this is the manifest of params.yaml and its databases lie in there; else the folder
+    that was named.
+    """
+    folder, studys = databases if databases.is_dir() else databases.parent, Path(params.cohort.databases)
+    its_own = manifest.resolve() == Path(params.cohort.manifest).resolve()
+    return studys if its_own and folder.is_relative_to(studys) else folder
+
+
+def _names(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
+    """A name for the recording in each file: its stem; where several share one, with its folders, and then its ending."""
+    names = {path: path.stem for path in paths}
+    for longer in (
+        lambda path: "_".join(path.relative_to(folder).with_suffix("").parts),
+        lambda path: "_".join(path.relative_to(folder).parts),
+    ):
+        times = Counter(name.lower() for name in names.values())
+        names = {path: longer(path) if times[name.lower()] > 1 else name for path, name in names.items()}
+    return names
+
+
+def _tell_odd(path: Path, animal: lmt.Animal, *, is_ghost: bool) -> None:
+    """Warn of a row of ANIMAL that is no animal, or one of whom nothing tells who it is."""
+    who = f"{path.name}: animal {animal.id}"
+    if is_ghost:
+        log.warning("%s (%s): never detected, left out", who, animal.rfid or "no RFID")
+    elif not animal.rfid:
+        log.warning(
+            "%s: no RFID: the manifest cannot name it; delete its row, or write one into a copy of the file", who
+        )
+    elif not has_chip(animal.rfid):
+        log.warning("%s: %s: the column animal can say who it is", who, no_chip(animal.rfid))
+
+
+def _row_of(
+    recording: str, animal: lmt.Animal, known: Mapping[str, str], labels: Sequence[str], files: str
+) -> dict[str, str]:
+    """A row of a new manifest: what ANIMAL knows by small letters."""
+    named = {"recording": recording, "rfid": animal.rfid or "", "cage": known.get("cage", "")}
+    told = {label: known.get(label.lower(), "") for label in labels}
+    kept = {
+        name: text
+        for name, text in known.items()
+        if name not in (*MANIFEST, "id", *(label.lower() for label in labels)) and not name.startswith("arena_")
+    }
+    return {**named, **told, "files": files, **kept}
+
+
 def _text(value: object) -> str:
     return "" if value is None else " ".join(str(value).split())
 
 
-def _spell_labels(rows: Sequence[dict[str, str]], params: Definitions) -> None:
+def _spell_labels(rows: Sequence[dict[str, str]], labels: Sequence[str], params: Definitions) -> None:
     """Write labels as the classes do, where it is plain what is meant: `male` is M, where there are M and F."""
-    for label in params.labels:
-        values = {labels[label] for labels in params.classes.values() if label in labels}
-        for text in sorted({row[label] for row in rows} - values - {""}):
-            alike = [value for value in values if value.lower() == text.lower()]
-            if not alike and text.isalpha():
-                alike = [
-                    v
-                    for v in values
-                    if v and (text.lower().startswith(v.lower()) or v.lower().startswith(text.lower()))
-                ]
-            if len(alike) == 1:
-                log.info("%s: %s is written %s, as in `classes`", label, text, alike[0])
+    for label in labels:
+        values = [value for column, value in label_values(params.classes) if column == label]
+        for text in sorted({row[label] for row in rows} - {*values, ""}):
+            if meant := _nearest(text, values):
+                log.info("%s: %s is written %s, as in `classes`", label, text, meant)
                 for row in rows:
-                    row[label] = alike[0] if row[label] == text else row[label]
+                    row[label] = meant if row[label] == text else row[label]
 
 
-def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]]]:
-    """(line number, row) of the manifest, after the checks on the file as a whole."""
+def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str], int]]:
+    """(line number, row, cells that it lacks) of the manifest, after the checks on the file as a whole."""
     table = _table(manifest)
     header = [name.strip() for name in table[0]]
     _check_header(manifest, header, params)
@@ -333,8 +481,9 @@ def _rows(manifest: Path, params: Definitions) -> list[tuple[int, dict[str, str]
             found, do = f"{len(cells)}", "put quotes around a cell that holds a separator"
             faults.append(problem(f"{manifest}: row {number}", f"{len(header)} cells, as in the header", found, do))
         elif any(cell.strip() for cell in cells):
-            padded = [*cells, *[""] * (len(header) - len(cells))]
-            rows.append((number, dict(zip(header, (cell.strip() for cell in padded), strict=False))))
+            short = max(0, len(header) - len(cells))
+            row = zip(header, (cell.strip() for cell in [*cells, *[""] * short]), strict=False)
+            rows.append((number, dict(row), short))
     if faults:
         raise CohortError(faults)
     return rows
@@ -370,21 +519,15 @@ def _check_header(manifest: Path, header: Sequence[str], params: Definitions) ->
         renamed = [f"{alike[name]} to {name}" for name in lacking if name in alike]
         do = "rename " + ", ".join(renamed) if len(renamed) == len(lacking) else "add them to the header"
         raise CohortError(problem(manifest, f"the columns {', '.join(lacking)}", known, do))
-    if taken := [name for name in params.labels if name in TAKEN]:
-        found, do = f"{', '.join(taken)}, of another meaning", "rename it, in params.yaml and in the manifest"
-        raise CohortError(problem(f"{manifest}: classes", "label columns of your own", found, do))
     if doubled := [name for name, n in Counter(header).items() if name and n > 1]:
         raise CohortError([problem(manifest, f"one column {name}", "two", "rename one of them") for name in doubled])
 
 
-def _excluded(row: Mapping[str, str]) -> bool:
-    return row.get("exclude", "").lower() not in ("", "0", "no", "false", "n")
-
-
-def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[list[str], Sample | None]:
+def _sample(where: str, row: Mapping[str, str], short: int, params: Definitions) -> tuple[list[str], Sample | None]:
     faults = []
     if empty := [name for name in (*REQUIRED, *params.labels) if not row[name]]:
-        faults.append(problem(where, f"a value in {', '.join(empty)}", "none", "fill it in"))
+        found, do = ("none", "fill it in") if not short else (f"{len(row) - short} of {len(row)} cells", MOVED)
+        faults.append(problem(where, f"a value in {', '.join(empty)}", found, do))
     for kind in ("recording", "cage"):  # both become names of files
         if row[kind] and not (_NAME.fullmatch(row[kind]) and row[kind].strip(".")):
             faults.append(problem(where, f"a {kind}'s name without a path", row[kind], f"rename the {kind}"))
@@ -395,39 +538,104 @@ def _sample(where: str, row: Mapping[str, str], params: Definitions) -> tuple[li
     if _SCIENTIFIC.fullmatch(row["rfid"]):
         do = "format the column as text and enter it again"
         faults.append(problem(where, "an RFID as text", f"{row['rfid']}, a spreadsheet's number", do))
-    fitting = [
-        name for name, labels in params.classes.items() if all(row[column] == value for column, value in labels.items())
-    ]
-    found = ", ".join(f"{column} {row[column] or '(empty)'}" for column in params.labels)
-    if params.classes and len(fitting) != 1 and all(row[column] for column in params.labels):
-        expected = "a class of params.yaml" if not fitting else "one class"
-        found = found if not fitting else f"{found}, which is {' and '.join(fitting)}"
-        faults.append(problem(where, expected, found, "correct the labels, or `classes` in params.yaml"))
+    animal = row.get(ANIMAL, "")
+    if animal and not has_chip(animal):
+        found, do = f"{animal}, the tracker's word for no chip read", "name the individual, or leave the cell empty"
+        faults.append(problem(where, "in animal who it is", found, do))
+    line, class_name = _class_of(where, row, params)
+    faults += line
     if faults:
         return faults, None
     labels = {column: row[column] for column in params.labels}
-    return [], Sample(row["recording"], row["rfid"], row["cage"], labels, fitting[0] if fitting else "")
+    return [], Sample(row["recording"], row["rfid"], row["cage"], labels, class_name, animal)
+
+
+def _class_of(where: str, row: Mapping[str, str], params: Definitions) -> tuple[list[str], str]:
+    """The class of a row's labels; or a line of what is wrong with them, which names the valid ones."""
+    known = {column: [v for c, v in label_values(params.classes) if c == column] for column in params.labels}
+    found = ", ".join(f"{column} {row[column] or '(empty)'}" for column in params.labels)
+    if unknown := [column for column in params.labels if row[column] and row[column] not in known[column]]:
+        expected = "; ".join(f"{column} {', '.join(known[column])}" for column in unknown)
+        do = _mend(row, unknown, known)
+        return [problem(where, f"a label of a class of params.yaml ({expected})", found, do)], ""
+    if not params.classes or not all(row[column] for column in params.labels):
+        return [], ""
+    fitting = [
+        name
+        for name, labels in params.classes.items()
+        if all(row[column] in values_of(values) for column, values in labels.items())
+    ]
+    if len(fitting) == 1:
+        return [], fitting[0]
+    expected = "a class of params.yaml (" + "; ".join(map(words_of, params.classes.values())) + ")"
+    if fitting:
+        expected, found = "one class", f"{found}, which is {' and '.join(fitting)}"
+    return [problem(where, expected, found, "correct the labels, or `classes` in params.yaml")], ""
+
+
+def _mend(row: Mapping[str, str], unknown: Sequence[str], known: Mapping[str, Sequence[str]]) -> str:
+    """What to do about labels that no class has: cells that moved, a word that is nearly a label, or else."""
+    everything = {value for values in known.values() for value in values}
+    if row["cage"] in everything or any(row[column] in {*everything, row["cage"]} for column in unknown):
+        return MOVED
+    meant = [_nearest(row[column], known[column], typos=True) for column in unknown]
+    if all(meant):
+        return f"write {' and '.join(map(str, meant))} if that is meant"
+    return "correct the labels, or `classes` in params.yaml"
+
+
+def _nearest(text: str, values: Sequence[str], *, typos: bool = False) -> str | None:
+    """The one label that a text is meant for: `Male` for M or male, and, with `typos`, `adlut` for adult; else None."""
+    small = text.lower()
+    for alike in (
+        [value for value in values if value.lower() == small],
+        [value for value in values if text.isalpha() and _begin_alike(small, value.lower())],
+        [value for value in values if typos and difflib.SequenceMatcher(None, small, value.lower()).ratio() >= ALIKE],
+    ):
+        if len(alike) == 1:
+            return alike[0]
+    return None
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    """Whether one text is the beginning of the other."""
+    return bool(one and other) and (one.startswith(other) or other.startswith(one))
 
 
 def _doubled(manifest: Path, samples: Sequence[Sample]) -> Iterator[str]:
+    """Animals that stand twice in a recording, or in two cages."""
     for (recording, rfid), n in Counter((s.recording, s.rfid) for s in samples).items():
         if n > 1:
             do = "correct the RFIDs, or remove what was entered twice"
             yield problem(f"{manifest}: {recording}", f"RFID {rfid} once", f"{n} rows", do)
-    cages: dict[str, set[str]] = defaultdict(set)
-    alike: dict[str, set[str]] = defaultdict(set)
+    rfids: dict[tuple[str, str], set[str]] = defaultdict(set)
+    homes: dict[str, set[str]] = defaultdict(set)
+    who = {}
     for sample in samples:
-        cages[sample.rfid].add(sample.cage)
-        alike[sample.rfid.lstrip("0")].add(sample.rfid)
-    for rfids in alike.values():
-        if len(rfids) > 1 and len(set().union(*(cages[rfid] for rfid in rfids))) > 1:
+        rfids[sample.recording, sample.animal].add(sample.rfid)
+        homes[sample.animal].add(sample.cage)
+        who[sample.animal] = sample.who
+    for (recording, animal), found in rfids.items():
+        if len(found) > 1:
+            both = f"RFIDs {', '.join(sorted(found))}"
+            do = "one row a recording: nothing tells where one ends and the other begins"
+            yield problem(f"{manifest}: {recording}", f"{who[animal]} once", both, do)
+    _warn_of_zeros(manifest, samples)
+    for animal, found in homes.items():
+        if len(found) > 1:
+            yield problem(f"{manifest}: {who[animal]}", "one cage", ", ".join(sorted(found)), ONE_CAGE)
+
+
+def _warn_of_zeros(manifest: Path, samples: Sequence[Sample]) -> None:
+    """Name RFIDs that differ in leading zeros only, and stand in several cages."""
+    homes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for sample in samples:
+        if has_chip(sample.rfid) and not sample.is_named:
+            homes[sample.rfid.lstrip("0")][sample.rfid].add(sample.cage)
+    for rfids in homes.values():
+        if len(rfids) > 1 and len(set().union(*rfids.values())) > 1:
             names = ", ".join(sorted(rfids))
             log.warning("%s: RFIDs %s in several cages differ in leading zeros only: one animal?", manifest.name, names)
-    for rfid, found in cages.items():
-        if len(found) > 1:
-            both = ", ".join(sorted(found))
-            do = "an animal in two cages would be trained on and tested: give them one cage name"
-            yield problem(f"{manifest}: RFID {rfid}", "one cage", both, do)
 
 
 def _recording(
@@ -448,7 +656,7 @@ def _recording(
             found = ", ".join(sorted(value or "(empty)" for value in values))
             faults.append(problem(where, f"one value in {column}", found, "say the same in every row"))
     row = rows[0]
-    files = tuple(databases / part.strip() for part in (row.get("files") or f"{name}.sqlite").split(";"))
+    files = _files(databases, row)
     settings: dict[str, Any] = dump(params.stops.arena)
     timezone = row.get("timezone") or None
     night = row.get("night") or None

@@ -42,7 +42,7 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     actual = index["class"].to_list()
     metrics = {
         "accuracy": float((predictions["class"] == predictions["predicted"]).mean()),  # type: ignore[arg-type]
-        **score(actual, ensemble, classes, params.classes),
+        **score(actual, ensemble, classes, params.classes, {name: index[name].to_list() for name in params.labels}),
         **_baseline_metrics(actual, baseline, classes),
         "n_samples": index.height,
         "simulated": bool(made["simulated"]),

@@ -10,17 +10,20 @@ ALL = cohort.ALL
 """The "fold" of the networks that see every cage: nothing is held out."""
 
 
-def cages_of(cages: Sequence[str], rfids: Sequence[str]) -> tuple[str, ...]:
+def cages_of(cages: Sequence[str], animals: Sequence[str]) -> tuple[str, ...]:
     """The folds of a study: its cages, sorted; each holds out every sample of its cage, at every age.
+
+    `cages` and `animals` are those of the samples: who an animal is, is `Sample.animal`, its RFID unless the manifest
+    says otherwise.
 
     Raises CohortError where an animal would be on both sides of a split, or where there is nothing to train on.
     """
     homes: dict[str, set[str]] = defaultdict(set)
-    for cage, rfid in zip(cages, rfids, strict=True):
-        homes[rfid].add(cage)
-    if moved := [rfid for rfid, found in homes.items() if len(found) > 1]:
-        do = "give the cages that share animals one name"
-        raise CohortError([problem(f"RFID {r}", "one cage", ", ".join(sorted(homes[r])), do) for r in sorted(moved)])
+    for cage, animal in zip(cages, animals, strict=True):
+        homes[animal].add(cage)
+    if moved := [animal for animal, found in homes.items() if len(found) > 1]:
+        do = cohort.ONE_CAGE
+        raise CohortError([problem(f"animal {a}", "one cage", ", ".join(sorted(homes[a])), do) for a in sorted(moved)])
     names = tuple(sorted(set(cages)))
     if len(names) < 2:
         raise CohortError(problem("cohort", "two cages or more", str(len(names)), "add recordings of another cage"))

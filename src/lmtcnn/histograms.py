@@ -8,7 +8,7 @@ dropped); nothing else is lost.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -166,7 +166,8 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     schema.write(index, folder / "index.parquet")
     lines = _tabulate_starts(cohort, quality, folder / "start_hours.csv", params)
     simulated = bool(quality["simulated"].any())
-    write_json(folder / "histograms.json", {**_provenance(params, simulated), **odd, "starts": lines})
+    told = {**odd, "excluded": [each.words for each in cohort.excluded], "starts": lines}
+    write_json(folder / "histograms.json", {**_provenance(params, simulated), **told})
     return index
 
 
@@ -214,19 +215,21 @@ def _odd(cohort: Cohort, quality: pl.DataFrame, failing: Mapping[str, str], para
     """What a reader of the results should know of the recordings, for histograms.json: see `notices`."""
     keep = params.quality.on_fail == "keep"
     rows = {r.name: quality.filter(recording=r.name) for r in cohort.recordings}
-    warned, unlisted = {}, {}
+    warned: dict[str, str] = {}
+    by_column: dict[str, dict[str, str]] = {"unlisted": {}, "never_detected": {}}
     for name, own in rows.items():
         words = [each for warned_of in own["warned"] for each in warned_of.split("; ")]
         words.append(clocks.long_words(float(own["span_s"].to_numpy().max()), params.histograms))
         if words := list(dict.fromkeys(filter(None, words))):
             warned[name] = "; ".join(words)
-        if own["unlisted"][0]:
-            unlisted[name] = own["unlisted"][0]
+        for column, told in by_column.items():
+            if own[column][0]:
+                told[name] = own[column][0]
     return {
         "left_out": {} if keep else dict(failing),
         "kept": dict(failing) if keep else {},
         "warned": warned,
-        "unlisted": unlisted,
+        **by_column,
         "tracking": {name: _tracking(name, cohort, quality) for name in params.classes},
     }
 
@@ -252,9 +255,10 @@ def _leave_out(cohort: Cohort, failing: Mapping[str, str], params: Params) -> Co
             log.warning("%s: left out of training: %s (quality.on_fail: keep would keep it)", name, words)
     if params.quality.on_fail == "keep" or not failing:
         return cohort
-    kept = Cohort(
-        tuple(recording for recording in cohort.recordings if recording.name not in failing),
-        tuple(sample for sample in cohort.samples if sample.recording not in failing),
+    kept = replace(
+        cohort,
+        recordings=tuple(recording for recording in cohort.recordings if recording.name not in failing),
+        samples=tuple(sample for sample in cohort.samples if sample.recording not in failing),
     )
     if not kept.recordings:
         do = "look at histograms.intervals, data/stops/quality.parquet and the limits in params.yaml's section quality"
@@ -313,6 +317,7 @@ def _index_row(sample: Sample, animal_id: int, stack: Stack) -> dict[str, object
         "recording": sample.recording,
         "animal_id": animal_id,
         "rfid": sample.rfid,
+        "animal": sample.animal,
         "cage": sample.cage,
         **sample.labels,
         "class": sample.class_name,

@@ -130,8 +130,8 @@ class Inspection:
     start to the last unpaused frame; fps: frames per second by TIMESTAMP; n_frames: FRAME rows; n_missing_frames: holes
     in FRAMENUMBER, missing_share of rows and holes; n_segments: pieces between pauses and jumps of the clock;
     clock_steps: the first steps back of TIMESTAMP, and of more than 1 s between unpaused rows; covering_index: None
-    where a file has none; sensors: column of FRAME -> its readings, None where not fitted, of the first file; verdict:
-    the worst of the checks.
+    where a file has none; sensors: column of FRAME -> its readings, None where not fitted, of the first file;
+    never_detected: rows of ANIMAL that no detection names, which are no animals; verdict: the worst of the checks.
     """
 
     recording: str
@@ -158,6 +158,7 @@ class Inspection:
     interval_s: float
     hours: Sequence[Hour]
     animals: Sequence[AnimalFindings]
+    never_detected: Sequence[str]
     checks: Sequence[Check]
     verdict: Verdict
 
@@ -227,6 +228,7 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Se
         interval_s=params.histograms.interval_s,
         hours=_hours(extraction, recording, params),
         animals=_animals(extraction, parts, recording, params),
+        never_detected=[name for name in common["never_detected"].split("; ") if name],
         checks=quality.check(extraction.quality, extraction.coverage, params),
     )
 

@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,14 @@ REQUIRED = {
 
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 """What a database's file name ends with when a folder is searched."""
+
+SYSTEMS = frozenset(
+    {
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "iconcache.db", "desktop.ini"),
+        *("$recycle.bin", "system volume information", "lost+found", "@eadir", "#recycle", "#snapshot", "__macosx"),
+    }
+)
+"""Names, in small letters, of files and folders of systems, passed over with all that begins with a dot or a ~."""
 
 SIMULATED_ID = 0x4C4D5453
 """PRAGMA application_id of a database that was written by `lmtcnn simulate` ("LMTS")."""
@@ -80,17 +88,15 @@ class Database:
 def find(paths: Iterable[Path]) -> list[Path]:
     """Databases among files and folders (searched through), in order of their names.
 
-    Raises DatabaseError that names every folder without a database.
+    What is hidden in a folder, or belongs to the system and not to a user, is passed over. A folder inside one of them
+    that may not be entered is among what is found, so that opening it says why, and the others are read. Raises
+    DatabaseError that names every folder without a database.
     """
     found: list[Path] = []
     empty: list[str] = []
     for path in paths:
         if _is_folder(path):
-            inside = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES and (file.is_file() or file.is_symlink())  # a dangling link is told
-            )
+            inside = sorted(_search(path))
             found.extend(inside)
             if not inside:
                 wanted = f"databases ({', '.join(SUFFIXES)})"
@@ -100,6 +106,29 @@ def find(paths: Iterable[Path]) -> list[Path]:
     if empty:
         raise DatabaseError(empty)
     return found
+
+
+def _search(folder: Path) -> Iterator[Path]:
+    closed: list[Path] = []
+    for place, folders, files in os.walk(folder, onerror=lambda error: closed.append(Path(error.filename))):
+        folders[:] = [name for name in folders if not _is_systems(name)]
+        for name in files:
+            if name.lower().endswith(SUFFIXES) and not _is_systems(name) and _is_file(Path(place, name)):
+                yield Path(place, name)
+    yield from closed
+
+
+def _is_file(path: Path) -> bool:
+    """True, too, of a dangling link and of one that may not be looked at: opening it says what it is."""
+    try:
+        return path.is_symlink() or path.is_file()
+    except OSError:
+        return True
+
+
+def _is_systems(name: str) -> bool:
+    """Whether a name is hidden, or that of something the system or an office program puts beside a user's files."""
+    return name.startswith((".", "~")) or name.lower() in SYSTEMS
 
 
 def _is_folder(path: Path) -> bool:
@@ -169,6 +198,34 @@ def read_history(database: Database) -> History:
         )
         logged = any("".join(tool.process.split()).lower() == _INTEGRITY_PROCESS for tool in tools)
         return History(indexes, tools, bool(event) or logged)
+
+
+def undetected(database: Database, animal_ids: Sequence[int], *, thorough: bool = False) -> set[int]:
+    """Find the rows of ANIMAL that were never detected: those of some animals without one row of DETECTION.
+
+    Parameters
+    ----------
+    database : Database
+    animal_ids : sequence of int
+        Values of ANIMAL.ID to be looked for.
+    thorough : bool
+        Whether to read the whole table where there is no covering index to ask; else none is told of there.
+
+    Returns
+    -------
+    set of int
+        Those that no row of DETECTION names.
+
+    Raises
+    ------
+    DatabaseError
+        Where the database is damaged or in use.
+    """
+    if not animal_ids or not (database.index or thorough):
+        return set()
+    with connected(database) as connection:
+        query = "SELECT 1 FROM DETECTION WHERE ANIMALID = ? LIMIT 1"
+        return {each for each in animal_ids if connection.execute(query, (each,)).fetchone() is None}
 
 
 def _tools(connection: sqlite3.Connection) -> Iterator[Tool]:
@@ -263,13 +320,15 @@ def _check_file(path: Path) -> str:
     try:
         size = path.stat().st_size
         if path.is_dir():
+            os.listdir(path)  # one that may not be entered says so below
             raise DatabaseError(problem(path, "an LMT database", "a folder", ask))
         with path.open("rb") as stream:
             header = stream.read(100)
     except FileNotFoundError:
         raise DatabaseError(problem(path, "an LMT database", "no file", ask)) from None
     except OSError as error:
-        raise DatabaseError(problem(path, "a readable file", error.strerror or str(error), ask)) from error
+        expected = "a folder that one may enter" if _is_folder(path) else "a readable file"
+        raise DatabaseError(problem(path, expected, error.strerror or str(error), ask)) from error
     if not size:
         raise DatabaseError(problem(path, "an LMT database", "an empty file (0 bytes)", "copy it again"))
     if header[:16] != _MAGIC:

@@ -12,8 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-Labels = Mapping[str, Mapping[str, str]]
-"""The classes of params.yaml: name -> label column -> value."""
+from lmtcnn.names import Values, label_metric, label_values, recall_metric, values_of
+
+Labels = Mapping[str, Mapping[str, Values]]
+"""The classes of params.yaml: name -> label column -> value, or several."""
+
+Truth = Mapping[str, Sequence[str]]
+"""Label column -> its true value for each sample."""
 
 
 class Paper(NamedTuple):
@@ -49,7 +54,11 @@ class Row(NamedTuple):
 
 
 def score(
-    actual: Sequence[str], probabilities: NDArray[np.float64], classes: Sequence[str], labels_by_class: Labels
+    actual: Sequence[str],
+    probabilities: NDArray[np.float64],
+    classes: Sequence[str],
+    labels_by_class: Labels,
+    truth: Truth | None = None,
 ) -> dict[str, float]:
     """Figures of merit of averaged probabilities (samples, classes), whose columns are in the order of `classes`.
 
@@ -61,16 +70,23 @@ def score(
     codes = codes_of(actual, classes)
     everything = range(len(classes))
     return {
-        **score_labels(actual, [classes[i] for i in probabilities.argmax(axis=1)], classes, labels_by_class),
+        **score_labels(actual, [classes[i] for i in probabilities.argmax(axis=1)], classes, labels_by_class, truth),
         "log_loss": float(sk.log_loss(codes, probabilities, labels=everything)),
         "brier": float(np.square(probabilities - np.eye(len(classes))[codes]).sum(axis=1).mean()),
     }
 
 
 def score_labels(
-    actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str], labels_by_class: Labels
+    actual: Sequence[str],
+    predicted: Sequence[str],
+    classes: Sequence[str],
+    labels_by_class: Labels,
+    truth: Truth | None = None,
 ) -> dict[str, float]:
     """Figures of merit of labels. One that has no samples to stand on is left out.
+
+    `truth` holds the samples' own label values, which a class of several values does not tell; None: what the classes
+    say, so that samples of such a class are in no accuracy_<label>_<value>.
 
     * ensemble_accuracy = share of samples labelled right;
     * balanced_accuracy, macro_f1 = mean over classes that have samples of recall, of 2 TP / (2 TP + FP + FN);
@@ -88,16 +104,17 @@ def score_labels(
     if len(present) > 1:
         figures_of_merit["mcc"] = float(sk.matthews_corrcoef(codes, guesses))
     for label, value in label_values(labels_by_class):
-        chosen = np.isin(codes, [i for i, name in enumerate(classes) if labels_by_class[name].get(label) == value])
+        own = truth[label] if truth else [_only(labels_by_class[name].get(label, ())) for name in actual]
+        named = [value in values_of(labels_by_class[name].get(label, ())) for name in actual]
+        chosen = np.array([here == value for here in own]) & np.array(named)
         if chosen.any():
-            figures_of_merit[f"accuracy_{label}_{value}"] = float(right[chosen].mean())
+            figures_of_merit[label_metric(label, value)] = float(right[chosen].mean())
     return {**figures_of_merit, **recalls(codes, guesses, classes)}
 
 
-def label_values(classes: Labels) -> list[tuple[str, str]]:
-    """Every (label column, value) that the classes name, column by column; a class need not name every column."""
-    columns = dict.fromkeys(label for labels in classes.values() for label in labels)
-    return list(dict.fromkeys((c, labels[c]) for c in columns for labels in classes.values() if c in labels))
+def _only(values: Values) -> str:
+    """The value of a label that a class names; empty where it names several."""
+    return values if isinstance(values, str) else ""
 
 
 def compare(metrics: Mapping[str, Any], classes: Labels) -> list[Row]:
@@ -108,7 +125,10 @@ def compare(metrics: Mapping[str, Any], classes: Labels) -> list[Row]:
     accuracy stands beside `accuracy` and `ensemble_accuracy` has none; what its Table 1 gives stands beside ours.
     """
     same = {name: dict(labels) for name, labels in classes.items()} == PAPER.classes
-    same = same and sum(f"recall_{name}" in metrics for name in classes) in (0, len(classes))  # 0: no recalls in them
+    same = same and sum(recall_metric(name) in metrics for name in classes) in (
+        0,
+        len(classes),
+    )  # 0: no recalls in them
     paper = paper_metrics() if same else {}
     numbers = {key: value for key, value in metrics.items() if isinstance(value, float)}
     return [Row(key, value, paper.get(key)) for key, value in numbers.items()]
@@ -138,7 +158,7 @@ def codes_of(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
 def recalls(codes: NDArray[np.int64], guesses: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
     """recall_<class> of every class that has samples."""
     return {
-        f"recall_{name}": float((guesses[codes == i] == i).mean())
+        recall_metric(name): float((guesses[codes == i] == i).mean())
         for i, name in enumerate(classes)
         if (codes == i).any()
     }

@@ -11,7 +11,7 @@ from typing import Any
 from lmtcnn.clock import counted_words
 from lmtcnn.params import Params
 
-KEYS = ("left_out", "kept", "warned", "unlisted", "tracking", "starts")
+KEYS = ("left_out", "kept", "warned", "excluded", "unlisted", "never_detected", "tracking", "starts")
 """Keys of histograms.json that are told."""
 
 TITLES = {
@@ -20,6 +20,7 @@ TITLES = {
     "warned": "To be looked at",
     "excluded": "Animals that the manifest excludes",
     "unlisted": "Animals of the databases that the manifest does not list",
+    "never_detected": "Rows of ANIMAL without one detection, which are no animals",
 }
 VERDICTS = ("ok", "warn", "fail")
 SHOWN_LINES = 30

@@ -23,6 +23,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
+from lmtcnn import names
 from lmtcnn.errors import ParamsError, problem
 
 
@@ -41,6 +42,18 @@ def _label(value: object) -> object:
     if isinstance(value, str):
         return value.strip()  # as the cells of a manifest are
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _label_values(value: object) -> object:
+    """One label, or several in a list; a list of one is as good as the label."""
+    if not isinstance(value, tuple):
+        return _label(value)
+    labels = tuple(_label(each) for each in value)
+    if not labels or not all(isinstance(each, str) for each in labels):
+        raise ValueError("a label, or a list of labels")
+    if len(set(labels)) != len(labels):
+        raise ValueError("labels that differ")
+    return labels if len(labels) > 1 else labels[0]
 
 
 def _positive(value: Fraction) -> Fraction:
@@ -109,6 +122,7 @@ MAX_RATE = 10
 """A step of training that is more than this many times the paper's is asked about."""
 
 Label = Annotated[str, BeforeValidator(_label)]
+LabelValues = Annotated[str | tuple[str, ...], BeforeValidator(_label_values)]
 ClockTime = Annotated[str, AfterValidator(_clock_time)]
 Scale = Annotated[Fraction, BeforeValidator(_fraction), AfterValidator(_positive)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -335,7 +349,7 @@ class ReportParams(Section):
 class Definitions(Section):
     """What judges a recording and turns it into labelled stacks: all that a new one needs, and a bundle carries."""
 
-    classes: dict[Label, dict[str, Label]] = Field(min_length=2)
+    classes: dict[Label, dict[Label, LabelValues]] = Field(min_length=2)
     stops: StopsParams
     histograms: HistogramsParams
     quality: QualityParams
@@ -346,6 +360,14 @@ class Definitions(Section):
             raise ValueError("classes: a name for every class")
         if not all(self.classes.values()):
             raise ValueError("classes: a label column and its value for every class")
+        if not all(self.labels) or not all(value for _, value in names.label_values(self.classes)):
+            raise ValueError("classes: a name for every label column, and for each of its values")
+        if taken := [label for label in self.labels if names.is_ours(label)]:
+            raise ValueError(f"classes: label columns of your own, found {', '.join(taken)}, of another meaning")
+        if names.HOUR in self.classes:
+            raise ValueError(f"classes: another name, found {names.HOUR}, of another meaning")
+        if shared := next(names.clashes(self.classes), None):
+            raise ValueError(f"classes: names that differ, also where signs become _, found {shared}")
         return self
 
     @property
@@ -534,7 +556,8 @@ def _line(where: str, item: dict[str, Any]) -> str:
         expected = str(item["ctx"]["error"])
         if not key:  # a check across sections names its key itself
             key, _, expected = expected.partition(": ")
-            return problem(f"{where}: {key}", expected, "something else", "correct the value")
+            expected, _, found = expected.partition(", found ")
+            return problem(f"{where}: {key}", expected, found or "something else", "correct the value")
         name, _, rest = expected.partition(": ")
         if rest:  # a check across the keys of a section names the one it is about
             key, expected, found = f"{key}.{name}", rest, repr(item["input"][name])

@@ -7,6 +7,7 @@ warnings in words.
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from lmtcnn.histograms import Stack
 from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import Definitions
 from lmtcnn.quality import failures
-from lmtcnn.recording import Recording, read_each
+from lmtcnn.recording import Recording, has_chip, no_chip, pair_rfids, read_each, unnamed
 from lmtcnn.stops import Extraction
 
 log = logging.getLogger("lmtcnn")
@@ -34,6 +35,7 @@ log = logging.getLogger("lmtcnn")
 SIMULATED_MODEL = "the model learned from simulated mice: it says nothing about real ones"
 SIMULATED_RECORDING = "the recording is a simulated one"
 TRAINED_ON = "this animal was in the training cohort: the answer says nothing about new mice"
+UNKNOWN = "nothing tells whether this animal was in the training cohort"
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def stack_recording(
     common = [f"forced: expected {expected}, found {found}" for expected, found in complaints]
     common += _notes(recording, extraction, bundle)
     statistics = bundle.meta["cohort_statistics"]
-    trained_on = {rfid for _, rfid in bundle.meta["samples"]}
+    trained_on = _trained_on(recording, [rfid for _, rfid, _ in made if rfid], bundle)
     return [
         Stacked(
             recording.name,
@@ -119,10 +121,38 @@ def stack_recording(
             stack.counts,
             common
             + [TRAINED_ON] * (rfid in trained_on)
+            + [f"{no_chip(rfid)}: {UNKNOWN}"] * (rfid is not None and not _is_known(recording, rfid))
             + unlike(features(stack.counts, stack.outside_share), statistics),
         )
         for animal_id, rfid, stack in made
     ]
+
+
+def _trained_on(recording: Recording, rfids: Sequence[str], bundle: Bundle) -> set[str]:
+    """RFIDs of a recording's animals that the model learned from.
+
+    They are told by the names of the manifests where both have them, else by their chips, matched as those of a
+    manifest with those of a database.
+    """
+    names: dict[str, set[str]] = defaultdict(set)
+    for (other, rfid), animal in zip(bundle.meta["samples"], bundle.meta["animals"], strict=True):
+        names[rfid].add("" if animal == unnamed(other, rfid) else animal)
+    named = set().union(*names.values())
+    pairs = pair_rfids(filter(has_chip, rfids), filter(has_chip, names))
+    found = set()
+    for rfid in rfids:
+        sample = (recording.samples or {}).get(rfid)
+        own = sample.animal if sample and sample.is_named else ""
+        of_chip = names[pairs[rfid]] if rfid in pairs else set()
+        if (own and own in named) or ("" in of_chip if own else of_chip):
+            found.add(rfid)
+    return found
+
+
+def _is_known(recording: Recording, rfid: str) -> bool:
+    """Whether a chip or the manifest says who an animal is."""
+    sample = (recording.samples or {}).get(rfid)
+    return has_chip(rfid) or (sample is not None and sample.is_named)
 
 
 def _complaints(
@@ -194,14 +224,17 @@ def score(predictions: Sequence[Prediction], known: cohort.Cohort, bundle: Bundl
     from lmtcnn import metrics  # loaded here: plain predictions need no scikit-learn
 
     classes = bundle.classes
-    labels = {(sample.recording, sample.rfid): sample.class_name for sample in known.samples}
-    actual = [labels[p.recording, p.rfid or ""] for p in predictions]
+    samples = {(sample.recording, sample.rfid): sample for sample in known.samples}
+    chosen = [samples[p.recording, p.rfid or ""] for p in predictions]
+    actual = [sample.class_name for sample in chosen]
+    truth = {label: [sample.labels[label] for sample in chosen] for label in bundle.definitions.labels}
     probabilities = np.array([[p.probabilities[name] for name in classes] for p in predictions])
     predicted = [p.predicted for p in predictions]
     counts = metrics.confusion_of(actual, predicted, classes)
     table = as_frame(predictions, classes).with_columns(pl.Series("class", actual, dtype=pl.String))
     simulated = any(note in p.warnings for p in predictions for note in (SIMULATED_MODEL, SIMULATED_RECORDING))
-    return Score(metrics.score(actual, probabilities, classes, bundle.meta["classes"]), counts, table, simulated)
+    merits = metrics.score(actual, probabilities, classes, bundle.meta["classes"], truth)
+    return Score(merits, counts, table, simulated)
 
 
 def as_records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:

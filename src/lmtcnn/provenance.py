@@ -2,7 +2,6 @@
 
 import getpass
 import hashlib
-import itertools
 import json
 import math
 import os
@@ -20,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 from lmtcnn import SIMULATED, __version__
 from lmtcnn.baselines import BASELINES
 from lmtcnn.files import digest
+from lmtcnn.names import safe
 from lmtcnn.params import Params, dump, flat
 
 INPUTS = ("stacks.npy", "index.parquet", "histograms.json")
@@ -95,15 +95,8 @@ def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
             wanted = safe(f"{measure}_baseline/{method}_{of_class}" if of_class else f"baseline/{method}")
         else:
             wanted = safe(f"cv/{rest if of_label else name}")
-        numbered = (f"{wanted} {n}" for n in itertools.count(2))  # 50% and 50# both become 50_
-        named[next(name for name in itertools.chain([wanted], numbered) if name not in named)] = value
+        named[wanted] = value  # params.yaml has no two names that would become one here
     return named
-
-
-def safe(name: str) -> str:
-    """A name that MLflow takes: a label such as +/+ has signs that it refuses."""
-    group, slash, rest = name.partition("/")
-    return group + slash + re.sub(r"[^\w .:-]", "_", rest)
 
 
 def source_tags(started_by: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ import polars as pl
 
 from lmtcnn import clock as clocks
 from lmtcnn.params import Definitions, QualityParams, StopsParams
+from lmtcnn.recording import has_chip
 
 Verdict = Literal["ok", "warn", "fail", "not fitted"]
 
@@ -187,6 +188,12 @@ def _animal_checks(
     row: Mapping[str, Any], poor_intervals: Mapping[int, tuple[int, int]], limits: QualityParams
 ) -> Iterator[Check]:
     animal = row["animal_id"]
+    if not has_chip(row["rfid"]):
+        yield Check(
+            "no chip read", animal, 1, 1, None, "animals", "warn",
+            "ANIMAL.RFID is empty, or RFID_<name>, the tracker's word for an animal whose chip no antenna has read; any: "
+            "warn, it is never joined with an animal of another file, recording or cage",
+        )  # fmt: skip
     known = share_of(row["n_detected"], row["n_unpaused"]) or 0
     yield _share_check(
         "detection", animal, row["n_detected"], row["n_unpaused"],

@@ -1,12 +1,15 @@
 """One recording: its files as one stretch of time, its animals joined by RFID.
 
 RFIDs are text. They are matched exactly, then without leading zeros where that is unique (spreadsheets drop them),
-with a warning; whatever else does not match is refused by name.
+with a warning; whatever else does not match is refused by name. `RFID_<name>` is no RFID but the tracker's word for an
+animal whose chip no antenna has read: in another file, recording or cage it may be another mouse, so it is matched
+inside one file and joined with nothing.
 """
 
 import logging
+import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +32,67 @@ MAX_NAMED = 5
 """Recordings that a warning names."""
 
 
+_PLACEHOLDER = re.compile(r"\s*RFID_.*", re.IGNORECASE | re.DOTALL)
+
+
+def has_chip(rfid: str | None) -> bool:
+    """Whether an RFID is that of a chip: not empty, and not the tracker's `RFID_<name>`."""
+    return bool(rfid) and not _PLACEHOLDER.fullmatch(rfid or "")
+
+
+def no_chip(rfid: str | None) -> str:
+    """Why nothing is known of an animal beyond its recording: `no chip read (RFID_C)`, `no RFID`."""
+    return f"no chip read ({rfid})" if rfid else "no RFID"
+
+
+def pair_rfids(wanted: Iterable[str], there: Iterable[str]) -> dict[str, str]:
+    """For each RFID that is wanted the one of `there` that is taken for it; those that find none are left out.
+
+    That is the same RFID or, of those that are still free, the only one that differs from it in leading zeros alone.
+    """
+    wanted, there = list(dict.fromkeys(wanted)), list(there)
+    pairs = {rfid: rfid for rfid in wanted if rfid in there}
+    for rfid in (rfid for rfid in wanted if rfid not in pairs):
+        free = [other for other in there if other not in pairs.values() and other.lstrip("0") == rfid.lstrip("0")]
+        if len(free) == 1:
+            pairs[rfid] = free[0]
+    return pairs
+
+
 @dataclass(frozen=True)
 class Sample:
-    """One animal in one recording."""
+    """One animal in one recording.
+
+    `animal` says who it is in all recordings. Where the manifest does not, that is its RFID; and an animal whose chip was
+    not read is one of this recording only.
+    """
 
     recording: str
     rfid: str
     cage: str
     labels: Mapping[str, str]
     class_name: str
+    animal: str = ""
+
+    def __post_init__(self) -> None:
+        """Fill in who the animal is."""
+        if not self.animal:
+            object.__setattr__(self, "animal", unnamed(self.recording, self.rfid))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the manifest says who the animal is."""
+        return self.animal != unnamed(self.recording, self.rfid)
+
+    @property
+    def who(self) -> str:
+        """The animal in words: `RFID 001`, or by the name that the manifest gives it."""
+        return f"animal {self.animal}" if self.is_named or not has_chip(self.rfid) else f"RFID {self.rfid}"
+
+
+def unnamed(recording: str, rfid: str) -> str:
+    """Who an animal is as far as its chip tells: the RFID, or, without one, somebody of this recording alone."""
+    return rfid if has_chip(rfid) else f"{rfid} of {recording}".strip()
 
 
 @dataclass(frozen=True)
@@ -70,6 +125,8 @@ class Recording:
         that some of several files lack is warned of.
         """
         looks = [self._look_for(database) for database in databases]
+        if databases[1:]:
+            self._keep_unread_apart(databases, [chosen for chosen, _ in looks])
         everywhere = set.intersection(*(set(lost) for _, lost in looks))
         if everywhere:
             raise CohortError([line for rfid, line in looks[0][1].items() if rfid in everywhere])
@@ -81,22 +138,62 @@ class Recording:
 
     def _look_for(self, database: lmt.Database) -> tuple[dict[int, str | None], dict[str, str]]:
         """ANIMAL.ID -> RFID of the animals that count, and a line for each RFID of the manifest that is not there."""
-        doubled = [rfid for rfid, n in Counter(a.rfid for a in database.animals if a.rfid).items() if n > 1]
         where = f"{database.path}: ANIMAL"
         wanted = None if self.samples is None else list(self.samples)
-        if hit := [rfid for rfid in doubled if wanted is None or rfid in wanted]:
-            once = "each RFID once"
-            raise CohortError([problem(where, once, f"{rfid} twice", "correct a copy of the file") for rfid in hit])
+        animals = database.animals
+        asked = {a.rfid for a in animals} if wanted is None else pair_rfids(wanted, _rfids(animals)).values()
+        if doubled := [rfid for rfid in _doubled(animals) if rfid in asked]:
+            alike = [animal.id for animal in animals if animal.rfid in doubled]
+            ghosts = lmt.undetected(database, alike, thorough=True)  # rows that a start of the tracker left behind
+            animals = tuple(animal for animal in animals if animal.id not in ghosts)
+            if hit := [rfid for rfid in _doubled(animals) if rfid in doubled]:
+                lines = [
+                    problem(where, "each RFID once", f"{rfid} twice", "correct a copy of the file") for rfid in hit
+                ]
+                raise CohortError(lines)
+            animals = _with_one_of_each(database.animals, animals)
         if wanted is None:
-            return {animal.id: animal.rfid for animal in database.animals}, {}
-        return _match(wanted, database, where)
+            return {animal.id: animal.rfid for animal in animals}, {}
+        return _match(wanted, animals, database.path.name, where)
 
-    def strangers(self, database: lmt.Database, chosen: Container[int]) -> list[str]:
-        """Animals of a file that the manifest neither lists (`chosen`, by ANIMAL.ID) nor excludes."""
-        others = [a for a in database.animals if a.id not in chosen and a.rfid not in self.excluded]
-        return [a.rfid or f"animal {a.id}" for a in others]
+    def _keep_unread_apart(self, databases: Sequence[lmt.Database], chosen: Sequence[dict[int, str | None]]) -> None:
+        """Leave an animal whose chip was not read in the one file that detected it.
 
-    def _tell_strangers(self, database: lmt.Database, chosen: Container[int]) -> None:
+        Raises CohortError where several did: nothing tells whether that is one mouse.
+        """
+        lines = []
+        for rfid in dict.fromkeys(rfid for own in chosen for rfid in own.values() if not has_chip(rfid)):
+            keys = [[key for key, other in own.items() if other == rfid] for own in chosen]
+            if sum(map(bool, keys)) == 1:
+                continue
+            seen = [
+                number
+                for number, (database, own) in enumerate(zip(databases, keys, strict=True))
+                if set(own) - lmt.undetected(database, own, thorough=True)
+            ]
+            if len(seen) > 1:
+                found = f"{no_chip(rfid)} in {len(seen)} files: it need not be one mouse"
+                do = "write the RFID into ANIMAL of a copy of each, or exclude the animal in the manifest"
+                where = f"{databases[seen[0]].path}: ANIMAL"
+                lines.append(problem(where, "the RFID of a chip, to join the files by", found, do))
+            kept = seen[0] if seen else next(number for number, own in enumerate(keys) if own)
+            for number, own in enumerate(keys):
+                for key in own if number != kept else ():
+                    del chosen[number][key]
+        if lines:
+            raise CohortError(lines)
+
+    def strangers(self, database: lmt.Database, chosen: Mapping[int, str | None]) -> list[str]:
+        """Animals of a file that the manifest neither lists (`chosen`, ANIMAL.ID -> RFID) nor excludes.
+
+        Rows of ANIMAL that were never detected are no animals.
+        """
+        known = {*chosen.values(), *self.excluded} - {None}
+        others = [a for a in database.animals if a.id not in chosen and a.rfid not in known]
+        ghosts = lmt.undetected(database, [a.id for a in others])
+        return [a.rfid or f"animal {a.id}" for a in others if a.id not in ghosts]
+
+    def _tell_strangers(self, database: lmt.Database, chosen: Mapping[int, str | None]) -> None:
         if strangers := self.strangers(database, chosen):
             log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
 
@@ -184,20 +281,22 @@ def origin_of(parts: Sequence[Part]) -> Origin:
 def name_animals(
     recording: Recording, parts: Sequence[Part], *, quiet: bool = False
 ) -> list[dict[int, tuple[int, str | None]]]:
-    """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID; warnings unless `quiet`."""
+    """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID; warnings unless `quiet`.
+
+    Raises CohortError where `Recording.match` does.
+    """
     matched = recording.match([part.database for part in parts], quiet=quiet)
     if not parts[1:]:
         return [{key: (key, rfid) for key, rfid in matched[0].items()}]
-    members: dict[str | None, int] = {}
+    members: dict[str | tuple[int, int], int] = {}
     named: list[dict[int, tuple[int, str | None]]] = []
-    for part, chosen in zip(parts, matched, strict=True):
-        if lost := sorted(key for key, rfid in chosen.items() if rfid is None):
-            where = f"{part.database.path}: ANIMAL {lost[0]}"
-            raise CohortError(problem(where, "an RFID, to join the files by", "none", "give the files one by one"))
+    for number, chosen in enumerate(matched):
+        of_file: dict[int, tuple[int, str | None]] = {}
         for key, rfid in sorted(chosen.items()):
             taken = set(members.values())
-            members.setdefault(rfid, key if key not in taken else max(taken) + 1)
-        named.append({key: (members[rfid], rfid) for key, rfid in chosen.items()})
+            who = rfid if rfid and has_chip(rfid) else (number, key)
+            of_file[key] = members.setdefault(who, key if key not in taken else max(taken) + 1), rfid
+        named.append(of_file)
     return named
 
 
@@ -278,19 +377,34 @@ def _count_rows(path: Path) -> int:
         return 0
 
 
-def _match(wanted: Sequence[str], database: lmt.Database, where: str) -> tuple[dict[int, str | None], dict[str, str]]:
+def _rfids(animals: Iterable[lmt.Animal]) -> list[str]:
+    return list(dict.fromkeys(animal.rfid for animal in animals if animal.rfid))
+
+
+def _doubled(animals: Iterable[lmt.Animal]) -> list[str]:
+    return [rfid for rfid, n in Counter(animal.rfid for animal in animals if animal.rfid).items() if n > 1]
+
+
+def _with_one_of_each(animals: Sequence[lmt.Animal], seen: Sequence[lmt.Animal]) -> tuple[lmt.Animal, ...]:
+    """The animals that were seen and, for each RFID that none of them has, its first row."""
+    first = {animal.rfid: animal for animal in reversed(animals)}
+    known = {animal.rfid for animal in seen}
+    return tuple(a for a in animals if a in seen or (a.rfid not in known and first[a.rfid] is a))
+
+
+def _match(
+    wanted: Sequence[str], animals: Sequence[lmt.Animal], name: str, where: str
+) -> tuple[dict[int, str | None], dict[str, str]]:
     """ANIMAL.ID -> RFID of those that are wanted, and a line for each that is not there."""
-    exact = {animal.rfid: animal.id for animal in database.animals if animal.rfid}
-    chosen: dict[int, str | None] = {exact[rfid]: rfid for rfid in wanted if rfid in exact}
-    lost = {}
-    for rfid in (rfid for rfid in wanted if rfid not in exact):
-        alike = [
-            a for a in database.animals if a.rfid and a.id not in chosen and a.rfid.lstrip("0") == rfid.lstrip("0")
-        ]
-        if len(alike) == 1:
-            log.warning("%s: RFID %s taken for %s of the manifest", database.path.name, alike[0].rfid, rfid)
-            chosen[alike[0].id] = rfid
-        else:
-            known = ", ".join(animal.rfid or "(none)" for animal in database.animals)
-            lost[rfid] = problem(where, f"RFID {rfid} of the manifest", known, "correct the manifest")
-    return chosen, lost
+    ids = {animal.rfid: animal.id for animal in animals if animal.rfid}
+    pairs = pair_rfids(wanted, ids)
+    for rfid, other in pairs.items():
+        if other != rfid:
+            log.warning("%s: RFID %s taken for %s of the manifest", name, other, rfid)
+    known = ", ".join(animal.rfid or "(none)" for animal in animals)
+    lost = {
+        rfid: problem(where, f"RFID {rfid} of the manifest", known, "correct the manifest")
+        for rfid in wanted
+        if rfid not in pairs
+    }
+    return {ids[other]: rfid for rfid, other in pairs.items()}, lost

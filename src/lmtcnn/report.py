@@ -18,7 +18,8 @@ from lmtcnn.clock import counted_words, length
 from lmtcnn.errors import DataError, problem
 from lmtcnn.figures import class_colours
 from lmtcnn.files import ensure_folder, read_json, write_text
-from lmtcnn.metrics import PAPER, compare, label_values
+from lmtcnn.metrics import PAPER, compare
+from lmtcnn.names import label_metric, label_values, words_of
 from lmtcnn.params import Params, flat
 from lmtcnn.schemas import index_table
 
@@ -99,7 +100,7 @@ def describe_cohort(index: pl.DataFrame, params: Params) -> dict[str, Any]:
             {
                 "name": name,
                 "colour": colours[name],
-                "labels": ", ".join(f"{key} {value}" for key, value in labels.items()),
+                "labels": words_of(labels),
                 "samples": own.height,
                 "cages": own["cage"].n_unique(),
                 "stops": f"{np.median(own['n_stops'].to_numpy()):,.0f}" if own.height else "",
@@ -107,7 +108,7 @@ def describe_cohort(index: pl.DataFrame, params: Params) -> dict[str, Any]:
         )
     return {
         "samples": index.height,
-        "animals": index["rfid"].n_unique(),
+        "animals": index["animal"].n_unique(),
         "cages": index["cage"].n_unique(),
         "recordings": index["recording"].n_unique(),
         "stops": f"{index['n_stops'].sum():,}",
@@ -124,7 +125,7 @@ def start_rows(path: Path) -> list[list[str]]:
 
 def metric_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, str]]:
     """Name, explanation, ours and the paper's for every metric that is not a class's recall."""
-    of_labels = {f"accuracy_{label}_{value}": (label, value) for label, value in label_values(params.classes)}
+    of_labels = {label_metric(*each): each for each in label_values(params.classes)}
     rows = []
     for metric, ours, paper in compare(metrics, params.classes):
         if metric.removeprefix("knn_").removeprefix("svm_").startswith("recall_"):

@@ -125,6 +125,7 @@ QUALITY = Table(
         "n_dirty": _I64,  # FRAME rows with more than quality.max_particles
         "n_anonymous": _I64,  # DETECTION rows without ANIMALID
         "n_others": _I64,  # ... of animals that are not in the manifest
+        "never_detected": _STR,  # rows of ANIMAL without one of DETECTION, `; ` between: they are no animals
         # Of the animal.
         "n_rows": _I64,  # DETECTION rows
         "n_invalid": _I64,  # ... without a finite position
@@ -187,6 +188,7 @@ def index_table(labels: Sequence[str]) -> Table:
             "recording": _STR,
             "animal_id": _I64,
             "rfid": _STR,
+            "animal": _STR,  # who it is, in all recordings: the manifest's word for it, or its RFID
             "cage": _STR,
             **dict.fromkeys(labels, _STR),
             "class": _STR,

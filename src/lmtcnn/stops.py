@@ -85,19 +85,44 @@ def extract_parts(
         _extract_part(job, part, members, everyone - set(members.values()))
         for part, members in zip(parts, ids, strict=True)
     ]
-    quality = pl.concat([table.quality for table in tables])
+    quality = _sum_quality(pl.concat([table.quality for table in tables]))
     if not quality["n_detected"].sum():
         where = f"{recording.files[0]}: DETECTION"
         raise DatabaseError(problem(where, "positions of the animals", "no detection", "leave the file out"))
-    strangers = [recording.strangers(part.database, members) for part, members in zip(parts, ids, strict=True)]
+    quality = _without_ghosts(recording, quality)
+    strangers = [
+        recording.strangers(part.database, {key: rfid for key, (_, rfid) in members.items()})
+        for part, members in zip(parts, ids, strict=True)
+    ]
     quality = quality.with_columns(unlisted=pl.lit("; ".join(dict.fromkeys(chain(*strangers)))))
     coverage = _add_up([table.coverage for table in tables], COVERAGE)
+    coverage = coverage.filter(pl.col("animal_id").is_in(quality["animal_id"].implode()))
     return Extraction(
         pl.concat([table.stops for table in tables]).sort("animal_id", "start_frame"),
-        judge(_sum_quality(quality), coverage, params),
+        judge(quality, coverage, params),
         coverage,
         _add_up([table.intervals for table in tables], INTERVALS),
     )
+
+
+def _without_ghosts(recording: Recording, quality: pl.DataFrame) -> pl.DataFrame:
+    """The quality table without rows of ANIMAL that no detection names, which it lists in `never_detected`.
+
+    The tracker leaves such rows where it was started before the chips were read. One that the manifest names stays: it
+    says that a mouse was there, which was never seen, and the recording fails by that.
+    """
+    ghosts = quality.filter(n_rows=0)
+    names = [f"animal {i} ({rfid or 'no RFID'})" for i, rfid in ghosts.select("animal_id", "rfid").iter_rows()]
+    if not names:
+        return quality
+    where = recording.files[0].name
+    if recording.samples is not None:
+        do = "was it there? `yes` in the column `exclude` leaves it out"
+        log.warning("%s: in the manifest, but never detected: %s; %s", recording.name, ", ".join(names), do)
+        return quality
+    log.warning("%s: never detected, so no animals: %s", where, ", ".join(names))
+    told = pl.lit("; ".join(names)).alias("never_detected")
+    return quality.filter(pl.col("n_rows") > 0).with_columns(told)
 
 
 def _add_up(parts: Sequence[pl.DataFrame], table: Table) -> pl.DataFrame:
@@ -205,7 +230,7 @@ def _extract_part(job: _Job, part: Part, members: Mapping[int, Member], absent: 
     found += [one(member, Track(part.layout)) for member in absent]
     rows, stops, coverage = zip(*found, strict=True)
     common = {"recording": job.recording.name, "span_s": span_s}
-    common |= dict.fromkeys(("verdict", "failed", "warned", "unlisted"), "")
+    common |= dict.fromkeys(("verdict", "failed", "warned", "unlisted", "never_detected"), "")
     common |= {"n_anonymous": nobody.n_rows, "n_others": others.n_rows, **_recording_counts(part, job)}
     return Extraction(
         pl.concat(stops),
@@ -383,7 +408,7 @@ def _recording_counts(part: Part, job: _Job) -> dict[str, object]:
     }
 
 
-_FIRST = ("verdict", "failed", "warned", "unlisted", "start_ms")
+_FIRST = ("verdict", "failed", "warned", "unlisted", "never_detected", "start_ms")
 _GREATEST = ("span_s", "worst_back_ms", "hottest_c", "most_particles", "simulated", "identity_corrected")
 _LEAST = ("coldest_c",)
 _KEYS = ("recording", "animal_id", "rfid")

@@ -162,7 +162,7 @@ def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.Da
                 "recording": recording.name,
                 "animal_id": animal,
                 "rfid": behaviour.rfid(params.simulate, recording, animal),
-                **dict.fromkeys(("failed", "warned", "unlisted"), ""),
+                **dict.fromkeys(("failed", "warned", "unlisted", "never_detected"), ""),
                 "verdict": "ok",
                 "simulated": True,
                 "start_ms": recording.start_ms,

@@ -152,7 +152,7 @@ def train(
     """
     made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", MADE)
     stacks, index = histograms.load(data / "histograms", params)
-    cages = cages_of(index["cage"].to_list(), index["rfid"].to_list())
+    cages = cages_of(index["cage"].to_list(), index["animal"].to_list())
     if len(found := index["class"].unique().to_list()) < 2:
         do = "add recordings of another class"
         raise DataError(problem(data / "histograms", "samples of two classes or more", f"only {found[0]}", do))

@@ -11,8 +11,8 @@ import json
 import zlib
 from typing import Any
 
+from lmtcnn.names import label_values, safe
 from lmtcnn.params import Params
-from lmtcnn.provenance import safe
 
 KEY = "trainings"
 TAG = f"mlflow.sharedViewState.{KEY}"
@@ -64,7 +64,7 @@ def saved(params: Params, created_ms: int) -> str:
 def columns(params: Params) -> list[str]:
     """Names of the chosen columns, as the page knows them; the first label's values have an accuracy each."""
     label = params.labels[0]
-    values = sorted({labels[label] for labels in params.classes.values() if label in labels})
+    values = sorted(value for column, value in label_values(params.classes) if column == label)
     metrics = ["cv/accuracy", "cv/ensemble_accuracy", "cv/balanced_accuracy"]
     metrics += [safe(f"cv/{label}_{value}") for value in values] + ["baseline/knn", "baseline/svm"]
     chosen = {"metrics": metrics, "params": PARAMETERS, "tags": ("lmtcnn.simulated",)}

@@ -1,0 +1,92 @@
+"""Names that are ours: no label column or class may be mistaken for one of our columns, and no two share a metric."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+Values = str | Sequence[str]
+"""What a class says of a label column: its value, or several."""
+
+MANIFEST = ("recording", "rfid", "animal", "cage", "files", "exclude", "timezone", "night")
+"""Columns of the manifest that have a meaning of their own; those of the floor begin with `arena_`."""
+
+COLUMNS = frozenset(
+    """
+    recording rfid animal cage files exclude timezone night id
+    animal_id class predicted fold seed actual probability agreement warnings set distance model ensemble knn svm hour
+    start_frame end_frame start_s end_s duration_s x_cm y_cm start stop
+    interval detected unpaused recorded anonymous others n_stops n_outside n_late n_cut unlisted flicker
+    verdict failed warned simulated never_detected span_s measured_fps identity_corrected coldest_c hottest_c
+    most_particles worst_back_ms jumped_s clocked_s paused_s stopped_s start_ms
+    epoch train_loss train_accuracy test_loss test_accuracy
+    recall chance control
+    """.split()
+)
+"""Names of columns in our tables, and first words of our metrics; so are all that begin with PREFIXES."""
+
+PREFIXES = ("p_", "n_", "arena_")
+
+HOUR = "hour"
+"""Heads the table of the hours at which recordings start, in which each class has a column."""
+
+FIXED = frozenset(
+    "accuracy ensemble_accuracy balanced_accuracy macro_f1 mcc log_loss brier knn_accuracy svm_accuracy "
+    "time_shuffled_accuracy".split()
+)
+"""Figures of merit that every study has."""
+
+
+def is_ours(column: str) -> bool:
+    """Whether a column of this name, in capitals or not, has a meaning already."""
+    return column.lower() in COLUMNS or column.lower().startswith(PREFIXES)
+
+
+def values_of(values: Values) -> tuple[str, ...]:
+    """The values of a label that belong to a class, one or several."""
+    return (values,) if isinstance(values, str) else tuple(values)
+
+
+def words_of(labels: Mapping[str, Values]) -> str:
+    """A class in words: `sex M, treatment low or high`."""
+    return ", ".join(f"{label} {' or '.join(values_of(values))}" for label, values in labels.items())
+
+
+def label_values(classes: Mapping[str, Mapping[str, Values]]) -> list[tuple[str, str]]:
+    """Every (label column, value) that the classes name, column by column; a class need not name every column."""
+    columns = dict.fromkeys(label for labels in classes.values() for label in labels)
+    return list(
+        dict.fromkeys((c, v) for c in columns for labels in classes.values() for v in values_of(labels.get(c, ())))
+    )
+
+
+def label_metric(label: str, value: str) -> str:
+    """The accuracy among samples whose true label has this value: `accuracy_sex_F`."""
+    return f"accuracy_{label}_{value}"
+
+
+def recall_metric(name: str) -> str:
+    """The recall of a class: `recall_AM`."""
+    return f"recall_{name}"
+
+
+def safe(name: str) -> str:
+    """A name that MLflow takes: a label such as +/+ has signs that it refuses."""
+    group, slash, rest = name.partition("/")
+    return group + slash + re.sub(r"[^\w .:-]", "_", rest)
+
+
+def clashes(classes: Mapping[str, Mapping[str, Values]]) -> Iterator[str]:
+    """A line for each name that two things would share: `accuracy_a_b_c of a_b c and of a b_c`.
+
+    Names are compared as MLflow writes them (see `safe`), which leaves out the word accuracy before a label; each
+    figure has the two ends of its interval beside it.
+    """
+    owners: dict[str, list[str]] = {}
+    said = [(label_metric(*each), "{} {}".format(*each)) for each in label_values(classes)]
+    said += [(recall_metric(name), f"class {name}") for name in classes]
+    for metric, owner in [*((name, name) for name in sorted(FIXED)), *said]:
+        shown = metric.removeprefix("accuracy_") if metric not in FIXED else metric
+        for end in ("", "_low", "_high"):
+            owners.setdefault(safe(f"cv/{shown}{end}"), []).append(owner)
+    told = dict.fromkeys(tuple(dict.fromkeys(shared)) for shared in owners.values())
+    for shared in (each for each in told if len(each) > 1):
+        yield f"{' and '.join(shared)}, which have one name as metrics"
