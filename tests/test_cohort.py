@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import T0_MS, Scene, still, told
+from conftest import OWN_RECORDINGS, T0_MS, Scene, change_params, execute, still, told
 from lmtcnn import cohort
 from lmtcnn.cohort import ONE_CAGE, Cohort, read, unlisted
 from lmtcnn.errors import BatchError, CohortError, DatabaseError, OutputError
@@ -443,6 +443,52 @@ def test_check_warns_of_an_animal_in_two_recordings_at_once(tmp_path: Path, writ
     ]
 
 
+def test_the_same_chip_in_two_cages_is_two_mice_where_the_manifest_says_so(reading) -> None:
+    text = f"{HEADER},animal\nr1,001,c1,M,adult,Tom\nr2,001,c2,M,adult,Ann\nr3,002,c2,M,adult,\n"
+    assert [(s.rfid, s.animal) for s in reading(text).samples] == [("001", "Tom"), ("001", "Ann"), ("002", "002")]
+
+
+def test_an_animal_whose_chip_was_not_read_is_one_of_its_recording(reading) -> None:
+    """Files of a set-up without RFID all hold RFID_A; the manifest says that two of them are one mouse."""
+    rows = ["r1,RFID_A,c1,M,adult,", "r2,RFID_A,c2,M,adult,", "r3,RFID_A,c3,M,juvenile,Tom", "r4,RFID_B,c3,M,adult,Tom"]
+    found = reading("\n".join([f"{HEADER},animal", *rows]))
+    assert [s.animal for s in found.samples] == ["RFID_A of r1", "RFID_A of r2", "Tom", "Tom"]
+
+
+def test_check_says_of_whom_no_chip_was_read_and_who_was_never_detected(tmp_path: Path, write_manifest, change) -> None:
+    """RFID_A is named in cage c1 by the manifest, and in cage c2 not; 009 of c2 has no row in DETECTION."""
+    rows = []
+    for day, (cage, sex) in enumerate((("c1", "M"), ("c2", "F"))):
+        database(tmp_path / f"{cage}.sqlite", {1: "RFID_A", 2: f"00{day}", 3: "009"}, day=day, ghosts=[3])
+        members = ["RFID_A", f"00{day}", *["009"] * day]
+        rows += [{"recording": cage, "rfid": rfid, "cage": cage, "sex": sex, "age": "adult"} for rfid in members]
+    rows[0]["animal"] = "Tom"
+    using = change(**{"cohort.manifest": str(write_manifest(rows)), "cohort.databases": str(tmp_path)})
+    odd = cohort.check(using).odd
+    assert [line for line in odd if "chip" in line or "never" in line] == [
+        "cage c2: no chip read (RFID_A) in c2: joined with no animal of another recording; a column animal can say who "
+        "it is",
+        "c2: RFID 009 is in the manifest, but was never detected: the recording fails",
+    ]
+
+
+def test_check_counts_what_the_manifest_excludes(run, tmp_path: Path, write_manifest) -> None:
+    """One animal of r1, and r3 as a whole, which is no file that nobody named."""
+    change_params(tmp_path, *OWN_RECORDINGS)
+    rows = []
+    for day, name in enumerate(("r1", "r2", "r3")):
+        database(tmp_path / "raw" / f"{name}.sqlite", {1: f"{day}1", 2: f"{day}2"}, day=day)
+        for rfid in (f"{day}1", f"{day}2"):
+            row = {"recording": name, "rfid": rfid, "cage": name, "sex": "MF"[day % 2], "age": "adult"}
+            rows.append({**row, "exclude": "yes" if name == "r3" or rfid == "02" else "no"})
+    write_manifest(rows)
+    code, out, lines = run("cohort", "check")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("2 recordings, 3 samples (1 AM, 2 AF), 2 cages, 3 rows excluded: ")
+    assert "excluded by the manifest: r1, 02; r3, 21; r3, 22" in lines
+    assert not [line for line in lines if "in no row" in line]
+
+
 def test_an_animal_that_the_manifest_excludes_is_no_stranger(reading, tmp_path: Path, caplog) -> None:
     text = f"{HEADER},exclude\nr1,001,c1,M,adult,\nr1,002,c1,M,adult,yes\n"
     (recording,) = reading(text).recordings
@@ -496,6 +542,115 @@ def test_init_spells_labels_as_the_classes_do_and_takes_what_else_animal_knows(
         "sex: male is written M, as in `classes`",
         "age: Adult is written adult, as in `classes`",
         "age: juv is written juvenile, as in `classes`",
+    ]
+
+
+def test_init_names_files_of_one_stem_by_their_folders_and_is_read_once_filled_in(
+    tmp_path: Path, params: Params
+) -> None:
+    raw = tmp_path / "raw"
+    paths = [raw / name for name in ("a/r1.sqlite", "b/r1.sqlite", "b/r1.db", "b/R2.sqlite", "r2.sqlite", "r3.sqlite")]
+    for day, path in enumerate(paths):
+        database(path, {1: f"00{day}"}, {"SEX": ["M"], "AGE": ["adult"], "CAGE": ["c1"]}, day=day)
+    rows, _ = cohort.init(raw, tmp_path / "cohort.csv", params)
+    assert [(row["recording"], row["files"]) for row in rows] == [
+        ("a_r1", "a/r1.sqlite"),
+        ("b_R2", "b/R2.sqlite"),
+        ("b_r1.db", "b/r1.db"),
+        ("b_r1.sqlite", "b/r1.sqlite"),
+        ("r2", ""),
+        ("r3", ""),
+    ]
+    found = read(tmp_path / "cohort.csv", raw, params)
+    assert {file for recording in found.recordings for file in recording.files} == set(paths)
+
+
+def test_init_writes_files_as_the_study_s_manifest_needs_them(tmp_path: Path, change) -> None:
+    """A manifest of the study names files from cohort.databases on; another one from the folder that was named."""
+    raw, own = tmp_path / "raw", tmp_path / "cohort.csv"
+    database(raw / "batch 2" / "r1.sqlite", {1: "1"})
+    using = change(**{"cohort.databases": str(raw), "cohort.manifest": str(own)})
+    for path, files in ((own, "batch 2/r1.sqlite"), (tmp_path / "other.csv", "")):
+        assert [row["files"] for row in cohort.init(raw / "batch 2", path, using)[0]] == [files]
+    assert cohort.root_of(tmp_path, own, using) == tmp_path
+
+
+def test_init_takes_other_label_columns(tmp_path: Path, params: Params) -> None:
+    database(tmp_path / "r1.sqlite", {1: "1", 2: "2"}, {"SEX": ["male", "M"]})
+    execute(tmp_path / "r1.sqlite", "UPDATE ANIMAL SET GENOTYPE = 'wt' WHERE ID = 1")
+    cohort.init(tmp_path, tmp_path / "cohort.csv", params, ["genotype", "treatment", "sex"])
+    assert (tmp_path / "cohort.csv").read_text().splitlines() == [
+        "recording,rfid,cage,genotype,treatment,sex,files",
+        "r1,1,,wt,,M,",
+        "r1,2,,,,M,",
+    ]
+    assert told(CohortError, cohort.init, tmp_path, tmp_path / "new.csv", params, ["class", "dose"]) == (
+        "--labels: expected columns of your own, found class, of another meaning; rename",
+    )
+
+
+def test_init_tells_of_animals_without_a_chip_and_leaves_out_rows_that_were_never_detected(
+    tmp_path: Path, params: Params, caplog
+) -> None:
+    animals = {1: "001", 2: "RFID_B", 3: None, 4: "RFID_D", 5: "rfid_e"}
+    database(tmp_path / "r1.sqlite", animals, ghosts=[4])
+    cohort.init(tmp_path, tmp_path / "cohort.csv", params)
+    assert (tmp_path / "cohort.csv").read_text().splitlines() == [
+        "recording,rfid,animal,cage,sex,age,files",
+        "r1,001,,,,,",
+        "r1,RFID_B,,,,,",
+        "r1,,,,,,",
+        "r1,rfid_e,,,,,",
+    ]
+    assert caplog.messages == [
+        "r1.sqlite: animal 4: no chip read (RFID_D); never detected, left out",
+        "r1.sqlite: animal 3: no RFID; the manifest cannot name it: delete its row, or write an RFID into a copy of the "
+        "file",
+        "r1.sqlite: animal 2: no chip read (RFID_B), animal 5: no chip read (rfid_e); the column animal can say who it is",
+    ]
+
+
+def test_init_changes_no_label_that_is_merely_like_another(tmp_path: Path, change) -> None:
+    using = change(classes={"a": {"dose": ["low", "none"]}, "b": {"dose": "high"}})
+    database(tmp_path / "r1.sqlite", {1: "1", 2: "2", 3: "3"}, {"DOSE": ["slow", "LOW", "None"]})
+    assert [row["dose"] for row in cohort.init(tmp_path, tmp_path / "c.csv", using)[0]] == ["slow", "low", "none"]
+
+
+NEXT = "  1. fill in its empty columns (cage: a name for the animals housed together)"
+
+
+def test_init_advises_what_a_first_study_needs(run, tmp_path: Path) -> None:
+    database(tmp_path / "raw" / "r1.sqlite", {1: "1"})
+    code, out, _ = run("cohort", "init", "raw", "--manifest", "c.csv", "--labels", "sex, dose")
+    assert (code, out.splitlines()[:3]) == (
+        0,
+        ["c.csv: 1 animals. Next:", NEXT, "  2. in params.yaml: cohort.databases: raw, cohort.manifest: c.csv"],
+    )
+    assert out.splitlines()[-2:] == [
+        "  4. in params.yaml: classes that name the values of dose",
+        "  5. lmtcnn cohort check && dvc repro",
+    ]
+
+
+def test_init_advises_nothing_that_would_change_a_study_that_has_a_manifest(run, tmp_path: Path) -> None:
+    change_params(tmp_path, *OWN_RECORDINGS)
+    database(tmp_path / "raw" / "r1.sqlite", {1: "1"})
+    assert run("cohort", "init", "raw/r1.sqlite", "--manifest", "cohort.csv") == (
+        0,
+        f"cohort.csv: 1 animals. Next:\n{NEXT}\n  2. lmtcnn cohort check && dvc repro\n",
+        [],
+    )
+    database(tmp_path / "new" / "r2.sqlite", {1: "2"})
+    assert run("cohort", "init", "new", "--manifest", "new.csv")[1].splitlines()[1:] == [
+        NEXT,
+        "  2. new animals for a model: lmtcnn predict new --cohort new.csv",
+        "  3. a study of their own: a copy of params.yaml with cohort.databases: new, cohort.manifest: new.csv",
+        "  4. params.yaml itself is that of cohort.csv, and stays",
+    ]
+    code, out, lines = run("cohort", "init", "new", "--manifest", "cohort.csv")
+    assert (code, out) == (2, "")
+    assert lines == [
+        "error: cohort.csv: expected no file yet, found one, which is kept; edit it, or name another with --manifest"
     ]
 
 

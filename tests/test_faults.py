@@ -483,6 +483,104 @@ def test_an_rfid_that_two_rows_of_animal_share_is_refused_by_name(run, study: St
     )
 
 
+@pytest.mark.parametrize("covering_index", [True, False])
+def test_an_rfid_that_stands_twice_is_one_animal_where_only_one_row_was_detected(stops, covering_index: bool) -> None:
+    """Animals 1 and 2 are both 001; 1 has no row in DETECTION."""
+    animals: dict[int, str | None] = {1: "001", 2: "001"}
+    scene = Scene(still(1, 300, animal=2), n_frames=300, animals=animals, covering_index=covering_index)
+    found = stops(scene)
+    assert found.lines == [done(1)]
+    assert found.counts("animal_id", "rfid", "n_detected") == [(2, "001", 300)]
+
+
+def test_an_animal_whose_chip_was_not_read_is_one_of_its_recording_unless_the_manifest_names_it(
+    run, study: Study
+) -> None:
+    """Recordings a, b (in cages of their own) and d hold an RFID_C; the manifest says that d's is the mouse of c."""
+    for name in "abd":
+        study.write(name, {1: study.rfids[name], 2: "RFID_C"})
+    study.manifest(a="001 RFID_C", b="002 RFID_C")
+    said = "joined with no animal of another recording; a column animal can say who it is"
+    code, out, lines = run("cohort", "check", "--workers", "1")
+    assert (code, out.splitlines()[-1]) == (
+        0,
+        "4 recordings, 6 samples (4 M, 2 F), 4 cages: usable, with the warnings above",
+    )
+    assert lines == [
+        "warning: d.sqlite: left out, not in the manifest: RFID_C",
+        *(f"warning: cage c{name}: no chip read (RFID_C) in {name}: {said}" for name in "ab"),
+    ]
+    assert run("stops")[0] == run("histograms")[0] == 0
+    index = pl.read_parquet(study.folder / "data" / "histograms" / "index.parquet")
+    assert index["animal"].to_list() == ["001", "RFID_C of a", "002", "RFID_C of b", "003", "004"]
+    quality = pl.read_parquet(study.folder / "data" / "stops" / "quality.parquet")
+    assert quality.filter(pl.col("warned") != "").select("recording", "animal_id", "warned").rows() == [
+        (name, 2, "animal 2: no chip read") for name in "ab"
+    ]
+    manifest = (study.folder / "cohort.csv").read_text().replace("files", "files,animal")
+    manifest = manifest.replace("cd,F,", "cc,F,,") + "d,RFID_C,cc,F,,003\n"
+    (study.folder / "cohort.csv").write_text(manifest)
+    assert [line for line in run("cohort", "check")[2] if "same time" in line] == [
+        "warning: c and d: animal 003 at the same time in both: a copy of a file?"
+    ]
+
+
+def test_a_chip_that_two_mice_bore_is_two_animals_where_the_manifest_names_them(run, study: Study) -> None:
+    """001 was in cage a and, when that mouse was dead, in another of cage c."""
+    study.write("c", {1: "001"})
+    study.manifest(c="001")
+    (line,) = run("cohort", "check")[2]
+    assert line == (
+        "error: cohort.csv: RFID 001: expected one cage, found ca, cc; an animal in two cages would be trained on and "
+        "tested: give cages that shared animals one name; where two mice bore one chip, say who is who in a column animal"
+    )
+    text = (study.folder / "cohort.csv").read_text().replace("files", "files,animal")
+    (study.folder / "cohort.csv").write_text(text.replace("c,001,cc,F,", "c,001,cc,F,,Ann"))
+    code, out, lines = run("cohort", "check")
+    assert (code, out.splitlines()[-1], lines) == (0, FINE, [])
+
+
+@pytest.mark.parametrize("covering_index", [True, False])
+def test_rows_of_animal_that_were_never_detected_are_named_and_make_nothing_fail(
+    stops, inspect, covering_index: bool
+) -> None:
+    """One still mouse, and two rows of ANIMAL from before the chips were read."""
+    animals = {1: "001", 2: "RFID_A", 3: None}
+    found = stops(Scene(still(1, 300), n_frames=300, animals=animals, covering_index=covering_index))
+    ghosts = ["animal 2 (RFID_A)", "animal 3 (no RFID)"]
+    assert found.lines == [f"warning: r.sqlite: never detected, so no animals: {', '.join(ghosts)}", done(1)]
+    assert found.counts("animal_id", "verdict", "never_detected") == [(1, "ok", "; ".join(ghosts))]
+    assert found.column("animal_id", "coverage") == [1]
+    seen = inspect()
+    assert (seen["verdict"], seen["never_detected"], len(seen["animals"])) == ("ok", ghosts, 1)
+
+
+def test_an_animal_of_the_manifest_that_was_never_detected_fails_its_recording_and_is_told(run, study: Study) -> None:
+    """Recording a names 005, a row of ANIMAL without one of DETECTION; 006, such a row too, is not named."""
+    study.write("a", {}, Scene(still(1, 600), n_frames=600, animals={1: "001", 2: "005", 3: "006"}))
+    study.manifest(a="001 005")
+    lost = "a: RFID 005 is in the manifest, but was never detected: the recording fails"
+    assert f"warning: {lost}" in run("cohort", "check")[2]
+    assert run("stops") == (
+        0,
+        "",
+        [
+            "warning: a: in the manifest, but never detected: animal 2 (005); was it there? `yes` in the column "
+            "`exclude` leaves it out",
+            "warning: a: fails: animal 2: detection 0 %",
+            "4 stops of 5 samples in 4 recordings: data/stops",
+        ],
+    )
+
+
+def test_an_animal_without_one_position_fails_its_recording(stops) -> None:
+    """Animal 2 is at 0 throughout: the tracker knew of it, and not where it was."""
+    scene = Scene(still(1, 300) + still(1, 300, x=0.0, animal=2), n_frames=300, animals={1: "001", 2: "002"})
+    found = stops(scene)
+    assert found.lines == ["warning: r: fails: animal 2: detection 0 %", done(1, samples=2)]
+    assert found.counts("animal_id", "n_rows", "n_detected", "never_detected") == [(1, 300, 300, ""), (2, 300, 0, "")]
+
+
 def test_an_rfid_that_is_missing_is_refused_with_what_is_there(run, study: Study) -> None:
     """Recording a has an animal without an RFID, so that 001 of the manifest is nobody."""
     study.write("a", {1: None, 2: "009"})
@@ -663,6 +761,31 @@ def test_an_animal_of_one_file_only_is_one_of_the_recording(run, study: Study) -
     covered = found.table("coverage").filter(recording="a").select("animal_id", "interval", "detected", "unpaused")
     assert covered.rows() == [(1, i, 150 * (i < 2), 150) for i in range(4)] + [
         (2, i, 150 * (i >= 2), 150) for i in range(4)
+    ]
+
+
+def test_an_animal_whose_chip_was_not_read_is_never_joined_over_files(run, study: Study) -> None:
+    """Recording a is two files, each with an RFID_C; then only the first has seen one."""
+    rows = still(1, 300) + still(1, 300, x=300.0, animal=2)
+    animals = {1: "001", 2: "RFID_C"}
+    study.write("a", {}, Scene(rows, clock(300), animals))
+    path = study.write("a2", {}, Scene(rows, later(10), animals))
+    study.manifest({"a": "a.sqlite; a2.sqlite"}, a="001 RFID_C")
+    assert run("cohort", "check") == (
+        2,
+        "",
+        [
+            "error: raw/a.sqlite: ANIMAL: expected the RFID of a chip, to join the files by, found no chip read (RFID_C) "
+            "in 2 files: it need not be one mouse; write the RFID into ANIMAL of a copy of each, or exclude the animal in "
+            "the manifest"
+        ],
+    )
+    execute(path, "DELETE FROM DETECTION WHERE ANIMALID = 2")
+    code, _, lines = run("stops", "--out", "found")
+    assert code == 0
+    assert Found(code, lines, study.folder / "found").counts("recording", "rfid", "n_detected")[:2] == [
+        ("a", "001", 600),
+        ("a", "RFID_C", 300),
     ]
 
 
@@ -852,6 +975,19 @@ def test_a_file_that_is_no_sound_recording_is_named_with_the_reason_and_the_othe
     ]
     assert found.spans() == [(1, 4, 2997)]
     assert found.counts("recording") == [("r",)]
+
+
+def test_files_of_systems_beside_recordings_are_passed_over(run, study: Study) -> None:
+    """A Mac, Windows and a network store left theirs in the folder; named, one is told."""
+    for name in ("._a.sqlite", "Thumbs.db", ".Trash-1000/files/a.sqlite", "@eaDir/a.db"):
+        (study.raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (study.raw / name).write_bytes(b"Mac OS X")
+    code, out, lines = run("cohort", "check")
+    assert (code, out.splitlines()[-1], lines) == (0, FINE, [])
+    assert run("stops", "raw", "--out", "found") == (0, "", [done(4, 4, 4)])
+    assert run("stops", "raw/._a.sqlite", "--out", "other")[2] == [
+        "error: raw/._a.sqlite: expected an SQLite database, found another kind of file; check the path"
+    ]
 
 
 # ---- Large files, odd names ------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Databases: what is read from them, and what is said of those that cannot be read."""
 
 import contextlib
+import errno
 import os
 import sqlite3
 import subprocess
@@ -169,6 +170,59 @@ def test_a_folder_is_searched_for_databases_by_name(tmp_path: Path) -> None:
     assert tmp_path / "gone.db" in find([tmp_path])
     (tmp_path / "gone.db").unlink()
     assert find([tmp_path / "notes.txt", tmp_path / "sub"]) == [tmp_path / "notes.txt", tmp_path / "sub/c.sqlite3"]
+
+
+SYSTEMS = (
+    *("._r1.sqlite", "Thumbs.db", "ehthumbs.db", ".DS_Store", "desktop.ini", "~$r1.db", ".~lock.r1.sqlite#", ".r1.db"),
+    *("r1.sqlite-journal", "r1.sqlite-wal", "r1.sqlite-shm", ".Trash-1000/files/r0.sqlite", "$RECYCLE.BIN/$R1.sqlite"),
+    *("System Volume Information/x.db", "@eaDir/r1.sqlite/x.db", ".git/x.db", ".dvc/tmp/x.db", "__MACOSX/._r1.sqlite"),
+    *(".ipynb_checkpoints/r1-checkpoint.sqlite", "sub/.Trashes/r1.db", "sub/THUMBS.DB", "#recycle/r1.sqlite"),
+)
+
+
+def test_files_of_systems_are_passed_over_in_folders_and_taken_where_they_are_named(tmp_path: Path) -> None:
+    for name in (*SYSTEMS, "r1.sqlite", "sub/r2.db"):
+        path = tmp_path / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert find([tmp_path / "raw"]) == [tmp_path / "raw" / name for name in ("r1.sqlite", "sub/r2.db")]
+    named = tmp_path / "raw" / "._r1.sqlite"
+    assert find([named, tmp_path / "raw" / ".git"]) == [named, tmp_path / "raw" / ".git" / "x.db"]
+    assert told(DatabaseError, open_database, named) == (
+        f"{named}: expected an LMT database, found an empty file (0 bytes); copy it again",
+    )
+    (tmp_path / "raw" / "r1.sqlite").unlink()
+    (tmp_path / "raw" / "sub" / "r2.db").unlink()
+    assert told(DatabaseError, find, [tmp_path / "raw"]) == (
+        f"{tmp_path / 'raw'}: expected databases (.sqlite, .sqlite3, .db), found none; check the folder",
+    )
+
+
+def test_a_folder_that_one_may_not_enter_is_told_and_the_others_are_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may enter everything is told so here by the system calls."""
+    for name in ("a/r1.sqlite", "closed/r2.sqlite", "z/r3.sqlite"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    closed, real = tmp_path / "closed", {name: getattr(os, name) for name in ("scandir", "listdir")}
+
+    def refuse(name: str) -> Callable:
+        def call(path: object) -> object:
+            if Path(str(path)) == closed:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real[name](path)
+
+        return call
+
+    for name in real:
+        monkeypatch.setattr(os, name, refuse(name))
+    assert find([tmp_path]) == [tmp_path / "a" / "r1.sqlite", closed, tmp_path / "z" / "r3.sqlite"]
+    for paths in ([closed], [tmp_path]):
+        assert closed in find(paths)
+    assert told(DatabaseError, open_database, closed) == (
+        f"{closed}: expected a folder that one may enter, found Permission denied; check the path",
+    )
 
 
 def test_every_folder_without_a_database_is_named(tmp_path: Path) -> None:

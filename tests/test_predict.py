@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 import torch
 
-from conftest import T0_MS, Scene, run, still, told
+from conftest import T0_MS, Scene, execute, run, still, told
 from lmtcnn import bundle as bundles
 from lmtcnn import predict as module
 from lmtcnn.bundle import WORDS, Bundle
@@ -232,7 +232,7 @@ def test_what_is_refused_is_answered_when_forced_with_a_warning(bundle: Bundle, 
             "late",
             [
                 "forced: expected stops within 20 s, found 2 of 3 later",
-                f"{FAILS}animal 1: positions off the floor 27.1 %; animal 2: detection 0 %",
+                f"{FAILS}animal 1: positions off the floor 27.1 %",
             ],
         ),
     ]
@@ -241,10 +241,18 @@ def test_what_is_refused_is_answered_when_forced_with_a_warning(bundle: Bundle, 
 def test_a_mouse_without_a_position_gets_no_answer_and_a_warning(
     bundle: Bundle, recording, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = recording(rows=still(1, 601))
+    found = recording(rows=[*still(1, 601), (1, 2, 0.0, 0.0)])
     predictions, failed = predict([found], bundle, force=True)
     assert ([p.animal_id for p in predictions], failed) == ([1], [])
     assert caplog.messages == [f"{found.files[0]}: animal 2 (no RFID): no position, so no answer"]
+
+
+def test_a_row_of_animal_that_was_never_detected_is_named_and_spoils_nothing(
+    bundle: Bundle, recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictions, failed = predict([recording(rows=still(1, 601))], bundle)
+    assert ([(p.animal_id, p.warnings) for p in predictions], failed) == ([(1, [])], [])
+    assert caplog.messages == ["r1.sqlite: never detected, so no animals: animal 2 (no RFID)"]
 
 
 def test_a_bad_file_among_good_ones_is_told_and_the_others_answered(bundle: Bundle, recording, tmp_path) -> None:
@@ -292,10 +300,66 @@ def test_what_is_unlike_the_training_cohort_is_said_in_words(bundle: Bundle, rec
 def test_an_animal_of_the_training_cohort_is_told(bundle: Bundle, recording) -> None:
     found = recording()
     first, second = predict([found], bundle)[0]
-    known = replace(bundle, meta={**bundle.meta, "samples": [["elsewhere", first.rfid]]})
-    line = "this animal was in the training cohort: the answer says nothing about new mice"
+    known = learned_from(bundle, ("elsewhere", first.rfid, first.rfid))
     again = predict([found], known)[0]
-    assert [line in p.warnings for p in (first, second, *again)] == [False, False, True, False]
+    assert [TRAINED_ON in p.warnings for p in (first, second, *again)] == [False, False, True, False]
+
+
+TRAINED_ON = "this animal was in the training cohort: the answer says nothing about new mice"
+
+
+def learned_from(bundle: Bundle, *samples: tuple[str, str, str]) -> Bundle:
+    """A model that learned from these samples: recording, RFID, and who the animal is."""
+    rows = [list(sample[:2]) for sample in samples]
+    return replace(bundle, meta={**bundle.meta, "samples": rows, "animals": [sample[2] for sample in samples]})
+
+
+@pytest.mark.parametrize(
+    ("samples", "trained_on"),
+    [
+        ([("r9", "001", "001")], True),
+        ([("r9", "1", "1")], True),  # a manifest that lost its zeros
+        ([("r9", "01", "01"), ("r9", "1", "1")], False),  # either may be meant
+        ([("r9", "002", "002")], False),
+        ([("r9", "001", "Tom")], True),  # who bears this chip here is not said
+        ([("r1", "RFID_A", "RFID_A of r1")], False),
+    ],
+)
+def test_chips_of_the_training_cohort_are_compared_as_those_of_a_manifest(
+    bundle: Bundle, recording, samples: list, trained_on: bool
+) -> None:
+    first, _ = predict([recording()], learned_from(bundle, *samples))[0]
+    assert (first.rfid, TRAINED_ON in first.warnings) == ("001", trained_on)
+
+
+@pytest.mark.parametrize(
+    ("own", "samples", "trained_on"),
+    [
+        ("Tom", [("r9", "RFID_B", "Tom")], True),
+        ("Tom", [("r9", "001", "Ann")], False),  # the chip was borne by another
+        ("Tom", [("r9", "001", "001")], True),  # nobody says that it was
+        ("", [("r9", "001", "Ann")], True),
+    ],
+)
+def test_a_manifest_s_name_for_an_animal_says_more_than_its_chip(
+    bundle: Bundle, recording, own: str, samples: list, trained_on: bool
+) -> None:
+    named = replace(recording(), samples={"001": Sample("r1", "001", "c1", {}, "", own)})
+    (first,) = predict([named], learned_from(bundle, *samples))[0]
+    assert (TRAINED_ON in first.warnings) is trained_on
+
+
+def test_of_an_animal_whose_chip_was_not_read_nothing_is_compared(bundle: Bundle, recording) -> None:
+    """Both recordings know an RFID_A: who says that it is one mouse?"""
+    found = recording()
+    execute(found.files[0], "UPDATE ANIMAL SET RFID = 'RFID_A' WHERE ID = 1")
+    known = learned_from(bundle, ("r1", "RFID_A", "RFID_A of r1"), ("r1", "RFID_B", "RFID_A"))
+    unknown = "no chip read (RFID_A): nothing tells whether this animal was in the training cohort"
+    assert predict([found], known)[0][0].warnings == [unknown]
+    listed = replace(found, samples={"RFID_A": Sample("r1", "RFID_A", "c1", {}, "")})
+    assert predict([listed], known)[0][0].warnings == [unknown]
+    named = replace(found, samples={"RFID_A": Sample("r1", "RFID_A", "c1", {}, "", "Tom")})
+    assert predict([named], known)[0][0].warnings == []
 
 
 def test_another_arena_is_named(bundle: Bundle, recording) -> None:
@@ -469,7 +533,7 @@ def test_labels_are_those_of_the_bundle(bundle: Bundle, recording, write_manifes
     recording("r1")
     manifest = write_manifest([{"recording": "r1", "rfid": "1", "cage": "c1", "sex": "M", "age": "old"}])
     assert told(CohortError, module.listed, manifest, [tmp_path], bundle) == (
-        f"{manifest}: row 2: expected a class of params.yaml, found sex M, age old; "
+        f"{manifest}: row 2: expected a label of a class of params.yaml (age adult, juvenile), found sex M, age old; "
         "correct the labels, or `classes` in params.yaml",
     )
 

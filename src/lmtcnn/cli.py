@@ -144,8 +144,9 @@ def _steps_after_init(
     is_of_study = [path.resolve() for path in named] == [path.resolve() for path in (folder, manifest)]
     if not is_of_study and not params.simulates:
         yield f"new animals for a model: lmtcnn predict {folder} --cohort {manifest}"
-        study = f"{params_file} is that of {named[1]}, and stays"
-        yield f"a study of their own: a copy of it with cohort.databases: {folder}, cohort.manifest: {manifest} ({study})"
+        changes = f"cohort.databases: {folder}, cohort.manifest: {manifest}"
+        yield f"a study of their own: a copy of {params_file} with {changes}"
+        yield f"{params_file} itself is that of {named[1]}, and stays"
         return
     if not is_of_study:
         yield f"in {params_file}: cohort.databases: {folder}, cohort.manifest: {manifest}"

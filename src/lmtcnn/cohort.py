@@ -4,9 +4,10 @@ import csv
 import difflib
 import io
 import logging
+import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -382,12 +383,12 @@ def init(
         except DatabaseError as error:
             failed.append(error)
             continue
-        relative = path.relative_to(root).as_posix()
+        relative = _absolute(path).relative_to(_absolute(root)).as_posix()
         files = "" if relative == f"{name}.sqlite" else relative
         if ";" in files:
             log.warning("%s: a file's name with ; cannot stand in the column files: rename it", path)
+        _tell_odd(path, database.animals, ghosts)
         for animal in database.animals:
-            _tell_odd(path, animal, is_ghost=animal.id in ghosts)
             if animal.id not in ghosts:
                 known = {column.lower(): _text(value) for column, value in animal.columns.items()}
                 rows.append(_row_of(name, animal, known, labels, files))
@@ -412,8 +413,13 @@ def root_of(databases: Path, manifest: Path, params: Params) -> Path:
     that was named.
     """
     folder, studys = databases if databases.is_dir() else databases.parent, Path(params.cohort.databases)
-    its_own = manifest.resolve() == Path(params.cohort.manifest).resolve()
-    return studys if its_own and folder.is_relative_to(studys) else folder
+    its_own = _absolute(manifest) == _absolute(Path(params.cohort.manifest))
+    return studys if its_own and _absolute(folder).is_relative_to(_absolute(studys)) else folder
+
+
+def _absolute(path: Path) -> Path:
+    """A path from the root on, links as they are."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links out of the folder
 
 
 def _names(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
@@ -428,17 +434,18 @@ def _names(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
     return names
 
 
-def _tell_odd(path: Path, animal: lmt.Animal, *, is_ghost: bool) -> None:
-    """Warn of a row of ANIMAL that is no animal, or one of whom nothing tells who it is."""
-    who = f"{path.name}: animal {animal.id}"
-    if is_ghost:
-        log.warning("%s (%s): never detected, left out", who, animal.rfid or "no RFID")
-    elif not animal.rfid:
-        log.warning(
-            "%s: no RFID: the manifest cannot name it; delete its row, or write one into a copy of the file", who
-        )
-    elif not has_chip(animal.rfid):
-        log.warning("%s: %s: the column animal can say who it is", who, no_chip(animal.rfid))
+def _tell_odd(path: Path, animals: Sequence[lmt.Animal], ghosts: Container[int]) -> None:
+    """Warn of rows of ANIMAL that are no animals, and of animals of whom nothing tells who they are."""
+    known = [animal for animal in animals if animal.id not in ghosts]
+    for words, chosen in (
+        ("never detected, left out", [a for a in animals if a.id in ghosts]),
+        ("the manifest cannot name it: delete its row, or write an RFID into a copy of the file",
+         [a for a in known if not a.rfid]),
+        ("the column animal can say who it is", [a for a in known if a.rfid and not has_chip(a.rfid)]),
+    ):  # fmt: skip
+        if chosen:
+            who = ", ".join(f"animal {a.id}: {a.rfid if has_chip(a.rfid) else no_chip(a.rfid)}" for a in chosen)
+            log.warning("%s: %s; %s", path.name, who, words)
 
 
 def _row_of(

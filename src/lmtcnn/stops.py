@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn import clock as clocks
-from lmtcnn import detections
+from lmtcnn import detections, lmt
 from lmtcnn.bouts import Bouts, find_stops
 from lmtcnn.clock import Origin
 from lmtcnn.detections import Seen
@@ -153,6 +153,10 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
     origin = origin_of(parts)
     ids = name_animals(recording, parts)
     known = dict(sorted(pair for members in ids for pair in members.values()))
+    if animal is None:  # the first that was detected, as far as covering indexes tell
+        ghosts = [lmt.undetected(part.database, list(members)) for part, members in zip(parts, ids, strict=True)]
+        seen = {m[key] for m, lost in zip(ids, ghosts, strict=True) for key in m if key not in lost}
+        known = dict(sorted(seen)) or known
     chosen = next((i for i, rfid in known.items() if animal in (None, rfid, str(i))), None)
     if chosen is None:
         names = ", ".join(rfid or str(i) for i, rfid in known.items())
