@@ -604,9 +604,10 @@ def test_init_tells_of_animals_without_a_chip_and_leaves_out_rows_that_were_neve
     ]
     assert caplog.messages == [
         "r1.sqlite: animal 4: no chip read (RFID_D); never detected, left out",
-        "r1.sqlite: animal 3: no RFID; the manifest cannot name it: delete its row, or write an RFID into a copy of the "
-        "file",
-        "r1.sqlite: animal 2: no chip read (RFID_B), animal 5: no chip read (rfid_e); the column animal can say who it is",
+        "r1.sqlite: animal 3: no RFID; the manifest cannot name it: delete its row, or write an RFID into a copy of "
+        "the file",
+        "r1.sqlite: animal 2: no chip read (RFID_B), animal 5: no chip read (rfid_e); the column animal can say who it "
+        "is",
     ]
 
 

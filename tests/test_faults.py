@@ -532,7 +532,8 @@ def test_a_chip_that_two_mice_bore_is_two_animals_where_the_manifest_names_them(
     (line,) = run("cohort", "check")[2]
     assert line == (
         "error: cohort.csv: RFID 001: expected one cage, found ca, cc; an animal in two cages would be trained on and "
-        "tested: give cages that shared animals one name; where two mice bore one chip, say who is who in a column animal"
+        "tested: give cages that shared animals one name; where two mice bore one chip, say who is who in a column "
+        "animal"
     )
     text = (study.folder / "cohort.csv").read_text().replace("files", "files,animal")
     (study.folder / "cohort.csv").write_text(text.replace("c,001,cc,F,", "c,001,cc,F,,Ann"))
@@ -775,9 +776,9 @@ def test_an_animal_whose_chip_was_not_read_is_never_joined_over_files(run, study
         2,
         "",
         [
-            "error: raw/a.sqlite: ANIMAL: expected the RFID of a chip, to join the files by, found no chip read (RFID_C) "
-            "in 2 files: it need not be one mouse; write the RFID into ANIMAL of a copy of each, or exclude the animal in "
-            "the manifest"
+            "error: raw/a.sqlite: ANIMAL: expected the RFID of a chip, to join the files by, found no chip read "
+            "(RFID_C) in 2 files: it need not be one mouse; write the RFID into ANIMAL of a copy of each, or exclude "
+            "the animal in the manifest"
         ],
     )
     execute(path, "DELETE FROM DETECTION WHERE ANIMALID = 2")

@@ -285,7 +285,8 @@ def _look(recording: Recording, params: Params) -> Look:
 
 def _unused(databases: Path, cohort: Cohort) -> list[str]:
     """Databases in the study's folder that no recording names."""
-    used = {path.resolve() for each in (*cohort.recordings, *cohort.excluded) for path in each.files}
+    named = [each.files for each in cohort.recordings] + [each.files for each in cohort.excluded]
+    used = {path.resolve() for files in named for path in files}
     present = lmt.find([databases]) if databases.is_dir() else []
     return [f"{path}: in no row of the manifest, left out" for path in present if path.resolve() not in used]
 
@@ -423,14 +424,15 @@ def _absolute(path: Path) -> Path:
 
 
 def _names(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
-    """A name for the recording in each file: its stem; where several share one, with its folders, and then its ending."""
+    """A name for the recording in each file: its stem; where several share one, with its folders, then its ending."""
     names = {path: path.stem for path in paths}
+    inside = {path: path.relative_to(folder) for path in paths}
     for longer in (
-        lambda path: "_".join(path.relative_to(folder).with_suffix("").parts),
-        lambda path: "_".join(path.relative_to(folder).parts),
+        {path: "_".join(place.with_suffix("").parts) for path, place in inside.items()},
+        {path: "_".join(place.parts) for path, place in inside.items()},
     ):
         times = Counter(name.lower() for name in names.values())
-        names = {path: longer(path) if times[name.lower()] > 1 else name for path, name in names.items()}
+        names = {path: longer[path] if times[name.lower()] > 1 else name for path, name in names.items()}
     return names
 
 

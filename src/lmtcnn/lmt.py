@@ -320,7 +320,7 @@ def _check_file(path: Path) -> str:
     try:
         size = path.stat().st_size
         if path.is_dir():
-            os.listdir(path)  # one that may not be entered says so below
+            next(path.iterdir(), None)  # one that may not be entered says so below
             raise DatabaseError(problem(path, "an LMT database", "a folder", ask))
         with path.open("rb") as stream:
             header = stream.read(100)

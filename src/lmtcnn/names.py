@@ -10,17 +10,17 @@ MANIFEST = ("recording", "rfid", "animal", "cage", "files", "exclude", "timezone
 """Columns of the manifest that have a meaning of their own; those of the floor begin with `arena_`."""
 
 COLUMNS = frozenset(
-    """
-    recording rfid animal cage files exclude timezone night id
-    animal_id class predicted fold seed actual probability agreement warnings set distance model ensemble knn svm hour
-    start_frame end_frame start_s end_s duration_s x_cm y_cm start stop
-    interval detected unpaused recorded anonymous others n_stops n_outside n_late n_cut unlisted flicker
-    verdict failed warned simulated never_detected span_s measured_fps identity_corrected coldest_c hottest_c
-    most_particles worst_back_ms jumped_s clocked_s paused_s stopped_s start_ms
-    epoch train_loss train_accuracy test_loss test_accuracy
-    recall chance control
-    """.split()
-)
+    (
+        "recording", "rfid", "animal", "cage", "files", "exclude", "timezone", "night", "id", "animal_id", "class",
+        "predicted", "fold", "seed", "actual", "probability", "agreement", "warnings", "set", "distance", "model",
+        "ensemble", "knn", "svm", "hour", "start_frame", "end_frame", "start_s", "end_s", "duration_s", "x_cm",
+        "y_cm", "start", "stop", "interval", "detected", "unpaused", "recorded", "anonymous", "others", "n_stops",
+        "n_outside", "n_late", "n_cut", "unlisted", "flicker", "verdict", "failed", "warned", "simulated", "never_detected", "span_s",
+        "measured_fps", "identity_corrected", "coldest_c", "hottest_c", "most_particles", "worst_back_ms",
+        "jumped_s", "clocked_s", "paused_s", "stopped_s", "start_ms", "epoch", "train_loss", "train_accuracy",
+        "test_loss", "test_accuracy", "recall", "chance", "control",
+    )
+)  # fmt: skip
 """Names of columns in our tables, and first words of our metrics; so are all that begin with PREFIXES."""
 
 PREFIXES = ("p_", "n_", "arena_")
@@ -29,9 +29,11 @@ HOUR = "hour"
 """Heads the table of the hours at which recordings start, in which each class has a column."""
 
 FIXED = frozenset(
-    "accuracy ensemble_accuracy balanced_accuracy macro_f1 mcc log_loss brier knn_accuracy svm_accuracy "
-    "time_shuffled_accuracy".split()
-)
+    (
+        "accuracy", "ensemble_accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss", "brier", "knn_accuracy",
+        "svm_accuracy", "time_shuffled_accuracy",
+    )
+)  # fmt: skip
 """Figures of merit that every study has."""
 
 

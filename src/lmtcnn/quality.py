@@ -191,8 +191,8 @@ def _animal_checks(
     if not has_chip(row["rfid"]):
         yield Check(
             "no chip read", animal, 1, 1, None, "animals", "warn",
-            "ANIMAL.RFID is empty, or RFID_<name>, the tracker's word for an animal whose chip no antenna has read; any: "
-            "warn, it is never joined with an animal of another file, recording or cage",
+            "ANIMAL.RFID is empty, or RFID_<name>, the tracker's word for an animal whose chip no antenna has read; "
+            "any: warn, it is never joined with an animal of another file, recording or cage",
         )  # fmt: skip
     known = share_of(row["n_detected"], row["n_unpaused"]) or 0
     yield _share_check(

@@ -63,8 +63,8 @@ def pair_rfids(wanted: Iterable[str], there: Iterable[str]) -> dict[str, str]:
 class Sample:
     """One animal in one recording.
 
-    `animal` says who it is in all recordings. Where the manifest does not, that is its RFID; and an animal whose chip was
-    not read is one of this recording only.
+    `animal` says who it is in all recordings. Where the manifest does not, that is its RFID; and an animal whose chip
+    was not read is one of this recording only.
     """
 
     recording: str
