@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from lmtcnn.errors import LmtcnnError
-from lmtcnn.files import write_json
 from lmtcnn.pages import NotPlain
 from lmtcnn.params import Params, dump, load, parse
 
@@ -234,7 +233,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Params) -> Path:
     data = tmp_path_factory.mktemp("study") / "data"
     study.write_histograms(data, tiny, study.THREE_CAGES)
     train.train(data, tiny)
-    write_json(data / "evaluate" / "metrics.json", {"accuracy": 0.5, "balanced_accuracy": 0.6})
+    study.seal_evaluation(data, tiny, accuracy=0.5, balanced_accuracy=0.6)
     return data
 
 

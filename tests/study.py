@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import ROOT
-from lmtcnn import evaluate, register, tracking, train
+from lmtcnn import evaluate, records, register, tracking, train
 from lmtcnn.files import write_json
 from lmtcnn.folds import ALL
 from lmtcnn.histograms import floor_of
@@ -98,10 +98,41 @@ def write_histograms(
     schema.write(index, data / "histograms" / "index.parquet")
     shape = (len(params.histograms.counted), params.histograms.tiles, params.histograms.tiles)
     np.save(data / "histograms" / "stacks.npy", stacks_of(index["class"], index["cage"], shape, seed))
-    write_json(data / "histograms" / "histograms.json", {"simulated": simulated, **_preprocessing(params), **ODD})
     hours = ["hour," + ",".join(params.classes), "9" + ",4" * len(params.classes)]
     (data / "histograms" / "start_hours.csv").write_text("\n".join(hours) + "\n")
+    seal_histograms(data, params, simulated=simulated)
     return index
+
+
+def seal_histograms(data: Path, params: Params, *, simulated: bool = True) -> None:
+    """histograms.json of what lies in data/histograms."""
+    folder, made = data / "histograms", _preprocessing(params)
+    content = {"simulated": simulated, "classes": dump(params)["classes"], **made, "quality": dump(params.quality)}
+    written = (records.STACKS, records.INDEX, "start_hours.csv")
+    write_json(folder / "histograms.json", records.seal("histograms", {**content, **ODD}, {}, folder, written))
+
+
+def seal_training(folder: Path, **changes: Any) -> None:
+    """train.json of what lies in `folder` (data/train, or a fold's), with values changed: simulated=False."""
+    path = folder / "train.json"
+    rewrite(path, **changes)
+    data = next(parent for parent in folder.parents if (parent / "histograms").is_dir())
+    made = records.HistogramsRecord(**json.loads((data / "histograms" / "histograms.json").read_text()))
+    write_json(path, records.seal_training(folder, json.loads(path.read_text()), made))
+
+
+def seal_evaluation(data: Path, params: Params, **metrics: Any) -> None:
+    """evaluate.json of what lies in data/evaluate, with metrics changed or added, for the training in data/train."""
+    folder = data / "evaluate"
+    if metrics:
+        path = folder / records.METRICS
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        write_json(path, known | metrics)
+    training = records.find_training(data, params)
+    inputs = {"predictions": training.predictions, "history": training.history}
+    written = [path.name for path in sorted(folder.iterdir()) if path.name != records.EVALUATION]
+    record = records.seal_results("evaluate", {}, training, inputs, params, folder, written)
+    write_json(folder / records.EVALUATION, record)
 
 
 def stacks_of(
@@ -117,6 +148,16 @@ def stacks_of(
         stacks[i, :, 1, 4] += 9 * (name == "AF")
         stacks[i, :, len(cage) % n, sum(map(ord, cage)) % n] += 1
     return stacks
+
+
+def seal_maps(data: Path, params: Params, **content: Any) -> None:
+    """activation_maps.json of what lies in data/explain, for the training in data/train."""
+    folder = data / "explain"
+    training = records.full_training(data, params)
+    written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    inputs = {"weights": training.weights or ""}
+    record = records.seal_results("explain", content, training, inputs, params, folder, written)
+    write_json(folder / records.MAPS, record)
 
 
 def sure(sample: dict, seed: int) -> list[float]:
@@ -179,7 +220,7 @@ def write_training(
     preprocessing = _preprocessing(params)
     summary = {
         "format": 1,
-        "classes": params.classes,
+        "classes": dump(params)["classes"],
         "seeds": list(params.train.seeds),
         "folds": list(CAGES),
         "architecture": architecture,
@@ -191,6 +232,7 @@ def write_training(
         "preprocessing": preprocessing,
     }
     write_json(folder / "train.json", summary)
+    seal_training(folder)
 
 
 def _preprocessing(params: Params) -> dict:

@@ -1,6 +1,5 @@
 """The bundle: two files from which a recording can be told."""
 
-import hashlib
 import json
 import pickle
 import shutil
@@ -19,10 +18,12 @@ from hypothesis import strategies as st
 from conftest import told
 from lmtcnn import bundle as module
 from lmtcnn import histograms, train
-from lmtcnn.bundle import WORDS, Bundle, build, cohort_statistics, features, histograms_digest, read, unlike, write
+from lmtcnn.bundle import WORDS, Bundle, build, cohort_statistics, features, read, unlike, write
 from lmtcnn.errors import DataError, ModelError
+from lmtcnn.files import digest
 from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import Params, dump
+from lmtcnn.records import read_histograms, training_key
 
 META, WEIGHTS = "model.json", "weights.safetensors"
 AGAIN = "run `lmtcnn register` again"
@@ -55,12 +56,13 @@ def test_a_bundle_that_was_written_and_read_predicts_the_same(bundle: Bundle, fo
     stacks, _ = histograms.load(trained / "histograms", tiny)
     x = prepare(np.asarray(stacks), "none")
     assert np.array_equal(softmax_members(again.model, x), softmax_members(bundle.model, x))
-    assert again.meta == json.loads(json.dumps(bundle.meta))
+    assert again.meta | json.loads(json.dumps(bundle.meta)) == again.meta
+    assert again.meta["outputs"] == {WEIGHTS: digest(folder / WEIGHTS)}
     assert again.classes == bundle.classes == ("AM", "JM", "AF", "JF")
 
 
-def test_its_networks_are_those_that_saw_all_cages(bundle: Bundle, trained: Path) -> None:
-    model, _ = train.load_members(trained)
+def test_its_networks_are_those_that_saw_all_cages(bundle: Bundle, trained: Path, tiny: Params) -> None:
+    model, _ = train.load_members(trained, tiny)
     assert bundle.model.members == 2
     assert all(torch.equal(v, model.state_dict()[name]) for name, v in bundle.model.state_dict().items())
 
@@ -106,7 +108,8 @@ def test_model_json_says_all_that_a_new_recording_needs(bundle: Bundle, trained:
         "samples": [list(row) for row in index.select("recording", "rfid").iter_rows()],
         "metrics": {"accuracy": 0.5, "balanced_accuracy": 0.6},
         "estimate": "cross-validated estimate of the procedure, not of this file",
-        "histograms_digest": histograms_digest(trained),
+        "histograms_digest": read_histograms(trained / "histograms", tiny).digest,
+        "training": training_key(trained, tiny),
     }
     assert {key: bundle.meta[key] for key in expected} == expected
     assert bundle.meta["architecture"] == bundle.model.architecture
@@ -118,19 +121,11 @@ def test_definitions_come_from_the_bundle_whatever_params_say(bundle: Bundle, ti
     assert bundle.definitions.classes == tiny.classes
 
 
-def test_the_digest_is_that_of_stacks_and_index(trained: Path, tmp_path: Path) -> None:
-    shutil.copytree(trained / "histograms", tmp_path / "histograms")
-    content = [(tmp_path / "histograms" / name).read_bytes() for name in ("stacks.npy", "index.parquet")]
-    assert histograms_digest(tmp_path) == hashlib.sha256(b"".join(content)).hexdigest()
-    (tmp_path / "histograms" / "index.parquet").write_bytes(content[1] + b"x")
-    assert histograms_digest(tmp_path) != histograms_digest(trained)
-
-
 def test_a_bundle_needs_an_evaluation(trained: Path, tmp_path: Path, tiny: Params) -> None:
     for name in ("histograms", "train"):
         shutil.copytree(trained / name, tmp_path / name)
     assert told(DataError, build, tmp_path, tiny) == (
-        f"{tmp_path / 'evaluate' / 'metrics.json'}: expected the metrics, found no file; run `lmtcnn evaluate` first",
+        f"{tmp_path / 'evaluate' / 'evaluate.json'}: expected the metrics, found no file; run `lmtcnn evaluate` first",
     )
 
 
@@ -158,7 +153,7 @@ def test_a_model_json_that_is_none_is_told(folder: Path, content: bytes, found: 
     assert told(ModelError, read, folder) == (f"{folder / META}: expected a bundle, found {found}; {AGAIN}",)
 
 
-@pytest.mark.parametrize(("number", "found"), [(2, "2"), ("3", "3"), (None, "None")])
+@pytest.mark.parametrize(("number", "found"), [(3, "3"), ("4", "4"), (None, "None")])
 def test_a_bundle_of_another_format_is_told(folder: Path, number: object, found: str) -> None:
     edit(folder, lambda meta: meta.update(format=number))
     assert told(ModelError, read, folder) == (f"{folder / META}: expected format 3, found {found}; {AGAIN}",)

@@ -10,7 +10,7 @@ import pytest
 from lmtcnn.errors import DataError
 from lmtcnn.evaluate import average, confusion_counts, evaluate
 from lmtcnn.metrics import PAPER
-from study import CAGES, small_params, sure, write_histograms, write_study, write_training
+from study import CAGES, seal_training, small_params, sure, write_histograms, write_study, write_training
 
 CLASSES = list(PAPER.classes)
 OWN = {"wild": {"genotype": "wt"}, "mutant": {"genotype": "ko"}}
@@ -55,10 +55,11 @@ def test_the_stage_writes_flat_metrics_and_a_row_for_each_sample(tmp_path, param
     assert metrics["ensemble_accuracy"] == metrics["mcc"] == 1
     assert metrics["log_loss"] == pytest.approx(-math.log(0.7))
     assert (metrics["simulated"], metrics["n_samples"]) == (True, 16)
-    assert {type(value) for value in metrics.values()} == {float, int, bool}
+    assert {type(value) for value in metrics.values()} == {float, int, bool, str}
     assert {"knn_accuracy", "svm_accuracy", "knn_recall_AF", "svm_recall_JM"} < set(metrics)
     assert set(files(tmp_path / "evaluate")) == {
         "metrics.json",
+        "evaluate.json",
         "confusion.csv",
         "folds.csv",
         "curves.csv",
@@ -108,7 +109,9 @@ def test_single_folds_make_the_full_result_once_all_are_there(tmp_path, params):
     for cage in CAGES:
         write_training(tmp_path / "parts" / "train" / "folds" / cage, index, params, (cage,))
     assert evaluate(tmp_path / "parts", params) == evaluate(tmp_path / "full", params)
-    assert files(tmp_path / "parts" / "evaluate") == files(tmp_path / "full" / "evaluate")
+    parts, full = (files(tmp_path / name / "evaluate") for name in ("parts", "full"))
+    assert parts.pop("evaluate.json") != full.pop("evaluate.json")  # which names the files it was made from
+    assert parts == full
 
 
 def test_an_incomplete_set_is_refused_by_the_names_of_its_cages(tmp_path, params):
@@ -128,6 +131,7 @@ def test_one_seed_of_one_mouse_missing_is_an_incomplete_cage(tmp_path, params):
     write_study(tmp_path, params)
     path = tmp_path / "train" / "predictions.parquet"
     pl.read_parquet(path)[:-1].write_parquet(path)
+    seal_training(tmp_path / "train")
     with pytest.raises(DataError, match="by seeds 0, 1, found none for cages c4; run"):
         evaluate(tmp_path, params)
 
@@ -137,6 +141,7 @@ def test_a_prediction_too_many_is_refused(tmp_path, params):
     path = tmp_path / "train" / "predictions.parquet"
     frame = pl.read_parquet(path)
     pl.concat([frame, frame[:1]]).write_parquet(path)
+    seal_training(tmp_path / "train")
     with pytest.raises(DataError) as caught:
         evaluate(tmp_path, params)
     assert str(caught.value) == (
@@ -146,11 +151,13 @@ def test_a_prediction_too_many_is_refused(tmp_path, params):
 
 def test_a_training_by_other_parameters_is_refused_and_they_are_named(tmp_path):
     write_study(tmp_path, small_params(train={"lr": 0.1}, histograms={"interval_s": 20.0}))
-    other = small_params(train={"lr": 0.5}, histograms={"interval_s": 7.0})
+    other = small_params(train={"lr": 0.5, "epochs": 4}, histograms={"interval_s": 7.0})
+    write_histograms(tmp_path, other, simulated=False)
     with pytest.raises(DataError) as caught:
         evaluate(tmp_path, other)
     assert str(caught.value).splitlines() == [
         f"{tmp_path}/train: expected train.lr 0.5, found 0.1; run `lmtcnn train` again",
+        f"{tmp_path}/train: expected train.epochs 4, found 3; run `lmtcnn train` again",
         f"{tmp_path}/train: expected histograms.interval_s 7.0, found 20.0; run `lmtcnn train` again",
     ]
 

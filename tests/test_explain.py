@@ -158,7 +158,7 @@ def test_the_stage_leaves_arrays_their_axes_and_a_figure_for_each_channel(tmp_pa
     assert {path.name for path in folder.glob("*.png")} == {"atlas.png", "architecture.png"}
     differences = [summary["channels"][k]["difference"] for k in summary["order"]]
     assert differences == sorted(differences, reverse=True)
-    network, _ = load_members(tmp_path)
+    network, _ = load_members(tmp_path, params)
     x = torch.from_numpy(np.load(tmp_path / "histograms" / "stacks.npy").astype(np.float32))
     own = network.activations(x)[3][0, (index["class"] == "AF").to_numpy()].mean(dim=0).detach()
     np.testing.assert_allclose(maps[2, 2:], own, atol=1e-5)
@@ -179,7 +179,7 @@ def test_the_seed_chooses_the_network(tmp_path, params, undrawn):
     index = write_study(tmp_path, params)
     summary = explain(tmp_path, small_params(explain={"seed": 1}))
     assert summary["network"] == "one network trained on all cages, seed 1"
-    networks, _ = load_members(tmp_path)
+    networks, _ = load_members(tmp_path, params)
     stacks = np.load(tmp_path / "histograms" / "stacks.npy")
     codes = np.array([summary["classes"].index(name) for name in index["class"]])
     shown = np.load(tmp_path / "explain" / "activation_maps.npy")

@@ -1,5 +1,6 @@
 """Stops become stacks, and no stop is lost."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from conftest import told
 from lmtcnn.clock import counted_words, covered_share
 from lmtcnn.cohort import Cohort
 from lmtcnn.errors import DataError
-from lmtcnn.files import read_json, write_json
+from lmtcnn.files import digest, read_json, write_json
 from lmtcnn.histograms import check_length, floor_of, histograms, load, stack_for, stack_of
 from lmtcnn.params import Params, dump
 from lmtcnn.recording import Recording, Sample, provenance
+from lmtcnn.records import seal
 from lmtcnn.schemas import QUALITY, STOPS
 
 FLOOR = (50.0, 40.0)
@@ -209,7 +211,13 @@ class Study:
                 quality.append(row | {"simulated": simulated, "start_ms": ORIGIN_MS})
             STOPS.write(pl.concat(parts), self.stops_folder / f"{r.name}.parquet")
         QUALITY.write(pl.DataFrame(quality, schema=dict(QUALITY.columns)), self.stops_folder / "quality.parquet")
-        write_json(self.stops_folder / "stops.json", provenance(self.params, self.recordings))
+        self.seal()
+
+    def seal(self) -> None:
+        """stops.json of the tables as they lie."""
+        written = [f"{name}.parquet" for name in (*(r.name for r in self.recordings), "quality")]
+        content = provenance(self.params, self.recordings)
+        write_json(self.stops_folder / "stops.json", seal("stops", content, {}, self.stops_folder, written))
 
     def last(self, **span_s: float) -> None:
         """Let recordings last so long."""
@@ -296,8 +304,10 @@ def test_the_folder_says_what_it_was_made_by(tmp_path: Path, small, simulated: b
     assert read_json(study.folder / "histograms.json", "", "") == {
         "simulated": simulated,
         "floor_cm": [284 * 10 / 57, 290 * 10 / 57],
+        "classes": dump(study.params)["classes"],
         "stops": dump(study.params.stops),
         "histograms": dump(study.params.histograms),
+        "quality": dump(study.params.quality),
         **{key: {} for key in ("left_out", "kept", "warned", "unlisted", "never_detected")},
         "tracking": {
             name: {"ok": 4 * (name == "AM"), "warn": 0, "fail": 0, "detected": 0.0 if name == "AM" else None}
@@ -305,6 +315,9 @@ def test_the_folder_says_what_it_was_made_by(tmp_path: Path, small, simulated: b
         },
         "excluded": [],
         "starts": [],
+        "revision": 1,
+        "inputs": {"stops": digest(study.stops_folder / "stops.json")},
+        "outputs": {name: digest(study.folder / name) for name in ("stacks.npy", "index.parquet", "start_hours.csv")},
     }
 
 
@@ -318,6 +331,7 @@ def spoil(study: Study, name: str) -> None:
     columns = {"verdict": "fail", "failed": "animal 2: detection 33.3 %"}
     spoilt = [pl.when(mine).then(pl.lit(value)).otherwise(pl.col(key)).alias(key) for key, value in columns.items()]
     QUALITY.write(QUALITY.read(path).with_columns(spoilt), path)
+    study.seal()
 
 
 def test_a_recording_that_fails_a_check_is_left_out_and_it_is_said(study: Study, caplog) -> None:
@@ -585,7 +599,7 @@ def test_samples_without_stops_are_all_named(study: Study) -> None:
 def test_a_stop_table_that_is_missing_is_named(study: Study) -> None:
     path = study.stops_folder / "r2.parquet"
     path.unlink()
-    assert told(DataError, study.run) == (f"{path}: expected a stop table, found no file; run `lmtcnn stops` first",)
+    assert told(DataError, study.run) == (f"{path}: expected a file, found none; run `lmtcnn stops` again",)
 
 
 def test_a_folder_of_stops_that_was_not_finished_is_refused(study: Study) -> None:
@@ -600,13 +614,16 @@ def test_stacks_that_are_missing_damaged_or_of_another_shape_are_told(study: Stu
     study.run()
     path = study.folder / "stacks.npy"
     assert told(DataError, load, study.folder, small(tiles=6)) == (
-        f"{path}: expected the shape (4, 3, 6, 6), found (4, 3, 5, 5); run `lmtcnn histograms` again",
+        f"{study.folder}: expected histograms.tiles 6, found 5; run `lmtcnn histograms` again",
     )
-    path.write_bytes(b"no array")
-    (line,) = told(DataError, load, study.folder, study.params)
-    assert line.startswith(f"{path}: expected the stacks, found ")
-    assert line.endswith("; run `lmtcnn histograms` again")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"x")
+    listed, found = (hashlib.sha256(text).hexdigest()[:12] for text in (content, content[:-1] + b"x"))
+    assert told(DataError, load, study.folder, study.params) == (
+        f"{path}: expected what its record lists (sha256 {listed}), found another file (sha256 {found}); "
+        "run `lmtcnn histograms` again",
+    )
     path.unlink()
     assert told(DataError, load, study.folder, study.params) == (
-        f"{path}: expected the stacks, found no file; run `lmtcnn histograms` first",
+        f"{path}: expected a file, found none; run `lmtcnn histograms` again",
     )

@@ -11,36 +11,6 @@ import study
 from lmtcnn import provenance
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Histograms of the small study."""
-    study.write_histograms(tmp_path / "data", study.small_params())
-    return tmp_path / "data"
-
-
-def test_the_key_is_the_same_for_the_same_training_wherever_it_ran(data: Path) -> None:
-    here, there = study.small_params(train__device="cpu"), study.small_params(train__device="auto")
-    assert provenance.key(data, here) == provenance.key(data, there)
-
-
-@pytest.mark.parametrize("changed", ["train__lr", "train__epochs", "train__seeds", "train__class_weight"])
-def test_the_key_depends_on_every_parameter_of_the_training(data: Path, changed: str) -> None:
-    value = {"train__lr": 0.2, "train__epochs": 4, "train__seeds": [0, 2], "train__class_weight": "balanced"}[changed]
-    assert provenance.key(data, study.small_params(**{changed: value})) != provenance.key(data, study.small_params())
-
-
-@pytest.mark.parametrize("name", provenance.INPUTS)
-def test_the_key_depends_on_every_file_of_the_histograms(data: Path, name: str) -> None:
-    before = provenance.key(data, study.small_params())
-    with (data / "histograms" / name).open("ab") as stream:
-        stream.write(b" ")
-    assert provenance.key(data, study.small_params()) != before
-
-
-def test_the_key_does_not_depend_on_how_the_training_is_evaluated(data: Path) -> None:
-    assert provenance.key(data, study.small_params(evaluate__svm_c=2.0)) == provenance.key(data, study.small_params())
-
-
 def tags(**changes: str) -> dict[str, str]:
     return {"lmtcnn.simulated": "true", "lmtcnn.histograms": "abcdef0123", "lmtcnn.version": "1"} | {
         f"lmtcnn.{name}": value for name, value in changes.items()

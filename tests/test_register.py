@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import study
-from lmtcnn import bundle, register, registry, tracking
+from lmtcnn import bundle, records, register, registry, tracking
 from lmtcnn.errors import ModelError, ParamsError
 
 PARAMS = study.small_params()
@@ -55,7 +55,7 @@ def test_a_version_says_what_it_is(registered: Path) -> None:
     tags, metrics = version().tags, json.loads(Path("data/evaluate/metrics.json").read_text())
     assert tags["lmtcnn.estimate"] == "cross-validated estimate of the procedure, not of this file"
     assert tags["lmtcnn.simulated"] == "true"
-    assert tags["lmtcnn.key"] == tracking.key(Path("data"), PARAMS)
+    assert tags["lmtcnn.key"] == records.training_key(Path("data"), PARAMS)
     assert tags["lmtcnn.run"] == "reference"
     assert float(tags["cv/ensemble_accuracy"]) == pytest.approx(metrics["ensemble_accuracy"], abs=1e-4)
     assert len(tags) <= 10  # a model's page lists them all under every version
@@ -93,9 +93,9 @@ def test_the_same_content_makes_no_second_version(registered: Path) -> None:
 
 
 def test_a_model_that_is_no_better_is_challenger_and_a_line_says_how_to_promote_it(project: Path) -> None:
-    study.rewrite(Path("data/evaluate/metrics.json"), balanced_accuracy=0.75)
+    study.seal_evaluation(Path("data"), PARAMS, balanced_accuracy=0.75)
     register.register(Path("data"), PARAMS)
-    study.rewrite(Path("data/evaluate/metrics.json"), balanced_accuracy=0.5)
+    study.seal_evaluation(Path("data"), PARAMS, balanced_accuracy=0.5)
     assert register.register(Path("data"), PARAMS).line == (
         "lmtcnn version 2 is challenger: on the same histograms its balanced accuracy is not higher (0.5000, "
         "champion 0.7500); `lmtcnn register --promote 2` makes it champion"
@@ -107,7 +107,9 @@ def test_a_model_that_is_no_better_is_challenger_and_a_line_says_how_to_promote_
 
 
 def test_real_mice_replace_simulated_ones(copied: Path) -> None:
-    study.rewrite(Path("data/train/train.json"), simulated=False)
+    study.seal_histograms(Path("data"), PARAMS, simulated=False)
+    study.seal_training(Path("data/train"), simulated=False)
+    study.seal_evaluation(Path("data"), PARAMS, simulated=False)
     assert register.register(Path("data"), PARAMS).line == (
         "lmtcnn version 2 is champion: the champion learned from simulated mice, this one from real ones"
     )
@@ -270,4 +272,4 @@ def test_files_from_a_server_are_kept_by_content_and_fetched_again_where_damaged
     assert register._files(remote) == folder
     assert fetched == [f"{remote.location}/artifacts/{name}" for name in ("weights.safetensors", "model.json")]
     (folder / "model.json").write_text("damaged")
-    assert json.loads((register._files(remote) / "model.json").read_text())["format"] == 2
+    assert json.loads((register._files(remote) / "model.json").read_text())["format"] == 3

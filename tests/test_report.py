@@ -8,9 +8,9 @@ import pytest
 from lmtcnn.errors import DataError
 from lmtcnn.evaluate import evaluate
 from lmtcnn.explain import explain
-from lmtcnn.files import read_json, write_json
+from lmtcnn.files import read_json
 from lmtcnn.report import map_figures, metric_rows, parameter_rows, recall_rows, report
-from study import small_params, write_study
+from study import seal_evaluation, small_params, write_study
 
 SIMULATED = "SIMULATED MICE: this says nothing about real mice"
 
@@ -50,11 +50,9 @@ class Reader(HTMLParser):
 
 def simulated(study, params):
     """The page of the same study, were its mice simulated."""
-    path = study / "evaluate" / "metrics.json"
-    metrics = read_json(path, "metrics", "")
-    write_json(path, {**metrics, "simulated": True})
+    seal_evaluation(study, params, simulated=True)
     page = report(study, params).read_text()
-    write_json(path, metrics)
+    seal_evaluation(study, params, simulated=False)
     return page
 
 
@@ -149,7 +147,8 @@ def test_every_missing_file_is_told_with_the_command_that_makes_it(tmp_path, par
         report(tmp_path, params)
     files = {
         "histograms": ["index.parquet", "histograms.json", "start_hours.csv"],
-        "evaluate": ["metrics.json", "folds.csv", "confusion.png", "curves.png"],
+        "train": ["train.json"],
+        "evaluate": ["metrics.json", "evaluate.json", "folds.csv", "confusion.png", "curves.png"],
         "explain": ["activation_maps.json"],
     }
     assert str(caught.value).splitlines() == [

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import study
-from lmtcnn import provenance, tracking, view
+from lmtcnn import provenance, records, tracking, view
 from lmtcnn.errors import DataError, OutputError
 
 PARAMS = study.small_params(cohort__manifest="cohort.csv")
@@ -98,7 +98,7 @@ def test_a_run_says_what_it_was_made_of(logged: str) -> None:
     client = tracking.connect()
     run = client.get_run(logged)
     assert run.data.params["train.lr"] == "0.05"
-    assert run.data.tags["lmtcnn.key"] == tracking.key(Path("data"), PARAMS)
+    assert run.data.tags["lmtcnn.key"] == records.training_key(Path("data"), PARAMS)
     assert run.data.tags["lmtcnn.simulated"] == "true"
     assert run.data.tags["mlflow.note.content"].startswith("**SIMULATED MICE: this says nothing about real mice.**")
     assert run.data.tags["lmtcnn.left_out"] == "1: c9_adult"
@@ -151,7 +151,7 @@ def test_the_same_training_is_not_logged_twice_and_a_line_says_so(
 
 def test_a_run_is_named_by_the_parameter_that_differs(project: Path) -> None:
     tracking.log_train(Path("data"), PARAMS)
-    study.rewrite(Path("data/train/train.json"), train__lr=0.1)
+    study.seal_training(Path("data/train"), train__lr=0.1)
     run_id = tracking.log_train(Path("data"), study.small_params(train__lr=0.1))
     assert tracking.connect().get_run(run_id).info.run_name == "train.lr=0.1"
 
@@ -166,6 +166,7 @@ def test_an_undefined_metric_is_not_logged(project: Path) -> None:
     metrics = json.loads(path.read_text())
     del metrics["mcc"]
     path.write_text(json.dumps(metrics))
+    study.seal_evaluation(Path("data"), PARAMS)
     run_id = tracking.log_evaluate(Path("data"), PARAMS)
     assert "cv/mcc" not in tracking.connect().get_run(run_id).data.metrics
 
@@ -175,7 +176,7 @@ def test_maps_are_logged_once_as_pictures_that_runs_can_be_compared_by(project: 
     maps.mkdir(parents=True)
     for name in ("3x3_00", "9x9_01"):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(maps / f"{name}.png")
-    (maps.parent / "activation_maps.json").write_text("{}")
+    study.seal_maps(Path("data"), PARAMS)
     run_id = tracking.log_explain(Path("data"), PARAMS)
     assert tracking.log_explain(Path("data"), PARAMS) == run_id
     client = tracking.connect()
@@ -192,6 +193,7 @@ def test_single_folds_make_the_run_of_the_whole_training(project: Path) -> None:
         for frame, name in zip(whole, ("predictions", "history"), strict=True):
             frame.filter(fold=cage).write_parquet(folder / f"{name}.parquet")
         shutil.copy("data/train/train.json", folder)
+        study.seal_training(folder)
     for path in Path("data/train").glob("*.*"):
         path.unlink()
     run_id = tracking.log_train(Path("data"), PARAMS)
@@ -343,7 +345,7 @@ def test_what_the_view_shows_is_in_a_run(logged: str) -> None:
 
 def test_runs_differ_in_colour(project: Path) -> None:
     first = tracking.log_train(Path("data"), PARAMS)
-    study.rewrite(Path("data/train/train.json"), train__lr=0.1)
+    study.seal_training(Path("data/train"), train__lr=0.1)
     second = tracking.log_train(Path("data"), study.small_params(train__lr=0.1))
     client = tracking.connect()
     colors = [client.get_run(run_id).data.tags["mlflow.runColor"] for run_id in (first, second)]
@@ -359,9 +361,7 @@ def test_what_is_not_there_is_told_by_the_stage_that_makes_it(project: Path) -> 
     Path("data/evaluate/metrics.json").unlink()
     with pytest.raises(DataError) as error:
         tracking.log_evaluate(Path("data"), PARAMS)
-    assert str(error.value) == (
-        "data/evaluate/metrics.json: expected the metrics, found no file; run `lmtcnn evaluate` first"
-    )
+    assert str(error.value) == ("data/evaluate/metrics.json: expected a file, found none; run `lmtcnn evaluate` again")
 
 
 def test_what_goes_wrong_with_mlflow_costs_a_stage_nothing(caplog: pytest.LogCaptureFixture) -> None:

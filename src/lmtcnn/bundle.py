@@ -7,7 +7,6 @@
 Nothing in it is pickled: reading a bundle runs no code of its own.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,10 @@ from lmtcnn.errors import LmtcnnError, ModelError, problem
 from lmtcnn.files import ensure_folder, read_json, write_json
 from lmtcnn.model import StereotypeCNN
 from lmtcnn.params import Definitions, Params, TrainParams, dump, parse_section
+from lmtcnn.records import METRICS, WEIGHTS, Record, check_outputs, read_evaluation, seal
 
-FORMAT = 3
-WEIGHTS, META = "weights.safetensors", "model.json"
+FORMAT = 4
+META = "model.json"
 DEFINITIONS = tuple(Definitions.model_fields)
 ESTIMATE = "cross-validated estimate of the procedure, not of this file"
 MARGIN = 0.5
@@ -49,25 +49,32 @@ class Bundle:
 
 
 def build(data: Path, params: Params) -> Bundle:
-    """A bundle from data/histograms, data/train and data/evaluate; raises DataError where one is missing."""
-    model, summary = train.load_members(data)
+    """Build a bundle from data/histograms, data/train and data/evaluate.
+
+    Raises DataError where one is missing, or is not of the same training as the others.
+    """
     stacks, index = histograms.load(data / "histograms", params)
-    metrics = read_json(data / "evaluate" / "metrics.json", "the metrics", "evaluate")
+    model, training = train.load_members(data, params)
+    evaluation = read_evaluation(data, params, training, (METRICS,))
+    metrics = read_json(data / "evaluate" / METRICS, "the metrics", "evaluate")
+    made = training.record
     n_counted = index["n_stops"] - index["n_late"] - index["n_cut"]
     outside = index["n_outside"].to_numpy() / np.maximum(n_counted.to_numpy(), 1)
     meta = {
         "format": FORMAT,
-        "architecture": summary["architecture"],
-        "classes": summary["classes"],
-        **summary["preprocessing"],
+        "architecture": made.architecture,
+        "classes": made.classes,
+        **made.preprocessing,
         "quality": dump(params.quality),
-        "floor_cm": summary["floor_cm"],
-        "train": summary["train"],
-        "seeds": summary["seeds"],
-        "simulated": summary["simulated"],
+        "floor_cm": list(made.floor_cm),
+        "train": made.train,
+        "seeds": made.seeds,
+        "simulated": made.simulated,
+        "training": training.key,
+        "inputs": {"weights": training.weights or "", "metrics": evaluation.outputs[METRICS]},
         "samples": [list(row) for row in index.select("recording", "rfid").iter_rows()],
         "animals": index["animal"].to_list(),  # who the samples are, in their order
-        "histograms_digest": histograms_digest(data),
+        "histograms_digest": made.inputs["histograms"],
         "metrics": metrics,
         "estimate": ESTIMATE,
         "cohort_statistics": cohort_statistics([features(s, float(o)) for s, o in zip(stacks, outside, strict=True)]),
@@ -76,10 +83,10 @@ def build(data: Path, params: Params) -> Bundle:
 
 
 def write(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle's two files, each atomically."""
+    """Write a bundle's two files, each atomically; model.json, the second, bears the digest of the weights."""
     ensure_folder(folder)
     train.save_weights(bundle.model, folder / WEIGHTS)
-    write_json(folder / META, bundle.meta)
+    write_json(folder / META, seal("register", bundle.meta, bundle.meta["inputs"], folder, [WEIGHTS]))
 
 
 def read(folder: Path) -> Bundle:
@@ -94,6 +101,8 @@ def read(folder: Path) -> Bundle:
         bundle = Bundle(StereotypeCNN(**meta["architecture"]), meta)
         _check(bundle, str(where))
         train.load_weights(bundle.model, folder / WEIGHTS, again)
+        if lines := check_outputs(folder, Record(**meta), "register"):
+            raise ModelError(lines)
     except ModelError:
         raise
     except LmtcnnError as error:
@@ -121,14 +130,6 @@ def _check(bundle: Bundle, where: str) -> None:
         raise ValueError(f"{len(meta['animals'])} animals of {len(meta['samples'])} samples")
     if not isinstance(meta["simulated"], bool):
         raise TypeError("simulated is neither true nor false")
-
-
-def histograms_digest(data: Path) -> str:
-    """sha256 over stacks and index: two models with the same digest learned from the same histograms."""
-    digest = hashlib.sha256()
-    for name in ("stacks.npy", "index.parquet"):
-        digest.update((data / "histograms" / name).read_bytes())
-    return digest.hexdigest()
 
 
 def features(stack: NDArray[Any], outside_share: float) -> dict[str, float]:

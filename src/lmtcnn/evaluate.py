@@ -12,25 +12,31 @@ from numpy.typing import NDArray
 from lmtcnn import SIMULATED, baselines, figures, histograms
 from lmtcnn.clock import counted_words
 from lmtcnn.errors import DataError, problem
-from lmtcnn.files import atomic, ensure_folder, read_json, write_json
+from lmtcnn.files import ensure_folder, write_json, write_text
 from lmtcnn.metrics import codes_of, confusion_of, recalls, score
 from lmtcnn.model import prepare
 from lmtcnn.params import Params
+from lmtcnn.records import EVALUATION, HISTORY_FILE, METRICS, PREDICTIONS, Training, find_training, seal_results
 from lmtcnn.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
-from lmtcnn.train import check_made
 
 log = logging.getLogger("lmtcnn")
 
+TABLES = ("confusion.csv", "folds.csv", "curves.csv", "baselines.csv")
+FIGURES = ("confusion", "curves")
+"""Outputs besides metrics.json."""
+
 
 def evaluate(data: Path, params: Params) -> dict[str, Any]:
-    """The stage: metrics.json, confusion.csv, folds.csv, curves.csv, baselines.csv and two figures; returns metrics.
+    """The stage: metrics.json, confusion.csv, folds.csv, curves.csv, baselines.csv, two figures; returns metrics.
 
-    Reads data/histograms and data/train, or, where a full training is missing, data/train/folds/<cage>/ of every cage.
-    Raises DataError that names the cages without predictions, and where the training had other parameters.
+    Reads data/histograms and data/train, or, where a full training is missing or does not fit the present histograms
+    and parameters, data/train/folds/<cage>/ of every cage. evaluate.json says of which training the results are.
+    Raises DataError that names the cages without predictions, and where no training fits.
     """
-    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", ["simulated"])
     stacks, index = histograms.load(data / "histograms", params)
-    predictions, history = read_training(data / "train", index, params)
+    training = find_training(data, params)
+    predictions, history = read_training(training, index, params)
+    simulated = training.record.simulated
     classes = tuple(params.classes)
     ensemble = average(predictions, index, classes)
     baseline = baselines.fit_predict(
@@ -45,7 +51,8 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
         **score(actual, ensemble, classes, params.classes, {name: index[name].to_list() for name in params.labels}),
         **_baseline_metrics(actual, baseline, classes),
         "n_samples": index.height,
-        "simulated": bool(made["simulated"]),
+        "simulated": simulated,
+        "training": training.key,
     }
     folder = ensure_folder(data / "evaluate")
     predicted = pl.Series("predicted", [classes[i] for i in ensemble.argmax(axis=1)], dtype=pl.String)
@@ -58,39 +65,27 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
         **{k: pl.Series(v) for k, v in baseline.items()}
     )
     _write_csv(labels, folder / "baselines.csv")
-    _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=bool(made["simulated"]))
-    write_json(folder / "metrics.json", metrics)
+    _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=simulated)
+    write_json(folder / METRICS, metrics)
+    inputs = {
+        "histograms": training.record.inputs["histograms"],
+        "predictions": training.predictions,
+        "history": training.history,
+    }
+    written = (METRICS, *TABLES, *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
+    write_json(folder / EVALUATION, seal_results("evaluate", {}, training, inputs, params, folder, written))
     return metrics
 
 
-def read_training(folder: Path, index: pl.DataFrame, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Out-of-fold predictions and history of a complete training, from data/train or from its single folds.
+def read_training(training: Training, index: pl.DataFrame, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read the out-of-fold predictions and the history of a complete training, a full one or single folds.
 
-    Raises DataError where a sample lacks a seed's prediction (naming its cage), where a training had other classes or
-    parameters, or was of other samples.
+    Raises DataError where a sample lacks a seed's prediction (naming its cage), or the samples are others.
     """
-    whole = folder / "predictions.parquet"
-    parts = _parts(folder)
-    if not parts:
-        raise DataError(problem(whole, "the out-of-fold predictions", "no file", "run `lmtcnn train` first"))
-    for part in parts:
-        check_made(part, params)
-    table = predictions_table(tuple(params.classes))
-    predictions = pl.concat([table.read(part / "predictions.parquet") for part in parts])
-    _check_complete(folder, predictions, index, params)
-    return predictions, pl.concat([HISTORY.read(part / "history.parquet") for part in parts])
-
-
-def has_training(folder: Path) -> bool:
-    """Whether out-of-fold predictions are in data/train, of a full training or of single folds."""
-    return bool(_parts(folder))
-
-
-def _parts(folder: Path) -> list[Path]:
-    """Folders with predictions: the full training's, or else those of single folds."""
-    if (folder / "predictions.parquet").exists():
-        return [folder]
-    return sorted(path.parent for path in folder.glob("folds/*/predictions.parquet"))
+    table, parts = predictions_table(tuple(params.classes)), training.parts
+    predictions = pl.concat([table.read(part / PREDICTIONS) for part in parts])
+    _check_complete(training.folder, predictions, index, params)
+    return predictions, pl.concat([HISTORY.read(part / HISTORY_FILE) for part in parts])
 
 
 def average(predictions: pl.DataFrame, index: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
@@ -168,5 +163,4 @@ def _draw(
 
 
 def _write_csv(frame: pl.DataFrame, path: Path) -> None:
-    with atomic(path) as temporary:
-        frame.write_csv(temporary)
+    write_text(path, frame.write_csv())

@@ -26,7 +26,8 @@ from lmtcnn.gallery import Drawing
 from lmtcnn.model import StereotypeCNN, prepare, select
 from lmtcnn.params import ExplainParams, Params
 from lmtcnn.process import cores
-from lmtcnn.train import check_made, load_members
+from lmtcnn.records import MAPS, TrainRecord, full_training, read_maps, seal_results
+from lmtcnn.train import load_members
 
 BATCH = 16
 CROSSES = 3
@@ -70,11 +71,11 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     example/, one hour of a mouse. Raises DataError where the training or the histograms are missing, or the training
     had other parameters.
     """
-    check_made(data / "train", params)
     stacks, index = histograms.load(data / "histograms", params)
-    model, made = load_members(data)
+    model, training = load_members(data, params)
+    made = training.record
     classes, seed = list(params.classes), params.explain.seed
-    network = select(model, [made["seeds"].index(seed)])
+    network = select(model, [made.seeds.index(seed)])
     codes = np.array([classes.index(name) for name in index["class"]], dtype=np.int64)
     maps = class_maps(network, stacks, codes, len(classes), params.train.transform, params.explain.layer)
     folder = ensure_folder(data / "explain")
@@ -82,13 +83,16 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
         np.save(stream, maps.means.astype(np.float32))
     summary = describe(maps, network, made, classes, params.explain) | {"counted": counted_words(params.histograms)}
     drawings = [
-        *drawings_of(maps, summary, params.furniture, find_zones(params) if made["simulated"] else None),
+        *drawings_of(maps, summary, params.furniture, find_zones(params) if made.simulated else None),
         Drawing("architecture.png", figures.architecture, (describe_network(network, classes), "The network", SHAPES)),
         *_example(stacks, index, params),
     ]
     gallery.draw(folder, drawings, cores())
-    write_json(folder / "activation_maps.json", summary)
-    return summary
+    drawn = [name for drawing in drawings for name in drawing.files]
+    inputs = {"histograms": made.inputs["histograms"], "weights": training.weights or ""}
+    record = seal_results("explain", summary, training, inputs, params, folder, ["activation_maps.npy", *drawn])
+    write_json(folder / MAPS, record)
+    return record
 
 
 def class_maps(
@@ -160,10 +164,10 @@ def top_tiles(
 
 
 def describe(
-    maps: ClassMaps, network: StereotypeCNN, made: Mapping[str, Any], classes: Sequence[str], chosen: ExplainParams
+    maps: ClassMaps, network: StereotypeCNN, made: TrainRecord, classes: Sequence[str], chosen: ExplainParams
 ) -> dict[str, Any]:
     """activation_maps.json: axes, provenance, and each channel's figure, difference and crosses."""
-    width, height = made["floor_cm"]
+    width, height = made.floor_cm
     tiles = maps.means.shape[-1]
     per_kernel = network.architecture["channels"]
     channels = []
@@ -186,7 +190,7 @@ def describe(
         )
     return {
         "format": 1,
-        "simulated": made["simulated"],
+        "simulated": made.simulated,
         "network": f"one network trained on all cages, seed {chosen.seed}",
         "seed": chosen.seed,
         "layer": chosen.layer,
@@ -268,6 +272,8 @@ def paper_figure(
 
     Raises
     ------
+    DataError
+        Where the maps are missing or are not those of the present training.
     ParamsError
         Where there is no such channel or class, with those that are there.
     OutputError
@@ -277,7 +283,8 @@ def paper_figure(
         expected = f"a name that ends in {', '.join(figures.FORMATS)}"
         raise OutputError(problem(out, expected, out.suffix or "none", "rename it"))
     folder = data / "explain"
-    summary = read_json(folder / "activation_maps.json", "activation maps", "explain")
+    read_maps(data, params, full_training(data, params))
+    summary = read_json(folder / MAPS, "activation maps", "explain")
     means = np.load(folder / "activation_maps.npy")
     known = {
         f"{channel['kernel']}x{channel['kernel']}/{channel['channel']:02}": channel for channel in summary["channels"]

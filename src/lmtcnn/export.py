@@ -24,6 +24,7 @@ from lmtcnn.errors import DataError, problem
 from lmtcnn.files import atomic, ensure_folder
 from lmtcnn.params import Params
 from lmtcnn.recording import Recording
+from lmtcnn.records import EVALUATION, find_training, has_training, read_evaluation
 from lmtcnn.schemas import QUALITY, STOPS
 
 OF_SAMPLE = (
@@ -96,17 +97,19 @@ def _samples(
     begins = [local_time(row["start_ms"], recordings[row["recording"]], params) for row in table.iter_rows(named=True)]
     share = (pl.col("n_detected") / pl.col("n_unpaused")).alias("detected_share")
     table = table.with_columns(pl.Series("start", begins, dtype=pl.String), share).drop("start_ms")
-    if not evaluate.has_training(data / "train"):
+    if not has_training(data):
         return table, None
-    predictions, _ = evaluate.read_training(data / "train", index, params)
+    training = find_training(data, params)
+    predictions, _ = evaluate.read_training(training, index, params)
     classes = tuple(params.classes)
     mean = evaluate.average(predictions, index, classes)
     told = {f"p_{name}": mean[:, i] for i, name in enumerate(classes)}
     predicted = pl.Series("predicted", [classes[i] for i in mean.argmax(axis=1)], dtype=pl.String)
     table = table.with_columns(predicted, *(pl.Series(name, values) for name, values in told.items()))
-    baselines = data / "evaluate" / "baselines.csv"
-    if baselines.is_file():
-        others = pl.read_csv(baselines, schema_overrides={"recording": pl.String}).drop("class")
+    folder = data / "evaluate"
+    if (folder / EVALUATION).is_file():
+        read_evaluation(data, params, training, ["baselines.csv"])
+        others = pl.read_csv(folder / "baselines.csv", schema_overrides={"recording": pl.String}).drop("class")
         names = {name: f"predicted_{name}" for name in others.columns if name not in keys}
         table = table.join(others.rename(names), on=keys, how="left", maintain_order="left")
     return table, predictions

@@ -5,37 +5,48 @@ import errno
 import hashlib
 import json
 import os
+import re
+import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from lmtcnn.errors import DataError, OutputError, problem
+from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 
 PART = ".part"
 """How names of files end that are being written."""
+
+OF_THE_DISK = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENXIO, errno.ENODEV, errno.ESTALE)
+)
+"""Numbers of errors that a write meets because of the place it writes to, whatever is written."""
+
+MEGABYTE = 10**6
 
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path`, on failure it is removed.
 
-    The temporary file lies in the same folder, so that the replacement is one rename. Raises OutputError
-    where the place cannot be written.
+    The temporary file lies in the same folder, so that the replacement is one rename. Raises OutputError where the
+    place cannot be written or is full, in the words of whichever library was writing; any other error of the body, such
+    as a source that is missing, is passed on as it is.
     """
-    handle, name = _temporary(path)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary(path)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private
         temporary.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    except BaseException as error:
+        if reason := _output_reason(error, temporary, path):
+            raise _unwritable(path, reason) from error
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that fails may not even give up the name
+            temporary.unlink(missing_ok=True)
 
 
 def ensure_folder(folder: Path) -> Path:
@@ -43,11 +54,41 @@ def ensure_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, error) from error
-    handle, name = _temporary(folder / "x")
-    os.close(handle)
-    Path(name).unlink()
+        raise _unwritable(folder, _words(error)) from error
+    _temporary(folder / "x").unlink()
     return folder
+
+
+def ensure_space(folder: Path, size: int) -> None:
+    """Raise OutputError where a file of `size` bytes does not fit into `folder`, before long work is spent on it.
+
+    The file is really allocated for a moment, as a quota shows in no count of free blocks.
+    """
+    probe = _temporary(folder / "space")
+    try:
+        with probe.open("r+b") as stream:
+            allocate(stream, size, folder)
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def allocate(stream: BinaryIO, size: int, where: Path) -> None:
+    """Give an open file blocks for `size` bytes at once, so that no later write to it finds the disk full.
+
+    Raises OutputError that names `where`, the bytes needed and those that are free. A file system that cannot allocate
+    is believed to have room.
+    """
+    if not size or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(stream.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in OF_THE_DISK:
+            return
+        free = shutil.disk_usage(where).free
+        reason = f"{free / MEGABYTE:.1f} MB" + (", or a quota that is used up" if free >= size else "")
+        do = "make room there, or work in another place"
+        raise OutputError(problem(where, f"{size / MEGABYTE:.1f} MB free", reason, do)) from error
 
 
 @contextlib.contextmanager
@@ -104,21 +145,54 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def _temporary(path: Path) -> tuple[int, str]:
+def _temporary(path: Path) -> Path:
+    """Make an empty file of a new name beside `path`, with the permissions that the system's umask leaves."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+        while True:
+            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+            with contextlib.suppress(FileExistsError):
+                # The umask is applied by the system: reading it would mean changing it, for all threads.
+                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+                return temporary
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise _unwritable(path, _words(error)) from error
 
 
-def _unwritable(path: Path, error: OSError) -> OutputError:
+def _output_reason(error: BaseException, temporary: Path, path: Path) -> str | None:
+    """Why the output could not be written, if that is what an error says; None for an error of anything else.
+
+    An OSError tells it by the file that it names; where it names none, by its number. Of other libraries there is only
+    their text.
+    """
+    if isinstance(error, LmtcnnError):
+        return None
+    if isinstance(error, OSError):
+        named = {Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)}
+        if named:
+            return _words(error) if named & {temporary, path, path.parent} else None
+        if error.errno is not None:
+            return _words(error) if error.errno in OF_THE_DISK else None
+    return of_disk(str(error))
+
+
+def of_disk(text: str) -> str | None:
+    """The words of a full or failing disk in a library's message, None where it speaks of something else."""
+    if numbered := re.search(r"\(os error (\d+)\)", text):  # Rust's, of polars and safetensors
+        number = int(numbered[1])
+        return os.strerror(number) if number in OF_THE_DISK else None
+    if re.search(r"\d+ requested and \d+ written", text):  # numpy's
+        return os.strerror(errno.ENOSPC)
+    known = (*map(os.strerror, sorted(OF_THE_DISK)), "database or disk is full", "disk I/O error")  # SQLite's
+    return next((words for words in known if words in text), None)
+
+
+def _words(error: OSError) -> str:
     reasons = {errno.EEXIST: "a file of that name", errno.ENOTDIR: "a file in place of a folder"}
-    reason = reasons.get(error.errno or 0) or error.strerror or str(error)
-    return OutputError(problem(path, "a place that can be written", reason, "choose another or change its permissions"))
+    return reasons.get(error.errno or 0) or error.strerror or str(error)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _unwritable(path: Path, reason: str) -> OutputError:
+    full = reason in {os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full"}
+    do = "make room there, or choose another" if full else "choose another or change its permissions"
+    return OutputError(problem(path, "a place that can be written", reason, do))

@@ -33,6 +33,11 @@ class Drawing:
     given: tuple[Any, ...]
     named: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def files(self) -> list[str]:
+        """Names, in the folder, of the files that it is written to."""
+        return [Path(self.name).with_suffix(ending).as_posix() for ending in figures.FORMATS]
+
     def key(self, modules: str) -> str:
         """The sha256 of what decides the figure's bytes; `modules` is the digest of the modules that draw."""
         what = (modules, self.make.__module__, self.make.__qualname__, self.given, dict(self.named))

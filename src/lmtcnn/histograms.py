@@ -6,11 +6,12 @@ of another time of day than `only` says, are cut. sum(stack) = n_stops - n_late 
 dropped); nothing else is lost.
 """
 
+import io
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,10 +22,11 @@ from lmtcnn import clock as clocks
 from lmtcnn import start_hours
 from lmtcnn.cohort import Cohort
 from lmtcnn.errors import DataError, problem
-from lmtcnn.files import atomic, ensure_folder, read_json, write_json, write_text
+from lmtcnn.files import allocate, atomic, digest, ensure_folder, write_json, write_text
 from lmtcnn.params import Arena, Definitions, HistogramsParams, Params, dump
 from lmtcnn.quality import failures, share_of
 from lmtcnn.recording import Recording, Sample, provenance
+from lmtcnn.records import INDEX, STACKS, StopsRecord, check_outputs, read_histograms, read_record, seal
 from lmtcnn.schemas import QUALITY, STOPS, index_table
 
 log = logging.getLogger("lmtcnn")
@@ -140,51 +142,44 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     odd = _odd(cohort, quality, failing, params)
     cohort = _leave_out(cohort, failing, params)
     ensure_folder(folder)
-    n, t = params.histograms.tiles, len(params.histograms.counted)
     rows: list[dict[str, object]] = []
     too_long: list[str] = []
-    path = folder / "stacks.npy"
-    shape = (len(cohort.samples), t, n, n)
-    with atomic(path) as temporary:
-        stacks = np.lib.format.open_memmap(temporary, "w+", stack_dtype(params.histograms), shape)
+    dtype = stack_dtype(params.histograms)
+    with atomic(folder / STACKS) as temporary, temporary.open("wb") as stream:
+        _begin(stream, folder, len(cohort.samples), params.histograms)
         for recording in cohort.recordings:
             table = STOPS.read(stops_folder / f"{recording.name}.parquet")
             made = _recording_stacks(recording, table, quality, params.histograms)
             for sample, animal_id, stack in made:
-                stacks[len(rows)] = _fitting(stack.counts, stacks.dtype, sample)
+                stream.write(_fitting(stack.counts, dtype, sample).data)
                 rows.append(_index_row(sample, animal_id, stack))
             late, total = sum(stack.n_late for *_, stack in made), sum(stack.n_stops for *_, stack in made)
             if line := check_length(recording.name, total, late, params.histograms):
                 too_long.append(line)
         if too_long:
             raise DataError(too_long)
-        stacks.flush()
-        del stacks
     _warn(cohort, odd, rows)
     schema = index_table(params.labels)
     index = pl.DataFrame(rows, schema=dict(schema.columns))
-    schema.write(index, folder / "index.parquet")
+    schema.write(index, folder / INDEX)
     lines = _tabulate_starts(cohort, quality, folder / "start_hours.csv", params)
     simulated = bool(quality["simulated"].any())
     told = {**odd, "excluded": [each.words for each in cohort.excluded], "starts": lines}
-    write_json(folder / "histograms.json", {**_provenance(params, simulated), **told})
+    made_of = {"stops": stops_folder / "stops.json", "manifest": Path(params.cohort.manifest)}
+    inputs = {name: digest(path) for name, path in made_of.items() if path.is_file()}
+    content = {**_provenance(params, simulated), **told}
+    record = seal("histograms", content, inputs, folder, (STACKS, INDEX, "start_hours.csv"))
+    write_json(folder / "histograms.json", record)
     return index
 
 
 def load(folder: Path, params: Params) -> tuple[NDArray[Any], pl.DataFrame]:
-    """Stacks (memory-mapped) and index, as the stage wrote them."""
-    index = index_table(params.labels).read(folder / "index.parquet")
-    path = folder / "stacks.npy"
-    if not path.is_file():
-        raise DataError(problem(path, "the stacks", "no file", "run `lmtcnn histograms` first"))
-    try:
-        stacks = np.load(path, mmap_mode="r")
-    except (ValueError, OSError) as error:
-        raise DataError(problem(path, "the stacks", str(error), "run `lmtcnn histograms` again")) from error
-    expected = (index.height, len(params.histograms.counted), params.histograms.tiles, params.histograms.tiles)
-    if stacks.shape != expected:
-        raise DataError(problem(path, f"the shape {expected}", str(stacks.shape), "run `lmtcnn histograms` again"))
-    return stacks, index
+    """Stacks (S, T, N, N), memory-mapped, and their index, a row a sample, as the stage wrote them.
+
+    Raises DataError where they are missing, or not what their record lists, or were made by other parameters.
+    """
+    read_histograms(folder, params)
+    return np.load(folder / STACKS, mmap_mode="r"), index_table(params.labels).read(folder / INDEX)
 
 
 def floor_of(arena: Arena) -> tuple[float, float]:
@@ -304,6 +299,16 @@ def _warn(cohort: Cohort, odd: Mapping[str, Any], rows: Sequence[Mapping[str, ob
             log.warning("%s, %s: no stop that is counted: an empty sample", row["recording"], row["rfid"])
 
 
+def _begin(stream: BinaryIO, folder: Path, samples: int, params: HistogramsParams) -> None:
+    """Write the header of stacks.npy, and take the space for all stacks at once: OutputError where there is none."""
+    dtype, shape = stack_dtype(params), (samples, len(params.counted), params.tiles, params.tiles)
+    header = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, described)
+    allocate(stream, header.tell() + int(np.prod(shape)) * dtype.itemsize, folder)
+    stream.write(header.getbuffer())
+
+
 def _fitting(counts: NDArray[np.float64], dtype: np.dtype[Any], sample: Sample) -> NDArray[Any]:
     if dtype.kind == "u" and counts.max(initial=0) > np.iinfo(dtype).max:
         where = f"{sample.recording}, {sample.rfid}"
@@ -332,20 +337,25 @@ def _check_stops(cohort: Cohort, folder: Path, params: Params) -> pl.DataFrame:
     """The quality table, once it is sure that the stop tables are those of this cohort and these parameters."""
     quality = QUALITY.read(folder / "quality.parquet")
     again = "run `lmtcnn stops` again"
-    keys = ["stops", "quality", "recordings"]
-    made = read_json(folder / "stops.json", "what the stop tables were made by", "stops", keys)
+    made = read_record(folder / "stops.json", StopsRecord, "what the stop tables were made by", "stops")
     wanted = provenance(params, cohort.recordings)
-    for section, expected in (("stops", "stops by params.yaml's"), ("quality", "recordings judged by params.yaml's")):
-        if changed := [key for key, value in wanted[section].items() if made[section].get(key) != value]:
-            found = ", ".join(f"{key} {made[section].get(key)}" for key in changed)
+    for section, by, expected in (
+        ("stops", made.stops, "stops by params.yaml's"),
+        ("quality", made.quality, "recordings judged by params.yaml's"),
+    ):
+        if changed := [key for key, value in wanted[section].items() if by.get(key) != value]:
+            found = ", ".join(f"{key} {by.get(key)}" for key in changed)
             raise DataError(problem(folder, f"{expected} {', '.join(changed)}", found, again))
     samples = set(quality.select("recording", "rfid").iter_rows())
     lost = [f"{s.recording}, {s.rfid}" for s in cohort.samples if (s.recording, s.rfid) not in samples]
     if lost:
         raise DataError([problem(folder, f"stops of {name}", "none", again) for name in lost])
-    if moved := [r.name for r in cohort.recordings if made["recordings"].get(r.name) != r.provenance]:
+    if moved := [r.name for r in cohort.recordings if made.recordings.get(r.name) != r.provenance]:
         expected = "stops by the manifest's animals, files and arena columns"
         raise DataError([problem(f"{folder}: {name}", expected, "others", again) for name in moved])
+    used = [f"{name}.parquet" for name in (*(recording.name for recording in cohort.recordings), "quality")]
+    if lines := check_outputs(folder, made, "stops", used):
+        raise DataError(lines)
     known = {(s.recording, s.rfid) for s in cohort.samples}
     return quality.filter(pl.struct("recording", "rfid").map_elements(lambda r: tuple(r.values()) in known, pl.Boolean))
 
@@ -355,6 +365,8 @@ def _provenance(params: Params, simulated: bool) -> dict[str, object]:
     return {
         "simulated": simulated,
         "floor_cm": list(floor_of(params.stops.arena)),
+        "classes": dump(params)["classes"],
         "stops": dump(params.stops),
         "histograms": dump(params.histograms),
+        "quality": dump(params.quality),
     }

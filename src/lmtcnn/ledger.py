@@ -27,7 +27,7 @@ from lmtcnn.schemas import STOPS_TABLES
 
 READERS = (
     "bouts", "clock", "detections", "errors", "files", "flicker", "frames", "ledger", "lmt", "pages", "params",
-    "quality", "recording", "schemas", "stops", "tracks",
+    "quality", "recording", "records", "schemas", "stops", "tracks",
 )  # fmt: skip
 """Modules whose change makes every table old."""
 

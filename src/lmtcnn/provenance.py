@@ -19,25 +19,13 @@ from lmtcnn import SIMULATED, __version__
 from lmtcnn.baselines import BASELINES
 from lmtcnn.files import digest
 from lmtcnn.names import safe
-from lmtcnn.params import Params, dump, flat
+from lmtcnn.params import Params, flat
 
-INPUTS = ("stacks.npy", "index.parquet", "histograms.json")
 WHERE_ONLY = "train.device"
 """Says where a training ran, not what it is: no part of key or name."""
 SHOWN_DIFFERENCES = 3
 REFERENCE = "reference"
 """Name of the first run, from which others are told apart."""
-
-
-def key(data: Path, params: Params) -> str:
-    """sha256 of all that determines a training: histograms, classes, params.train without `device`, our version."""
-    what = {
-        "histograms": {name: digest(data / "histograms" / name) for name in INPUTS},
-        "classes": dump(params)["classes"],
-        "train": {name: value for name, value in dump(params.train).items() if name != "device"},
-        "version": __version__,
-    }
-    return hashlib.sha256(json.dumps(what, sort_keys=False).encode()).hexdigest()
 
 
 def parameters(params: Params, sizes: Mapping[str, int]) -> dict[str, str]:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lmtcnn import SIMULATED, __version__, bundle, registry, store
-from lmtcnn.bundle import META, WEIGHTS, Bundle
+from lmtcnn.bundle import META, Bundle
 from lmtcnn.errors import DataError, ModelError, ParamsError, problem
 from lmtcnn.files import digest, ensure_folder
 from lmtcnn.params import Params
+from lmtcnn.records import METRICS, WEIGHTS, full_training
 from lmtcnn.registry import SHA256, Version
 from lmtcnn.store import CHALLENGER, CHAMPION, MODEL, log
 
@@ -76,6 +77,10 @@ def publish(data: Path, params: Params, made: Bundle, decide: Decide) -> Registr
     from lmtcnn import tracking  # noqa: PLC0415
 
     folder = data / "register"
+    training = full_training(data, params)
+    if (training.key, training.weights) != (made.meta["training"], made.meta["inputs"]["weights"]):
+        do = "run `lmtcnn register` again"
+        raise DataError(problem(folder, "a bundle of the present training", "one of a training before it", do))
     client, run_id = tracking.configure(), tracking.parent(data, params)
     hashes = {f"{SHA256}{name}": digest(folder / name) for name in (WEIGHTS, META)}
     with store.alone():
@@ -100,8 +105,11 @@ def track(data: Path, params: Params) -> list[str]:
         raise DataError(problem(stacks, "the histograms of a study", "no file", "run `dvc repro` first"))
     run_id = tracking.track(data, params)
     lines = [f"run {run_id}", f"all runs: {tracking.view_url()}"]
-    if (data / "train" / "weights.safetensors").is_file() and (data / "evaluate" / "metrics.json").is_file():
-        lines.append(register(data, params).line)
+    if (data / "train" / WEIGHTS).is_file() and (data / "evaluate" / METRICS).is_file():
+        try:
+            lines.append(register(data, params).line)
+        except DataError as error:
+            log.warning("no model is registered: %s", error.lines[0])
     return lines
 
 

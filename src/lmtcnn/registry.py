@@ -14,9 +14,10 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from lmtcnn import store
-from lmtcnn.bundle import META, WEIGHTS
+from lmtcnn.bundle import META
 from lmtcnn.errors import ModelError, problem
 from lmtcnn.files import digest
+from lmtcnn.records import WEIGHTS
 from lmtcnn.store import CHAMPION, MODEL
 
 FILES = (WEIGHTS, META)

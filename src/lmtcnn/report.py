@@ -17,10 +17,11 @@ from lmtcnn import SIMULATED, __version__, notices
 from lmtcnn.clock import counted_words, length
 from lmtcnn.errors import DataError, problem
 from lmtcnn.figures import class_colours
-from lmtcnn.files import ensure_folder, read_json, write_text
+from lmtcnn.files import digest, ensure_folder, read_json, write_json, write_text
 from lmtcnn.metrics import PAPER, compare
 from lmtcnn.names import label_metric, label_values, words_of
 from lmtcnn.params import Params, flat
+from lmtcnn.records import EVALUATION, INDEX, MAPS, METRICS, full_training, read_evaluation, read_maps, seal_results
 from lmtcnn.schemas import index_table
 
 SHOWN_CHANNELS = 4
@@ -50,17 +51,22 @@ class Figure(NamedTuple):
 def report(data: Path, params: Params) -> Path:
     """The stage: data/report/index.html; returns its path.
 
-    Raises DataError that names every file of an earlier stage that is missing.
+    report.json beside it says of which training the page is. Raises DataError that names every file of an earlier
+    stage that is missing, or that is not of the present training.
     """
     _check_inputs(data)
-    index = index_table(params.labels).read(data / "histograms" / "index.parquet")
-    metrics = read_json(data / "evaluate" / "metrics.json", "metrics", "evaluate")
-    maps = read_json(data / "explain" / "activation_maps.json", "activation maps", "explain")
+    index = index_table(params.labels).read(data / "histograms" / INDEX)
+    training = full_training(data, params)
+    read_evaluation(data, params, training)
+    read_maps(data, params, training)
+    metrics = read_json(data / "evaluate" / METRICS, "metrics", "evaluate")
+    maps = read_json(data / "explain" / MAPS, "activation maps", "explain")
     made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", notices.KEYS)
     page = _template().render(
         title=params.report.title,
         warning=SIMULATED if metrics["simulated"] else "",
         version=__version__,
+        training=training.key,
         cohort=describe_cohort(index, params),
         notices=notices.notices(made),
         beware=notices.beware(made, params),
@@ -86,6 +92,10 @@ def report(data: Path, params: Params) -> Path:
     )
     path = ensure_folder(data / "report") / "index.html"
     write_text(path, page)
+    inputs = {"evaluation": digest(data / "evaluate" / EVALUATION), "maps": digest(data / "explain" / MAPS)}
+    write_json(
+        path.with_name("report.json"), seal_results("report", {}, training, inputs, params, path.parent, [path.name])
+    )
     return path
 
 
@@ -203,9 +213,10 @@ def parameter_rows(params: Params) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _check_inputs(data: Path) -> None:
     wanted = {
-        "histograms": ("index.parquet", "histograms.json", "start_hours.csv"),
-        "evaluate": ("metrics.json", "folds.csv", "confusion.png", "curves.png"),
-        "explain": ("activation_maps.json",),
+        "histograms": (INDEX, "histograms.json", "start_hours.csv"),
+        "train": ("train.json",),
+        "evaluate": (METRICS, EVALUATION, "folds.csv", "confusion.png", "curves.png"),
+        "explain": (MAPS,),
     }
     missing = [
         problem(data / stage / name, "a file", "none", f"run `lmtcnn {stage}` first")

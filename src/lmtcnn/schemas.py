@@ -1,5 +1,6 @@
 """The tables that pass between stages: one schema each, checked when it is written and when it is read."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,10 @@ class Table:
     def write(self, frame: pl.DataFrame, path: Path) -> None:
         """Write `frame` as Parquet, atomically, after the check."""
         self.check(frame, path)
+        content = io.BytesIO()  # in memory first: a full disk is then one error here, and not many of polars' threads
+        frame.write_parquet(content, compression="zstd", statistics=True)
         with atomic(path) as temporary:
-            frame.write_parquet(temporary, compression="zstd", statistics=True)
+            temporary.write_bytes(content.getbuffer())
 
     def read(self, path: Path) -> pl.DataFrame:
         """Read and check a table; raises DataError where it is missing, damaged or of other columns."""

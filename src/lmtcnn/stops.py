@@ -48,6 +48,7 @@ from lmtcnn.recording import (
     provenance,
     read_each,
 )
+from lmtcnn.records import seal
 from lmtcnn.schemas import COVERAGE, INTERVALS, QUALITY, STOPS, STOPS_TABLES, Table
 from lmtcnn.tracks import PackedTrack, Spare, Tally, Track, find_gaps
 
@@ -474,7 +475,8 @@ def stops(
     _warn(tables["quality"])
     if failed:
         raise BatchError(failed)
-    write_json(folder / "stops.json", provenance(params, recordings))
+    written = [f"{name}.parquet" for name in (*(recording.name for recording in recordings), *STOPS_TABLES)]
+    write_json(folder / "stops.json", seal("stops", provenance(params, recordings), {}, folder, written))
     return tables["quality"]
 
 

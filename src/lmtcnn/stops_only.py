@@ -12,6 +12,7 @@ from lmtcnn.errors import DataError, OutputError, problem
 from lmtcnn.files import ensure_folder, write_json
 from lmtcnn.params import Params
 from lmtcnn.recording import provenance
+from lmtcnn.records import seal
 from lmtcnn.schemas import COVERAGE, FLICKER_LEVELS, GAP_LEVELS, HALF_WINDOWS, INTERVALS, QUALITY, STOPS, STOPS_TABLES
 from lmtcnn.simulate import ELSEWHERE, describe, foreign_manifest, real_time
 from lmtcnn.truth import FPS, MICE
@@ -72,7 +73,8 @@ def stops_only(data: Path, params: Params, progress: Progress | None = None, out
         schema.write(pl.concat(tables[name]).sort(schema.keys), folder / f"{name}.parquet")
     describe(cohort_folder, params)
     known = cohort.read(cohort_folder / "cohort.csv", cohort_folder, params)
-    write_json(folder / "stops.json", provenance(params, known.recordings))
+    written = [path.name for path in (*paths, *(folder / f"{name}.parquet" for name in STOPS_TABLES))]
+    write_json(folder / "stops.json", seal("stops", provenance(params, known.recordings), {}, folder, written))
     return paths
 
 

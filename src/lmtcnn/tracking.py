@@ -28,17 +28,28 @@ from lmtcnn import SIMULATED, evaluate, figures, histograms, notices, provenance
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import digest, read_json
 from lmtcnn.params import Params, dump
-from lmtcnn.provenance import key
+from lmtcnn.records import (
+    EVALUATION,
+    MAPS,
+    METRICS,
+    Record,
+    Training,
+    find_training,
+    full_training,
+    read_evaluation,
+    read_maps,
+)
 from lmtcnn.store import EXPERIMENT, log, project_root, relocate
-from lmtcnn.train import SUMMARY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
-__all__ = ["key", "project_root", "relocate"]  # of the store, under the name of what one does
+__all__ = ["project_root", "relocate"]  # of the store, under the name of what one does
 
 KEY, KIND, IS_SIMULATED, HISTOGRAMS = "lmtcnn.key", "lmtcnn.kind", "lmtcnn.simulated", "lmtcnn.histograms"
+PREDICTIONS = "lmtcnn.predictions"
+"""A training done again elsewhere may give other numbers under the same key: a run bears the digest of its own."""
 TRAINING, FOLD, COHORT = "training", "fold", "cohort"
 FINISHED_TRAINING = f"tags.`{KIND}` = '{TRAINING}' and attributes.status = 'FINISHED'"
 NOTE, COLOR = "mlflow.note.content", "mlflow.runColor"
@@ -147,57 +158,75 @@ def log_train(data: Path, params: Params, started_s: float | None = None) -> str
     `started_s` is when the training began, seconds since the epoch, if it has just ended; without it the run bears the
     time of the files. Raises DataError where the training is incomplete or had other parameters.
     """
+    return _log_once(data, params, find_training(data, params), started_s)
+
+
+def _log_once(data: Path, params: Params, training: Training, started_s: float | None = None) -> str:
     client = configure()
     save_view(client, params)
     with store.alone():
         close_stale(client)
-        content = key(data, params)
-        if found := find(client, content):
+        if found := find(client, training):
             log.warning("this training is already in MLflow, as run %r: no second one is made", found.info.run_name)
             return str(found.info.run_id)
-        return _log_new(client, data, params, content, _interval_ms(data, started_s))
+        return _log_new(client, data, params, training, _interval_ms(training, started_s))
 
 
 def log_evaluate(data: Path, params: Params) -> str:
-    """Add data/evaluate to the run of its training (logged first where it is missing); returns the run's id."""
-    client, run_id = configure(), parent(data, params)
+    """Add data/evaluate to the run of its training (logged first where it is missing); returns the run's id.
+
+    Raises DataError where it is not of the present training.
+    """
+    training = find_training(data, params)
+    record = read_evaluation(data, params, training)
+    client, run_id = configure(), _parent(data, params, training)
     folder = data / "evaluate"
-    metrics = read_json(folder / "metrics.json", "the metrics", "evaluate")
-    with _once(client, run_id, "lmtcnn.evaluate", folder) as fresh:
+    metrics = read_json(folder / METRICS, "the metrics", "evaluate")
+    with _once(client, run_id, "lmtcnn.evaluate", record) as fresh:
         if fresh:
             folds = pl.read_csv(folder / "folds.csv")
             told = notices.markdown(_made(data), params)
             points = [(name, value, 0) for name, value in provenance.metric_names(metrics).items()]
             for name in ("accuracy", "ensemble_accuracy"):
                 points += [(f"fold/{name}", value, step) for step, value in enumerate(folds[name].to_list())]
-            _add(client, run_id, points, tags={NOTE: provenance.training_note(_summary(data), metrics, told)})
-            client.log_artifacts(run_id, str(folder), "evaluate")
+            note = provenance.training_note(training.record.model_dump(), metrics, told)
+            _add(client, run_id, points, tags={NOTE: note})
+            for name in (*record.outputs, EVALUATION):
+                client.log_artifact(run_id, str(folder / name), "evaluate")
             _log_image(client, run_id, folder / "confusion.png", view.CONFUSION)
     return run_id
 
 
 def log_explain(data: Path, params: Params) -> str:
-    """Add data/explain to the run of its training (logged first where it is missing); returns the run's id."""
-    client, run_id = configure(), parent(data, params)
+    """Add data/explain to the run of its training (logged first where it is missing); returns the run's id.
+
+    Raises DataError where it is not of the present training.
+    """
+    training = full_training(data, params)
+    record = read_maps(data, params, training)
+    client, run_id = configure(), _parent(data, params, training)
     folder = data / "explain"
-    read_json(folder / "activation_maps.json", "the activation maps", "explain")
-    with _once(client, run_id, "lmtcnn.explain", folder) as fresh:
+    with _once(client, run_id, "lmtcnn.explain", record) as fresh:
         if fresh:
-            for path in sorted(folder.rglob("*.png")):
-                key = path.relative_to(folder).with_suffix("").as_posix()
-                _log_image(client, run_id, path, key, params.explain.seed)
-            for path in sorted(folder.glob("activation_maps.*")):
-                client.log_artifact(run_id, str(path), "explain")
+            for name in sorted(name for name in record.outputs if name.endswith(".png")):
+                _log_image(client, run_id, folder / name, name.removesuffix(".png"), params.explain.seed)
+            for name in (MAPS, *(name for name in record.outputs if name.endswith(".npy"))):
+                client.log_artifact(run_id, str(folder / name), "explain")
     return run_id
 
 
 def track(data: Path, params: Params) -> str:
-    """Log whatever is in the files and not in the store: training, evaluation, maps; returns the parent run's id."""
+    """Log whatever is in the files and not in the store: training, evaluation, maps; returns the parent run's id.
+
+    What is not of the training is left out, with a warning that says why.
+    """
     run_id = parent(data, params)
-    if (data / "evaluate" / "metrics.json").is_file():
-        log_evaluate(data, params)
-    if (data / "explain" / "activation_maps.json").is_file():
-        log_explain(data, params)
+    for path, add in ((data / "evaluate" / METRICS, log_evaluate), (data / "explain" / MAPS, log_explain)):
+        if path.is_file():
+            try:
+                add(data, params)
+            except DataError as error:
+                log.warning("%s is left out: %s", path.parent, error.lines[0])
     return run_id
 
 
@@ -241,15 +270,20 @@ def log_cohort(
 
 def parent(data: Path, params: Params) -> str:
     """Id of the run of the training in `data`, which is logged where it is missing."""
+    return _parent(data, params, find_training(data, params))
+
+
+def _parent(data: Path, params: Params, training: Training) -> str:
     client = configure()
     save_view(client, params)
-    found = find(client, key(data, params))
-    return str(found.info.run_id) if found else log_train(data, params)
+    found = find(client, training)
+    return str(found.info.run_id) if found else _log_once(data, params, training)
 
 
-def find(client: "MlflowClient", content: str) -> "Run | None":
-    """The complete run of the training with this key."""
-    return next(iter(_search(client, f"{FINISHED_TRAINING} and tags.`{KEY}` = '{content}'")), None)
+def find(client: "MlflowClient", training: Training) -> "Run | None":
+    """The complete run of this very training."""
+    wanted = f"tags.`{KEY}` = '{training.key}' and tags.`{PREDICTIONS}` = '{training.predictions}'"
+    return next(iter(_search(client, f"{FINISHED_TRAINING} and {wanted}")), None)
 
 
 def latest_parents(n: int) -> list[str]:
@@ -308,19 +342,20 @@ def repairable() -> Iterator[None]:
         log.warning("not logged in MLflow (%s): `lmtcnn track` logs it once that is mended", reason)
 
 
-def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, times_ms: tuple[int, int]) -> str:
+def _log_new(client: "MlflowClient", data: Path, params: Params, training: Training, times_ms: tuple[int, int]) -> str:
     stacks, index = histograms.load(data / "histograms", params)
-    predictions, history = evaluate.read_training(data / "train", index, params)
-    summary, classes, made = _summary(data), tuple(params.classes), _made(data)
+    predictions, history = evaluate.read_training(training, index, params)
+    made, classes, odd = training.record, tuple(params.classes), _made(data)
     sizes = {"samples": index.height, **{f"{name}s": index[name].n_unique() for name in ("recording", "cage")}}
     values = provenance.parameters(params, sizes)
     tags = {
-        KEY: content,
+        KEY: training.key,
+        PREDICTIONS: training.predictions,
         KIND: TRAINING,
-        IS_SIMULATED: str(summary["simulated"]).lower(),
-        HISTOGRAMS: digest(data / "histograms" / "stacks.npy")[:16],
-        NOTE: provenance.training_note(summary, told=notices.markdown(made, params)),
-        **notices.tags(made),
+        IS_SIMULATED: str(made.simulated).lower(),
+        HISTOGRAMS: made.inputs["histograms"][:16],
+        NOTE: provenance.training_note(made.model_dump(), told=notices.markdown(odd, params)),
+        **notices.tags(odd),
         **provenance.source_tags("lmtcnn train"),
         **provenance.dvc_hashes(data),
     }
@@ -331,7 +366,7 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, t
     guesses = evaluate.average(predictions, index, classes).argmax(axis=1)
     samples = index.with_columns(ensemble=pl.Series([classes[i] for i in guesses], dtype=pl.String))
     with _opened(client, name, tags, *times_ms) as run_id:
-        for number, cage in enumerate(reversed(summary["folds"])):
+        for number, cage in enumerate(reversed(made.folds)):
             # A millisecond apart, as pages list the children by their start, the latest first.
             fold_ms = (times_ms[0] + number, times_ms[1] + number)
             own = predictions.filter(fold=cage), history.filter(fold=cage), samples.filter(cage=cage)
@@ -341,7 +376,7 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, content: str, t
         client.log_dict(run_id, dump(params), "params.yaml")
         client.log_table(run_id, predictions.to_dict(as_series=False), "predictions.json")
         client.log_text(run_id, index.write_csv(), "cohort/samples.csv")
-        client.log_text(run_id, notices.markdown(made, params, limit=None), "cohort/notices.md")
+        client.log_text(run_id, notices.markdown(odd, params, limit=None), "cohort/notices.md")
         if Path(params.cohort.manifest).is_file():
             client.log_artifact(run_id, params.cohort.manifest, "cohort")
     return run_id
@@ -409,23 +444,16 @@ def _curve_points(history: pl.DataFrame) -> list[Point]:
     ]
 
 
-def _summary(data: Path) -> dict[str, Any]:
-    """train.json; of single folds, the first one's: they agree in all that a run tells."""
-    parts = [data / "train" / "train.json", *sorted(data.glob("train/folds/*/train.json"))]
-    path = next((part for part in parts if part.is_file()), parts[0])
-    return read_json(path, "the summary of a training", "train", SUMMARY)
-
-
 def _made(data: Path) -> dict[str, Any]:
     """histograms.json."""
     return read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", notices.KEYS)
 
 
-def _interval_ms(data: Path, started_s: float | None) -> tuple[int, int]:
+def _interval_ms(training: Training, started_s: float | None) -> tuple[int, int]:
     if started_s is not None:
         return round(started_s * 1000), _now_ms()
-    written_ms = [round(path.stat().st_mtime * 1000) for path in (data / "train").rglob("train.json")]
-    return min(written_ms, default=_now_ms()), max(written_ms, default=_now_ms())
+    written_ms = [round((part / "train.json").stat().st_mtime * 1000) for part in training.parts]
+    return min(written_ms), max(written_ms)
 
 
 def _share(hits: pl.Series) -> float:
@@ -476,10 +504,9 @@ def _log_image(client: "MlflowClient", run_id: str, path: Path, name: str, step:
 
 
 @contextmanager
-def _once(client: "MlflowClient", run_id: str, tag: str, folder: Path) -> Iterator[bool]:
-    """False if just these files of `folder` were added to the run before; what was added is remembered at the end."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    content = hashlib.sha256("".join(f"{path.relative_to(folder)} {digest(path)}\n" for path in files).encode())
+def _once(client: "MlflowClient", run_id: str, tag: str, record: Record) -> Iterator[bool]:
+    """False if just these files were added to the run before; what was added is remembered at the end."""
+    content = hashlib.sha256(json.dumps(record.outputs, sort_keys=True).encode())
     with store.alone():
         fresh = client.get_run(run_id).data.tags.get(tag) != content.hexdigest()
         yield fresh

@@ -24,19 +24,29 @@ from torch.nn import functional
 
 from lmtcnn import histograms
 from lmtcnn.errors import DataError, ParamsError, problem
-from lmtcnn.files import atomic, ensure_folder, read_json, write_json
+from lmtcnn.files import atomic, ensure_folder, ensure_space, write_json
 from lmtcnn.folds import ALL, cages_of
 from lmtcnn.model import StereotypeCNN, initialise, join, prepare, select, softmax_members
 from lmtcnn.params import Params, TrainParams, dump
+from lmtcnn.records import (
+    FOLDS,
+    HISTORY_FILE,
+    PREDICTIONS,
+    WEIGHTS,
+    HistogramsRecord,
+    Training,
+    full_training,
+    read_histograms,
+    seal_training,
+)
 from lmtcnn.schemas import HISTORY, predictions_table
 
 log = logging.getLogger("lmtcnn")
 
 Progress = Callable[[int, int], None]
 
-MADE = ("simulated", "stops", "histograms", "floor_cm")
-SUMMARY = ("classes", "seeds", "folds", "architecture", "train", "simulated", "preprocessing", "floor_cm")
-"""Keys of histograms.json and train.json that are relied on."""
+ROW_BYTES = 200
+"""Bytes that a row of a table needs at most on disk."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +69,7 @@ class Fitted:
 
 def fit(study: Study, folds: Sequence[str], seed: int, params: TrainParams, progress: Callable[[], None]) -> Fitted:
     """Fit one member for each fold; ALL holds nothing out. `progress` is called after every epoch."""
-    model = StereotypeCNN(
-        members=len(folds),
-        intervals=study.x.shape[1],
-        tiles=study.x.shape[2],
-        classes=len(study.classes),
-        kernels=params.kernels,
-        channels=params.channels,
-        pool=params.pool,
-    )
+    model = new_model(len(folds), study, params)
     initialise(model, seed)
     model.to(study.x.device)
     held_out = torch.from_numpy(np.stack([study.cages == fold for fold in folds])).to(study.x.device)  # (M, S)
@@ -89,6 +91,19 @@ def fit(study: Study, folds: Sequence[str], seed: int, params: TrainParams, prog
             raise ParamsError(problem("train.lr", "a rate at which the loss stays finite", found, "lower it"))
         progress()
     return Fitted(model.cpu(), history)
+
+
+def new_model(members: int, study: Study, params: TrainParams) -> StereotypeCNN:
+    """Networks of the architecture that fits a study, not yet initialised."""
+    return StereotypeCNN(
+        members=members,
+        intervals=study.x.shape[1],
+        tiles=study.x.shape[2],
+        classes=len(study.classes),
+        kernels=params.kernels,
+        channels=params.channels,
+        pool=params.pool,
+    )
 
 
 def batches(samples: int, size: int, seed: int, epoch: int) -> list[Tensor]:
@@ -150,8 +165,8 @@ def train(
 
     With `fold`, only that cage's networks, into data/train/folds/<cage>/, leaving the full result alone.
     """
-    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", MADE)
     stacks, index = histograms.load(data / "histograms", params)
+    made = read_histograms(data / "histograms", params)
     cages = cages_of(index["cage"].to_list(), index["animal"].to_list())
     if len(found := index["class"].unique().to_list()) < 2:
         do = "add recordings of another class"
@@ -163,6 +178,7 @@ def train(
         log.warning("%s", line)
     members = (fold,) if fold else (*cages, ALL)
     study = load_study(stacks, index, params)
+    ensure_space(folder, size_of_results(members, study, params.train))
     total = len(params.train.seeds) * params.train.epochs
     done = 0
 
@@ -173,7 +189,7 @@ def train(
 
     fitted = {seed: fit(study, members, seed, params.train, advance) for seed in params.train.seeds}
     write(folder, fitted, members, study, index, params)
-    summary = summarise(fitted, cages, index, params, made)
+    summary = seal_training(folder, summarise(fitted, cages, index, params, made), made)
     write_json(folder / "train.json", summary)
     return summary
 
@@ -207,64 +223,52 @@ def write(
 ) -> None:
     """Predictions, history and weights, each file atomically."""
     predictions = pl.concat([_predictions(f.model, members, seed, study, index) for seed, f in fitted.items()])
-    predictions_table(study.classes).write(predictions, folder / "predictions.parquet")
-    HISTORY.write(
-        pl.concat([_history(f.history, members, seed) for seed, f in fitted.items()]), folder / "history.parquet"
-    )
+    predictions_table(study.classes).write(predictions, folder / PREDICTIONS)
+    HISTORY.write(pl.concat([_history(f.history, members, seed) for seed, f in fitted.items()]), folder / HISTORY_FILE)
     cages = [i for i, name in enumerate(members) if name != ALL]
-    save_weights(join({seed: select(f.model, cages) for seed, f in fitted.items()}), folder / "folds.safetensors")
+    save_weights(join({seed: select(f.model, cages) for seed, f in fitted.items()}), folder / FOLDS)
     if ALL in members:
         served = join({seed: select(f.model, [members.index(ALL)]) for seed, f in fitted.items()})
-        save_weights(served, folder / "weights.safetensors")
+        save_weights(served, folder / WEIGHTS)
 
 
 def summarise(
-    fitted: dict[int, Fitted], cages: Sequence[str], index: pl.DataFrame, params: Params, made: dict[str, Any]
+    fitted: dict[int, Fitted], cages: Sequence[str], index: pl.DataFrame, params: Params, made: HistogramsRecord
 ) -> dict[str, Any]:
-    """What was trained on what: train.json."""
+    """Say what was trained on what, for train.json."""
     architecture = next(iter(fitted.values())).model.architecture
     return {
         "format": 1,
-        "classes": params.classes,
+        "classes": dump(params)["classes"],
         "seeds": list(fitted),
         "folds": list(cages),
         "architecture": {**architecture, "members": len(fitted)},
         "train": dump(params.train),
-        "simulated": made["simulated"],
+        "simulated": made.simulated,
         "n_samples": index.height,
         "n_recordings": index["recording"].n_unique(),
-        "preprocessing": {"stops": made["stops"], "histograms": made["histograms"]},
-        "floor_cm": made["floor_cm"],
+        "preprocessing": {"stops": made.stops, "histograms": made.histograms},
+        "floor_cm": list(made.floor_cm),
     }
 
 
-def load_members(data: Path) -> tuple[StereotypeCNN, dict[str, Any]]:
-    """The networks that see all cages, one member for each seed, and train.json."""
-    summary = read_json(data / "train" / "train.json", "the summary of a training", "train", SUMMARY)
-    model = StereotypeCNN(**summary["architecture"])
-    load_weights(model, data / "train" / "weights.safetensors", "run `lmtcnn train` again")
-    return model, summary
+def load_members(data: Path, params: Params) -> tuple[StereotypeCNN, Training]:
+    """Load the networks that see all cages, one member for each seed, and what train.json says of them.
 
-
-def check_made(folder: Path, params: Params) -> None:
-    """The training in `folder` is of these classes and parameters; where it ran (`device`) does not matter.
-
-    Raises DataError that names every parameter that differs.
+    Raises DataError where they are missing, or not of the present histograms and parameters.
     """
-    again = "run `lmtcnn train` again"
-    made = read_json(folder / "train.json", "the summary of a training", "train", SUMMARY)
-    found = {"train": made["train"], **made["preprocessing"]}
-    wanted = {"train": dump(params.train), "stops": dump(params.stops), "histograms": dump(params.histograms)}
-    changed = [
-        (f"{section}.{key}", value, found[section].get(key))
-        for section, values in wanted.items()
-        for key, value in values.items()
-        if key != "device" and found[section].get(key) != value
-    ]
-    if list(made["classes"]) != list(params.classes):
-        changed.append(("classes", list(params.classes), list(made["classes"])))
-    if changed:
-        raise DataError([problem(folder, f"{key} {value}", str(other), again) for key, value, other in changed])
+    training = full_training(data, params)
+    model = StereotypeCNN(**training.record.architecture)
+    load_weights(model, data / "train" / WEIGHTS, "run `lmtcnn train` again")
+    return model, training
+
+
+def size_of_results(members: Sequence[str], study: Study, params: TrainParams) -> int:
+    """Bytes that a training will write at most: the weights of all networks, and their tables."""
+    network = new_model(1, study, params)
+    weights: int = sum(values.numel() * values.element_size() for values in network.state_dict().values())
+    rows = len(study.x) + len(members) * params.epochs
+    return len(params.seeds) * (len(members) * weights + rows * ROW_BYTES)
 
 
 def save_weights(model: StereotypeCNN, path: Path) -> None:
