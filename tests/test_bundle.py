@@ -97,7 +97,7 @@ def test_nothing_in_it_is_pickled(folder: Path, monkeypatch: pytest.MonkeyPatch)
 def test_model_json_says_all_that_a_new_recording_needs(bundle: Bundle, trained: Path, tiny: Params) -> None:
     index = pl.read_parquet(trained / "histograms" / "index.parquet")
     expected = {
-        "format": 3,
+        "format": 4,
         "classes": dump(tiny)["classes"],
         "stops": dump(tiny.stops),
         "histograms": dump(tiny.histograms),
