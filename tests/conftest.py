@@ -122,6 +122,19 @@ def mounted_read_only(folder: Path) -> Iterator[bool]:
             subprocess.run(("umount", "--lazy", folder), check=True)
 
 
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """A disk of `size` bytes, really; skips the test where this process may not mount one."""
+    folder.mkdir()
+    mount = ("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
+    if sys.platform != "linux" or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(("umount", "--lazy", folder), check=True)
+
+
 def told(kind: type[LmtcnnError], call: Callable[..., object], *args: object, **kwargs: object) -> tuple[str, ...]:
     """The lines of the error of exactly this kind that a call raises."""
     with pytest.raises(LmtcnnError) as error:

@@ -108,6 +108,12 @@ def locked(folder: Path) -> Iterator[None]:
         raise OutputError(problem(folder, "nobody else at work here", "another lmtcnn", "wait for it to end")) from None
 
 
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write `content` atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic(path) as temporary:
@@ -170,7 +176,7 @@ def _output_reason(error: BaseException, temporary: Path, path: Path) -> str | N
     if isinstance(error, OSError):
         named = {Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)}
         if named:
-            return _words(error) if named & {temporary, path, path.parent} else None
+            return _words(error) if named & {temporary, path} else None
         if error.errno is not None:
             return _words(error) if error.errno in OF_THE_DISK else None
     return of_disk(str(error))

@@ -5,6 +5,7 @@ cohort went through. A recording that cannot be compared is refused; one that me
 warnings in words.
 """
 
+import io
 import json
 import logging
 from collections import defaultdict
@@ -22,7 +23,7 @@ from lmtcnn import cohort, histograms, lmt, stops
 from lmtcnn.bundle import Bundle, features, unlike
 from lmtcnn.detections import Seen
 from lmtcnn.errors import CohortError, DataError, LmtcnnError, OutputError, problem
-from lmtcnn.files import atomic, write_text
+from lmtcnn.files import write_bytes, write_text
 from lmtcnn.histograms import Stack
 from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import Definitions
@@ -276,9 +277,9 @@ def save(predictions: Sequence[Prediction], classes: Sequence[str], path: Path) 
     if path.suffix.lower() == ".json":
         write_text(path, to_json(predictions))
         return
-    frame = as_frame(predictions, classes)
-    with atomic(path) as temporary:
-        frame.write_parquet(temporary) if path.suffix.lower() == ".parquet" else frame.write_csv(temporary)
+    frame, content = as_frame(predictions, classes), io.BytesIO()
+    frame.write_parquet(content) if path.suffix.lower() == ".parquet" else frame.write_csv(content)
+    write_bytes(path, content.getbuffer())
 
 
 def to_json(predictions: Sequence[Prediction]) -> str:

@@ -6,6 +6,8 @@ program: it reads the two files, whose sha256 are kept as tags of the version.
 
 import importlib.util
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 Decide = Callable[[Mapping[str, Any], Mapping[str, Any] | None], tuple[bool, str]]
 REASON = "lmtcnn.decision"
+MADE_BY = ("lmtcnn.host", "lmtcnn.pid")
 SHOWN = ("cv/ensemble_accuracy", "cv/balanced_accuracy")
 """Figures of merit that a version bears as tags."""
 
@@ -83,7 +86,7 @@ def publish(data: Path, params: Params, made: Bundle, decide: Decide) -> Registr
         raise DataError(problem(folder, "a bundle of the present training", "one of a training before it", do))
     client, run_id = tracking.configure(), tracking.parent(data, params)
     hashes = {f"{SHA256}{name}": digest(folder / name) for name in (WEIGHTS, META)}
-    with store.alone():
+    with store.alone(), tracking.answering():
         found = _same(client, hashes)
         if found and REASON in found.tags:
             return Registration(str(found.version), _alias(found), found.tags[REASON], new=False)
@@ -280,31 +283,57 @@ def _log_model(client: "MlflowClient", run: Any, folder: Path, classes: Sequence
     from mlflow.entities import LoggedModelOutput  # noqa: PLC0415
     from mlflow.models import Model  # noqa: PLC0415
 
-    from lmtcnn import served  # noqa: PLC0415
+    from lmtcnn import provenance, served  # noqa: PLC0415
 
+    _discard_pending(client, run)
     params = {name: value for name, value in run.data.params.items() if name.startswith("train.")}
-    logged = client.create_logged_model(run.info.experiment_id, MODEL, run.info.run_id, dict(tags), params)
+    tags = {**tags, **{name: value for name, value in provenance.source_tags("").items() if name in MADE_BY}}
+    logged = client.create_logged_model(run.info.experiment_id, MODEL, run.info.run_id, tags, params)
     about = Model(
         artifact_path=logged.artifact_location,
         run_id=run.info.run_id,
         model_id=logged.model_id,
         model_uuid=logged.model_id,
     )
-    with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / "model"
-        mlflow.pyfunc.save_model(
-            path=str(path),
-            python_model=served.__file__,
-            artifacts={Path(name).stem: str(folder / name) for name in registry.FILES},
-            signature=served.signature(classes),
-            input_example=served.example(),
-            pip_requirements=[f"lmtcnn=={__version__}", f"mlflow=={mlflow.__version__}"],
-            mlflow_model=about,
-        )
-        client.log_model_artifacts(logged.model_id, str(path))
-    client.finalize_logged_model(logged.model_id, "READY")
-    client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            path = Path(temporary) / "model"
+            mlflow.pyfunc.save_model(
+                path=str(path),
+                python_model=served.__file__,
+                artifacts={Path(name).stem: str(folder / name) for name in registry.FILES},
+                signature=served.signature(classes),
+                input_example=served.example(),
+                pip_requirements=[f"lmtcnn=={__version__}", f"mlflow=={mlflow.__version__}"],
+                mlflow_model=about,
+            )
+            client.log_model_artifacts(logged.model_id, str(path))
+        client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    except BaseException:
+        with suppress(Exception):  # a full disk may take no note of it either: then the next registration does it
+            _discard(client, logged)
+        raise
     return str(logged.model_id)
+
+
+def _discard_pending(client: "MlflowClient", run: Any) -> None:
+    """Remove models of a run whose registration broke off: logged in part, by a process that is gone or is this one."""
+    from lmtcnn import provenance  # noqa: PLC0415
+
+    found = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    for logged in found:
+        own = logged.tags.get("lmtcnn.pid") == str(os.getpid())
+        if str(logged.status) == "PENDING" and (own or not provenance.alive(logged.tags)):
+            _discard(client, logged)
+
+
+def _discard(client: "MlflowClient", logged: Any) -> None:
+    """Remove a logged model and, in the embedded store, its files; these first, as they may have filled the disk."""
+    place = store.local_path(logged.artifact_location)
+    if place and store.embedded():
+        shutil.rmtree(place, ignore_errors=True)
+    client.delete_logged_model(logged.model_id)
 
 
 def _files(version: Version) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from lmtcnn.errors import DataError, problem
-from lmtcnn.files import atomic
+from lmtcnn.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class Table:
         self.check(frame, path)
         content = io.BytesIO()  # in memory first: a full disk is then one error here, and not many of polars' threads
         frame.write_parquet(content, compression="zstd", statistics=True)
-        with atomic(path) as temporary:
-            temporary.write_bytes(content.getbuffer())
+        write_bytes(path, content.getbuffer())
 
     def read(self, path: Path) -> pl.DataFrame:
         """Read and check a table; raises DataError where it is missing, damaged or of other columns."""

@@ -443,8 +443,9 @@ def stops(
 
     Recordings are read `workers` at a time, in threads: reading and arithmetic release the interpreter's lock. What the
     `ledger` knows to be still good is not read again. Tables of other recordings are removed, as these have left the
-    study, or refused with an OutputError. A recording that fails does not keep the others from being
-    written; BatchError then tells all failures. `progress` is told detections, read and to be read.
+    study, or refused with an OutputError. A recording that fails does not keep the others from being written;
+    BatchError then tells all failures. Where a table cannot be written, as on a full disk, no other recording is read;
+    those that were written stay, and the ledger knows them. `progress` is told detections, read and to be read.
     """
     recordings = list(recordings)
     if taken := [recording.name for recording in recordings if recording.name in STOPS_TABLES]:
@@ -457,16 +458,25 @@ def stops(
     _prune(folder, recordings, ledger)
     done = _still_good(recordings, params, ledger)
     failed: list[LmtcnnError] = []
+    unwritable: list[OutputError] = []
     waiting = [recording for recording in recordings if recording.name not in done]
 
     def read(recording: Recording, threads: int, seen: Seen) -> Extraction:
-        return _one(recording, folder, params, threads, seen, ledger)
+        if unwritable:  # a full disk takes no other table either: nothing is read for it
+            raise unwritable[0]
+        try:
+            return _one(recording, folder, params, threads, seen, ledger)
+        except OutputError as error:
+            unwritable.append(error)
+            raise
 
     for recording, found in zip(waiting, read_each(waiting, read, workers, progress), strict=True):
         if isinstance(found, LmtcnnError):
             failed.append(found)
         else:
             done[recording.name] = found
+    if unwritable:
+        raise BatchError([*(error for error in failed if not isinstance(error, OutputError)), unwritable[0]])
     tables: dict[str, pl.DataFrame] = {}
     for name, table in STOPS_TABLES.items():
         parts = [getattr(done[r.name], name) for r in recordings if r.name in done]

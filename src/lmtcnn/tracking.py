@@ -26,7 +26,7 @@ import polars as pl
 
 from lmtcnn import SIMULATED, evaluate, figures, histograms, notices, provenance, store, view
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
-from lmtcnn.files import digest, read_json
+from lmtcnn.files import digest, of_disk, read_json
 from lmtcnn.params import Params, dump
 from lmtcnn.records import (
     EVALUATION,
@@ -110,14 +110,18 @@ def connect() -> "MlflowClient":
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """OutputError, in one line, where a server does not answer."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - after store.quiet()
-
+    """OutputError, in one line, where a server does not answer, or the store's disk is full or failing."""
     try:
         yield
-    except MlflowException as error:
-        uri, told = store.tracking_uri(), str(error).splitlines()[0]
-        if not (uri.startswith("http") and told.startswith("API request to")):
+    except Exception as error:
+        package = type(error).__module__.partition(".")[0]
+        if not (package in ("mlflow", "sqlalchemy") or isinstance(error, OSError)):
+            raise
+        uri, told = store.tracking_uri(), str(error).partition("\n")[0]
+        if words := of_disk(str(error)):
+            do = "make room there, then `lmtcnn track` logs what is missing"
+            raise OutputError(problem(uri, "a store that can be written", words, do)) from error
+        if package != "mlflow" or not (uri.startswith("http") and told.startswith("API request to")):
             raise
         found = "no answer" if "Max retries exceeded" in told else told
         do = "start it, or unset MLFLOW_TRACKING_URI"
@@ -152,6 +156,7 @@ def save_view(client: "MlflowClient", params: Params) -> None:
         client.set_experiment_tag(experiment.experiment_id, view.TAG, wanted)
 
 
+@answering()
 def log_train(data: Path, params: Params, started_s: float | None = None) -> str:
     """The run of the training in `data`, logged unless it is there already; returns its id.
 
@@ -172,6 +177,7 @@ def _log_once(data: Path, params: Params, training: Training, started_s: float |
         return _log_new(client, data, params, training, _interval_ms(training, started_s))
 
 
+@answering()
 def log_evaluate(data: Path, params: Params) -> str:
     """Add data/evaluate to the run of its training (logged first where it is missing); returns the run's id.
 
@@ -197,6 +203,7 @@ def log_evaluate(data: Path, params: Params) -> str:
     return run_id
 
 
+@answering()
 def log_explain(data: Path, params: Params) -> str:
     """Add data/explain to the run of its training (logged first where it is missing); returns the run's id.
 
@@ -230,6 +237,7 @@ def track(data: Path, params: Params) -> str:
     return run_id
 
 
+@answering()
 def log_cohort(
     manifest: Path,
     metrics: Mapping[str, float],
@@ -268,6 +276,7 @@ def log_cohort(
     return run_id
 
 
+@answering()
 def parent(data: Path, params: Params) -> str:
     """Id of the run of the training in `data`, which is logged where it is missing."""
     return _parent(data, params, find_training(data, params))
