@@ -2,15 +2,13 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from conftest import told
 from lmtcnn.errors import DataError, OutputError
-from lmtcnn.files import atomic, digest, ensure_folder, locked, read_json, write_json, write_text
+from lmtcnn.files import atomic, digest, ensure_folder, owner, read_json, write_json, write_text
 
 
 @pytest.fixture
@@ -137,36 +135,10 @@ def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert digest(tmp_path / "a", "md5") == "900150983cd24fb0d6963f7d28e17f72"
 
 
-def test_a_folder_locked_by_another_process_is_told_at_once(tmp_path: Path) -> None:
-    program = f"""from pathlib import Path
-from lmtcnn.files import locked
-with locked(Path({str(tmp_path)!r})):
-    print(flush=True)
-    input()"""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-
-    def enter() -> None:
-        with locked(tmp_path):
-            raise AssertionError
-
-    with subprocess.Popen([sys.executable, "-c", program], **pipes) as other:
-        other.stdout.readline()
-        assert told(OutputError, enter) == (
-            f"{tmp_path}: expected nobody else at work here, found another lmtcnn; wait for it to end",
-        )
-        other.communicate("\n")
-    with locked(tmp_path):
-        assert list(tmp_path.iterdir()) == []
-
-
-def test_two_folders_are_locked_apart(tmp_path: Path) -> None:
-    with locked(tmp_path / "a"), locked(tmp_path / "b"):
-        pass
-
-
-def test_what_a_killed_process_left_is_removed_before_the_next_begins(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / ".a.parquet.x1y2.part").write_bytes(b"half")
-    (tmp_path / "mine.part").write_bytes(b"mine")
-    with locked(tmp_path):
-        assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["mine.part"]
+def test_a_temporary_file_says_who_writes_it_and_its_name_fits(tmp_path: Path) -> None:
+    """A file system takes names of 255 bytes: that of a recording may have all of them."""
+    path = tmp_path / ("ä" * 120 + ".csv")
+    with atomic(path) as temporary:
+        assert f"@{owner()}." in temporary.name
+        assert owner().split("-")[-2] == str(os.getpid())
+    assert path.is_file()

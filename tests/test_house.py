@@ -16,7 +16,7 @@ STAGES = ("simulate", "stops", "histograms", "train", "evaluate", "explain", "re
 
 # One-way imports: a module may import from its own floor and from those below.
 FLOORS = (
-    {"errors", "files", "names", "params", "process", "pages", "records"},
+    {"errors", "files", "locks", "names", "params", "process", "pages", "records"},
     {
         "schemas",
         "clock",

@@ -68,3 +68,42 @@ def _running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_cores_are_those_of_the_affinity_and_not_of_the_machine() -> None:
+    """As under SLURM: one core of several. Libraries that count cores start one thread."""
+    code = """import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+os.cpu_count = lambda: 64
+from lmtcnn import process
+process.keep_to_cores()
+print(process.cores(), os.environ["OMP_NUM_THREADS"])"""
+    kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHON_CPU_COUNT")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=kept)
+    assert done.stdout.split() == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "quotas"),
+    [
+        ({}, []),
+        ({"job/step": "max 100000"}, []),
+        ({"job/step": "150000 100000", "job": "400000 100000", "": "max 100000"}, [2, 4]),
+        ({"job": "1000 100000"}, [1]),
+        ({"job": "damaged"}, []),
+    ],
+)
+def test_a_quota_of_the_group_or_of_one_around_it_limits_the_cores(
+    tmp_path: Path, limits: dict[str, str], quotas: list[int]
+) -> None:
+    for name, text in limits.items():
+        (tmp_path / "cgroup" / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cgroup" / name / "cpu.max").write_text(text + "\n")
+    (tmp_path / "own").write_text("1:cpu:/old\n0::/job/step\n")
+    assert process._quotas(tmp_path / "cgroup", tmp_path / "own") == quotas
+
+
+def test_no_workers_are_counted_by_the_machine() -> None:
+    sources = Path(process.__file__).parent.glob("*.py")
+    assert [path.name for path in sources if "os.cpu_count" in path.read_text()] == ["process.py"]

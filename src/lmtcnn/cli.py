@@ -43,6 +43,7 @@ def main() -> None:
     process.die_with_dvc()
     process.end_in_order()
     process.keep_memory()
+    process.keep_to_cores()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Lower())
     logging.getLogger("lmtcnn").addHandler(handler)
@@ -158,7 +159,7 @@ def _steps_after_init(
 
 @cohort_app.command("check")
 def cohort_check(
-    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = process.cores(),
     params_file: ParamsFile = PARAMS,
 ) -> None:
     """Say everything wrong with the manifest and its databases at once.
@@ -194,7 +195,7 @@ def inspect(
     ] = None,
     hours: Annotated[bool, typer.Option("--hours", help="Show every hour of every animal, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = process.cores(),
     params_file: ParamsFile = PARAMS,
 ) -> None:
     """Say what recordings are, and what is wrong with them.
@@ -223,7 +224,7 @@ def stops(
         list[Path] | None, typer.Argument(help="Databases or folders of them; without, the study's.", readable=False)
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the stop tables.")] = DATA / "stops",
-    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = process.cores(),
     again: Annotated[bool, typer.Option(help="Read the study's unchanged recordings as well.")] = False,
     params_file: ParamsFile = PARAMS,
 ) -> None:
@@ -298,7 +299,7 @@ def train(
 
     params = _load(params_file)
     started_s = time.time()
-    with _alone(DATA / "train"):
+    with _alone(DATA / "train" / "folds" / fold if fold else DATA / "train"):
         with _progress("train") as progress:
             summary = module.train(DATA, params, fold, progress)
         if not fold:
@@ -442,7 +443,7 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Write the table as .csv, .parquet or .json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: Annotated[bool, typer.Option(help="Answer for recordings of another length too.")] = False,
-    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = process.cores(),
 ) -> None:
     """Tell the class of every animal in new recordings.
 
@@ -496,9 +497,9 @@ def _load(path: Path) -> "Params":
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Hold the lock on a folder, so that an orphan of a killed pipeline is no second writer."""
-    from lmtcnn.files import locked
+    from lmtcnn.locks import locked
 
-    return locked(folder)
+    return locked(folder, DATA)
 
 
 @contextlib.contextmanager

@@ -8,17 +8,16 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
+import socket
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from filelock import FileLock, Timeout
-
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
 
 PART = ".part"
-"""How names of files end that are being written."""
+"""How names of files end that are being written; before it stands who writes them, see `owner`."""
 
 OF_THE_DISK = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENXIO, errno.ENODEV, errno.ESTALE)
@@ -91,23 +90,6 @@ def allocate(stream: BinaryIO, size: int, where: Path) -> None:
         raise OutputError(problem(where, f"{size / MEGABYTE:.1f} MB free", reason, do)) from error
 
 
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock while it is written; raises OutputError at once where another process holds it.
-
-    The lock lies with the system's temporary files, so that none is left in the folder, where DVC would count it. What
-    a killed process left half written in the folder is removed first.
-    """
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-    try:
-        with FileLock(Path(tempfile.gettempdir()) / f"lmtcnn-{os.getuid()}-{name}.lock", timeout=0):
-            for left in folder.rglob(f".*{PART}"):
-                left.unlink(missing_ok=True)
-            yield
-    except Timeout:
-        raise OutputError(problem(folder, "nobody else at work here", "another lmtcnn", "wait for it to end")) from None
-
-
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write `content` atomically."""
     with atomic(path) as temporary:
@@ -151,12 +133,37 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
+def owner() -> str:
+    """Who this process is, for names of files: host, process id, and a token of when it began, `-` between.
+
+    A process id comes round again and is the same on other machines; with host and beginning it is one process.
+    """
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname())[:60]
+    return f"{host}-{os.getpid()}-{began(os.getpid()) or '0' * 8}"
+
+
+def began(pid: int) -> str | None:
+    """A token of when a process of this machine began (Linux); None where that cannot be known.
+
+    Made of the boot's identity and the start in clock ticks, field 22 of /proc/PID/stat. A process that was killed
+    and that its parent has not yet asked after (state Z) has begun at no time: its token is that of no other.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    began_as = f"{boot} {fields[19]} {'' if fields[0] == 'Z' else 'at work'}"
+    return f"{zlib.crc32(began_as.encode()):08x}"
+
+
 def _temporary(path: Path) -> Path:
     """Make an empty file of a new name beside `path`, with the permissions that the system's umask leaves."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{path.name[:40]}@{owner()}."  # a name has 255 bytes at most, and that of a recording may have them
         while True:
-            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+            temporary = path.with_name(f"{prefix}{secrets.token_hex(4)}{PART}")
             with contextlib.suppress(FileExistsError):
                 # The umask is applied by the system: reading it would mean changing it, for all threads.
                 os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 
 def keep_memory(below: int = 2**30) -> None:
@@ -16,6 +17,46 @@ def keep_memory(below: int = 2**30) -> None:
         trim_threshold, mmap_threshold = -1, -3
         mallopt(mmap_threshold, below)
         mallopt(trim_threshold, 2**31 - 1)
+
+
+def cores() -> int:
+    """How many cores this process may use, one or more.
+
+    Those of its affinity, which batch systems and `taskset` set, not those of the machine; and no more than the quota of
+    its group of processes (cgroup v2), by which containers are limited.
+    """
+    count = getattr(os, "process_cpu_count", None)  # from Python 3.13 on
+    own = count() if count else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min([own or 1, *_quotas()]))
+
+
+def keep_to_cores() -> None:
+    """Let libraries that count the machine's cores (OpenMP: PyTorch, BLAS) start no more threads than `cores`.
+
+    OMP_NUM_THREADS wins where it is set. It is read when such a library is loaded, so this comes first.
+    """
+    if (own := cores()) < (os.cpu_count() or 1):
+        os.environ.setdefault("OMP_NUM_THREADS", str(own))
+
+
+def _quotas(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """Cores that the quotas of this process's group and of those around it allow, rounded up; none is no limit."""
+    try:
+        group = next(line[3:] for line in own.read_text(encoding="utf-8").splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return []
+    found = []
+    place = root / group.strip("/")
+    for folder in (place, *place.parents):
+        try:
+            quota_us, period_us = (folder / "cpu.max").read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            quota_us = period_us = "max"
+        if quota_us.isdecimal() and int(period_us) > 0:
+            found.append(-(-int(quota_us) // int(period_us)))
+        if folder == root:
+            break
+    return found
 
 
 def die_with_dvc() -> None:
@@ -32,10 +73,3 @@ def end_in_order() -> None:
 
 def _terminate(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
-
-
-def cores() -> int:
-    """The number of processor cores that this process may use, which on a shared node is fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -6,7 +6,6 @@ seed gives the same bytes, whatever the number of workers: each recording draws 
 
 import csv
 import io
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lmtcnn import behaviour, recorder
+from lmtcnn import behaviour, process, recorder
 from lmtcnn import truth as planted
 from lmtcnn.behaviour import Recording
 from lmtcnn.errors import OutputError, problem
@@ -43,7 +42,7 @@ def simulate(
     for path in folder.glob("*.sqlite"):
         if path not in paths and _is_simulated(path):
             path.unlink()
-    with ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(workers or process.cores()) as pool:
         jobs = [
             pool.submit(_write, path, params.simulate, recording, fast_index)
             for path, recording in zip(paths, recordings, strict=True)
