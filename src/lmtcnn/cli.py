@@ -481,6 +481,24 @@ def predict(
         raise BatchError(failed)
 
 
+@app.command()
+def serve(
+    model: Annotated[
+        str | None, typer.Option(help="models:/lmtcnn@champion, models:/lmtcnn/3 or a bundle's folder.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where to listen; no login is asked for.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5001,
+    workers: Annotated[int, typer.Option(help="Processes that answer.", min=1)] = 2,
+) -> None:
+    """Answer tables of stops over REST, until it is stopped.
+
+    Example: lmtcnn serve --port 5001
+    """
+    from lmtcnn import serve as module
+
+    module.serve(model, host, port, workers)
+
+
 def _track(log: Callable[[Any], object]) -> None:
     """Log a stage's result in MLflow, whose import takes seconds on a slow machine: the work is done before it."""
     from lmtcnn import tracking

@@ -24,7 +24,6 @@ from lmtcnn.bundle import Bundle, features, unlike
 from lmtcnn.detections import Seen
 from lmtcnn.errors import CohortError, DataError, LmtcnnError, OutputError, problem
 from lmtcnn.files import write_bytes, write_text
-from lmtcnn.histograms import Stack
 from lmtcnn.model import prepare, softmax_members
 from lmtcnn.params import Definitions
 from lmtcnn.quality import failures
@@ -106,11 +105,13 @@ def stack_recording(
             continue
         own = extraction.stops.filter(pl.col("animal_id") == animal_id)
         made.append((animal_id, rfid, histograms.stack_for(recording, own, start_ms, definitions.histograms)))
-    complaints = _complaints(recording, extraction.quality, [stack for *_, stack in made], definitions)
-    if complaints and not force:
+    short = histograms.too_short(recording, extraction.quality, definitions)
+    n_stops, n_late = (sum(getattr(stack, name) for *_, stack in made) for name in ("n_stops", "n_late"))
+    misfits = complaints(short, n_stops, n_late, definitions)
+    if misfits and not force:
         do = "use a model of this length, or --force"
-        raise DataError([problem(where, expected, found, do) for expected, found in complaints])
-    common = [f"forced: expected {expected}, found {found}" for expected, found in complaints]
+        raise DataError([problem(where, expected, found, do) for expected, found in misfits])
+    common = [f"forced: expected {expected}, found {found}" for expected, found in misfits]
     common += _notes(recording, extraction, bundle)
     statistics = bundle.meta["cohort_statistics"]
     trained_on = _trained_on(recording, [rfid for _, rfid, _ in made if rfid], bundle)
@@ -156,19 +157,30 @@ def _is_known(recording: Recording, rfid: str) -> bool:
     return has_chip(rfid) or (sample is not None and sample.is_named)
 
 
-def _complaints(
-    recording: Recording, quality: pl.DataFrame, stacks: Sequence[Stack], params: Definitions
-) -> list[tuple[str, str]]:
-    """(expected, found) for each reason why a recording cannot be compared with the training cohort."""
+def complaints(short: str, n_stops: int, n_late: int, params: Definitions) -> list[tuple[str, str]]:
+    """Say why a recording cannot be compared with the training cohort.
+
+    Parameters
+    ----------
+    short
+        In words, that it covers too little of the counted time (`clock.short_words`), or nothing.
+    n_stops, n_late
+        Stops of all its animals, and those of them that begin after the model's T intervals.
+    params
+        The model's definitions.
+
+    Returns
+    -------
+    (expected, found) for each reason, in words.
+    """
     settings = params.histograms
     counted, whole = (clocks.length(n * settings.interval_s) for n in (len(settings.counted), settings.intervals))
-    complaints = []
-    if words := histograms.too_short(recording, quality, params):
-        complaints.append((f"{params.quality.least_share:.0%} of the model's {counted}", words))
-    late, total = sum(stack.n_late for stack in stacks), sum(stack.n_stops for stack in stacks)
-    if clocks.too_late(total, late, settings):
-        complaints.append((f"stops within {whole}", f"{late} of {total} later"))
-    return complaints
+    found = []
+    if short:
+        found.append((f"{params.quality.least_share:.0%} of the model's {counted}", short))
+    if clocks.too_late(n_stops, n_late, settings):
+        found.append((f"stops within {whole}", f"{n_late} of {n_stops} later"))
+    return found
 
 
 def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list[str]:

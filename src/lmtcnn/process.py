@@ -61,7 +61,13 @@ def _quotas(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cg
 
 def die_with_dvc() -> None:
     """End with the DVC process that started this stage (Linux), else the next repro would meet a second writer."""
-    if os.environ.get("DVC_STAGE") and sys.platform == "linux":
+    if os.environ.get("DVC_STAGE"):
+        die_with_parent()
+
+
+def die_with_parent() -> None:
+    """End with the process that started this one (Linux)."""
+    if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 

@@ -9,9 +9,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ REASON = "lmtcnn.decision"
 MADE_BY = ("lmtcnn.host", "lmtcnn.pid")
 SHOWN = ("cv/ensemble_accuracy", "cv/balanced_accuracy")
 """Figures of merit that a version bears as tags."""
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "polars", "pydantic", "safetensors", "torch")
+"""What pip may fetch for a version. Not lmtcnn: under its name an index may hold something else."""
 
 
 @dataclass(frozen=True)
@@ -270,14 +273,14 @@ def _create(
         "lmtcnn.version": __version__,
         "lmtcnn.estimate": made.meta["estimate"],
     }
-    model_id = _log_model(client, run, folder, made.classes, tags)
+    model_id = _log_model(client, run, folder, made, tags)
     source = f"models:/{model_id}"
     if store.embedded():  # MLflow would look for the model in the current folder's store, not in this client's
         source = client.get_logged_model(model_id).artifact_location
     return client.create_model_version(MODEL, source, run_id, tags=tags, description=_describe(made), model_id=model_id)
 
 
-def _log_model(client: "MlflowClient", run: Any, folder: Path, classes: Sequence[str], tags: Mapping[str, str]) -> str:
+def _log_model(client: "MlflowClient", run: Any, folder: Path, made: Bundle, tags: Mapping[str, str]) -> str:
     """Log the bundle as a model of its training's run: the two files as they are, and served.py as its program."""
     import mlflow.pyfunc  # noqa: PLC0415 - after connect()
     from mlflow.entities import LoggedModelOutput  # noqa: PLC0415
@@ -302,9 +305,10 @@ def _log_model(client: "MlflowClient", run: Any, folder: Path, classes: Sequence
                 path=str(path),
                 python_model=served.__file__,
                 artifacts={Path(name).stem: str(folder / name) for name in registry.FILES},
-                signature=served.signature(classes),
-                input_example=served.example(),
-                pip_requirements=[f"lmtcnn=={__version__}", f"mlflow=={mlflow.__version__}"],
+                signature=served.signature(made.classes),
+                input_example=served.example(made.definitions.histograms),
+                model_config={served.SHA256: {name: tags[f"{SHA256}{name}"] for name in registry.FILES}},
+                pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in REQUIREMENTS],
                 mlflow_model=about,
             )
             client.log_model_artifacts(logged.model_id, str(path))

@@ -5,7 +5,7 @@ The embedded registry is asked by a quick look into its tables; what that cannot
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,15 +78,22 @@ def verified(version: Version) -> Path:
     """
     place = store.local_path(version.location)
     folder = place / "artifacts" if place else cache_of(version)
+    check(folder, {name: sha256_of(version, name) for name in FILES}, f"{version.uri}: ")
+    return folder
+
+
+def check(folder: Path, sha256: Mapping[str, str], where: str = "") -> None:
+    """Raise ModelError, which begins with `where`, unless the folder holds a model's two files with these digests."""
     lines = []
     for name in FILES:
-        if not is_registered(version, name, folder):
-            what = f"sha256 {digest(folder / name)[:12]}" if (folder / name).is_file() else "no file"
-            expected = f"sha256 {sha256_of(version, name)[:12]}"
-            lines.append(problem(f"{version.uri}: {folder / name}", expected, what, AGAIN))
+        found = digest(folder / name) if (folder / name).is_file() else None
+        if found is None or found != sha256.get(name):
+            expected = f"sha256 {sha256[name][:12]}" if name in sha256 else "a known sha256"
+            lines.append(
+                problem(f"{where}{folder / name}", expected, f"sha256 {found[:12]}" if found else "no file", AGAIN)
+            )
     if lines:
         raise ModelError(lines)
-    return folder
 
 
 def is_registered(version: Version, name: str, folder: Path) -> bool:
