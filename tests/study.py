@@ -34,6 +34,7 @@ ODD = {
     "kept": {},
     "warned": {"c1_adult": "TIMESTAMP jumps 2 steps"},
     "unlisted": {"c1_adult": "c1x; animal 9"},
+    "never_detected": {"c1_adult": "RFID_D"},
     "excluded": ["c2_adult, c23"],
     "tracking": {
         name: {"ok": 2 + i, "warn": 1, "fail": i, "detected": 0.875} for i, name in enumerate(("AM", "JM", "AF", "JF"))

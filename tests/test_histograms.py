@@ -207,7 +207,7 @@ class Study:
                 parts.append(own.select(list(STOPS.columns)).cast(dict(STOPS.columns)))
                 row = dict.fromkeys(QUALITY.columns, 0) | {"recording": r.name, "animal_id": animal, "rfid": rfid}
                 row |= {"verdict": "ok", "identity_corrected": False, "span_s": 3 * self.params.histograms.interval_s}
-                row |= dict.fromkeys(("failed", "warned", "unlisted"), "")
+                row |= dict.fromkeys(("failed", "warned", "unlisted", "never_detected"), "")
                 quality.append(row | {"simulated": simulated, "start_ms": ORIGIN_MS})
             STOPS.write(pl.concat(parts), self.stops_folder / f"{r.name}.parquet")
         QUALITY.write(pl.DataFrame(quality, schema=dict(QUALITY.columns)), self.stops_folder / "quality.parquet")

@@ -12,6 +12,7 @@ def test_each_kind_has_its_title_and_whom_it_is_about() -> None:
         ("warned", (("c1_adult", "TIMESTAMP jumps 2 steps"),)),
         ("excluded", (("c2_adult, c23", ""),)),
         ("unlisted", (("c1_adult", "c1x; animal 9"),)),
+        ("never_detected", (("c1_adult", "RFID_D"),)),
     ]
     assert notices({"left_out": {}, "warned": {}}) == []
 

@@ -24,7 +24,7 @@ COLUMNS = frozenset(
 )  # fmt: skip
 """Names of columns in our tables, and first words of our metrics; so are all that begin with PREFIXES."""
 
-PREFIXES = ("p_", "n_", "arena_")
+PREFIXES = ("p_", "n_", "arena_", "stopped_s_")
 
 HOUR = "hour"
 """Heads the table of the hours at which recordings start, in which each class has a column."""
