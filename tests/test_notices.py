@@ -35,6 +35,7 @@ def test_tags_say_how_many_and_which() -> None:
         "lmtcnn.warned": "1: c1_adult",
         "lmtcnn.excluded": "1: c2_adult, c23",
         "lmtcnn.unlisted": "1: c1_adult",
+        "lmtcnn.never_detected": "1: c1_adult",
     }
 
 

@@ -38,7 +38,8 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 def tiny_figure(_: object, path: Path) -> None:
     """In place of `figures.save`."""
     Image.new("RGB", (2, 2)).save(path)
-    path.with_suffix(".svg").write_text("<svg/>")
+    for ending in (".svg", ".pdf"):
+        path.with_suffix(ending).touch()
 
 
 @functools.cache
