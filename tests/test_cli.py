@@ -189,7 +189,7 @@ def test_cohort_check_gives_a_verdict_and_what_is_odd(run, tmp_path: Path) -> No
     ]
     assert out.endswith("2 recordings, 2 samples (1 AM, 1 JF), 2 cages: usable, with the warnings above\n")
     assert lines[0] == "warning: class JM: no sample"
-    assert lines[-1] == "warning: b: 9.967 s long, T = 72 intervals are 1440 s: the rest stays empty"
+    assert lines[-1] == "warning: b: 9.967 s long, 0.692 % of the 1440 s that are counted: left out of training"
 
 
 def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

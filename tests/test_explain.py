@@ -276,6 +276,22 @@ def test_a_study_without_its_databases_has_no_example_and_says_so(tmp_path, para
     assert caplog.messages == ["c1_adult: no database at hand, so no figures of an example"]
 
 
+def test_the_example_is_a_sample_with_a_stop(tmp_path, params, undrawn, caplog):
+    """The first two samples, of c1_adult, have none; then no sample has one."""
+    write_study(tmp_path, params)
+    path = tmp_path / "histograms" / "stacks.npy"
+    stacks = np.load(path)
+    stacks[:2] = 0
+    np.save(path, stacks)
+    explain(tmp_path, params)
+    np.save(path, np.zeros_like(stacks))
+    explain(tmp_path, params)
+    assert caplog.messages == [
+        "c1_juvenile: no database at hand, so no figures of an example",
+        "no stop is counted in any sample, so no figures of an example",
+    ]
+
+
 def test_a_training_of_other_seeds_is_refused(tmp_path, params):
     write_study(tmp_path, params)
     with pytest.raises(DataError) as caught:

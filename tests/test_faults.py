@@ -1055,4 +1055,5 @@ def test_a_recording_that_fails_is_left_out_of_training_whole_and_named(run, stu
     assert index["rfid"].to_list() == ["002", "003", "004"]
     change_params(study.folder, ("on_fail: leave_out", "on_fail: keep"))
     kept = f"warning: a: kept, though it fails: {words}"
-    assert run("histograms") == (0, "", [kept, "5 stacks of 4 x 30 x 30: data/histograms"])
+    odd = "warning: to be looked at, the report says why: a"  # hours of poor detection
+    assert run("histograms") == (0, "", [kept, odd, "5 stacks of 4 x 30 x 30: data/histograms"])

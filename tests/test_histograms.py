@@ -453,7 +453,16 @@ def test_what_is_odd_about_the_recordings_is_written_for_the_page_and_the_run(st
     assert made["unlisted"] == {"r1": "r1c; animal 7"}
     assert made["tracking"]["AM"] == {"ok": 2, "warn": 2, "fail": 0, "detected": 0.875}
     assert made["tracking"]["JF"] == {"ok": 0, "warn": 0, "fail": 0, "detected": None}
-    assert caplog.messages == ["r1: TIMESTAMP jumps 2 steps", f"r2: {long}"]
+    assert caplog.messages == ["to be looked at, the report says why: r1, r2"]
+
+
+def test_a_class_of_which_no_sample_is_left_is_told(study: Study, caplog) -> None:
+    study.one_cage()
+    for rfid, sample in study.recordings[1].samples.items():
+        study.recordings[1].samples[rfid] = replace(sample, class_name="AF")
+    study.last(r2=15.0)
+    study.run()
+    assert caplog.messages[1] == "class AF: no sample is left when recordings that fail are left out"
 
 
 # ---- Cutting on purpose ----------------------------------------------------------------------------------------------

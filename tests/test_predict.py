@@ -122,12 +122,15 @@ def test_what_the_model_counts_is_counted_of_a_new_recording(bundle: Bundle, rec
     assert first.stack.sum() == counted
 
 
+WINDOW = "intervals 1 to 2 of 4 (from 5 s to 15 s)"
+
+
 def test_a_recording_need_only_be_as_long_as_what_is_counted(bundle: Bundle, recording) -> None:
     """10 s, of intervals of 5 s."""
     short = recording("short", n_frames=301)
     assert stack_recording(short, counting(bundle, window=[0, 2]), force=False)
     (line,) = told(DataError, stack_recording, short, counting(bundle, window=[1, 3]), force=False)
-    assert line.endswith(f"model's 10 s, found 10 s long, 50 % of the 10 s that are counted; {DO}")
+    assert line.endswith(f"model's 10 s, found 10 s long, 50 % of the 10 s that are counted, {WINDOW}; {DO}")
     quality = {**bundle.meta["quality"], "least_share": 0.5}
     lenient = replace(bundle, meta={**bundle.meta, "quality": quality})
     assert stack_recording(short, lenient, force=False)

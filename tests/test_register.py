@@ -272,4 +272,4 @@ def test_files_from_a_server_are_kept_by_content_and_fetched_again_where_damaged
     assert register._files(remote) == folder
     assert fetched == [f"{remote.location}/artifacts/{name}" for name in ("weights.safetensors", "model.json")]
     (folder / "model.json").write_text("damaged")
-    assert json.loads((register._files(remote) / "model.json").read_text())["format"] == 3
+    assert json.loads((register._files(remote) / "model.json").read_text())["format"] == bundle.FORMAT

@@ -330,7 +330,8 @@ def short_words(span_s: float, params: Definitions, offset_s: float = 0.0) -> st
         return ""
     settings = params.histograms
     wanted_s, share = len(settings.counted) * settings.interval_s, covered_share(span_s, settings, offset_s)
-    return f"{length(span_s, wanted_s)} long, {100 * share:.3g} % of the {length(wanted_s)} that are counted"
+    which = f", {words}" if (words := _window_words(settings)) else ""
+    return f"{length(span_s, wanted_s)} long, {100 * share:.3g} % of the {length(wanted_s)} that are counted{which}"
 
 
 def long_words(span_s: float, params: HistogramsParams) -> str:
@@ -347,16 +348,22 @@ def too_late(n_stops: int, n_late: int, params: HistogramsParams) -> bool:
     return params.late == "refuse" and n_late > MAX_LATE_SHARE * n_stops
 
 
+def _window_words(params: HistogramsParams) -> str:
+    """`intervals 24 to 47 of 72 (from 24 h to 48 h)`; nothing where all are counted."""
+    if params.window == "all":
+        return ""
+    first, last = params.counted[0], params.counted[-1]
+    from_s, until_s = first * params.interval_s, (last + 1) * params.interval_s
+    span = f"from {length(from_s, until_s)} to {length(until_s)}" if from_s else f"the first {length(until_s)}"
+    return f"intervals {first} to {last} of {params.intervals} ({span})"
+
+
 def counted_words(params: HistogramsParams) -> str:
     """In words, what of a recording is counted, where that is not all of T intervals; else nothing.
 
     For figures and pages: `intervals 24 to 47 of 72 (from 24 h to 48 h), stops of the night (20:00 to 08:00 UTC)`.
     """
-    parts, shown = [], params.counted
-    if params.window != "all":
-        from_s, until_s = shown.start * params.interval_s, shown.stop * params.interval_s
-        span = f"from {length(from_s, until_s)} to {length(until_s)}" if from_s else f"the first {length(until_s)}"
-        parts.append(f"intervals {shown.start} to {shown.stop - 1} of {params.intervals} ({span})")
+    parts = [words] if (words := _window_words(params)) else []
     if params.only != "all":
         off, on = params.night if params.only == "night" else reversed(params.night)
         parts.append(f"stops of the {params.only} ({off} to {on} {params.timezone}, or as the manifest says)")

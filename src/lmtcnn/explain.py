@@ -350,15 +350,19 @@ def describe_network(network: StereotypeCNN, classes: Sequence[str]) -> dict[str
 
 
 def _example(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> list[Drawing]:
-    """The study's first sample in the interval with most stops, from its database; a line where there is none."""
-    first = index.row(0, named=True)
+    """The first sample with a stop, in the interval with most stops, from its database; a line where there is none."""
+    number = next((i for i, stack in enumerate(stacks) if stack.any()), None)
+    if number is None:
+        log.warning("no stop is counted in any sample, so no figures of an example")
+        return []
+    first = index.row(number, named=True)
     manifest = Path(params.cohort.manifest)
     known = cohort.load(params).recordings if manifest.is_file() else ()
     recording = next((r for r in known if r.name == first["recording"]), None)
     if recording is None or not all(path.is_file() for path in recording.files):
         log.warning("%s: no database at hand, so no figures of an example", first["recording"])
         return []
-    interval = params.histograms.counted[int(stacks[0].sum(axis=(1, 2)).argmax())]
+    interval = params.histograms.counted[int(stacks[number].sum(axis=(1, 2)).argmax())]
     _, drawings = plot.drawings_of(recording, first["rfid"], interval, params)
     return [replace(drawing, name=f"example/{drawing.name}") for drawing in drawings]
 

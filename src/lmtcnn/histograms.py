@@ -25,7 +25,7 @@ from lmtcnn.errors import DataError, problem
 from lmtcnn.files import allocate, atomic, digest, ensure_folder, write_json, write_text
 from lmtcnn.params import Arena, Definitions, HistogramsParams, Params, dump
 from lmtcnn.quality import failures, share_of
-from lmtcnn.recording import Recording, Sample, provenance
+from lmtcnn.recording import MAX_NAMED, Recording, Sample, provenance
 from lmtcnn.records import INDEX, STACKS, StopsRecord, check_outputs, read_histograms, read_record, seal
 from lmtcnn.schemas import QUALITY, STOPS, index_table
 
@@ -260,6 +260,9 @@ def _leave_out(cohort: Cohort, failing: Mapping[str, str], params: Params) -> Co
         first, words = next(iter(failing.items()))
         found = f"{len(failing)} that do, as {first}: {words}"
         raise DataError(problem("quality", "a recording that fails no check", found, do))
+    classes = [{sample.class_name for sample in each.samples} for each in (cohort, kept)]
+    for name in [name for name in params.classes if name in classes[0] - classes[1]]:
+        log.warning("class %s: no sample is left when recordings that fail are left out", name)
     if len(kept.cages) == 1 < len(cohort.cages):
         found = f"only {kept.cages[0]} when those that fail are left out: {', '.join(failing)}"
         do = "look at them with `lmtcnn inspect`, or keep them with quality.on_fail: keep"
@@ -291,9 +294,9 @@ def _recording_stacks(
 
 def _warn(cohort: Cohort, odd: Mapping[str, Any], rows: Sequence[Mapping[str, object]]) -> None:
     """Say which of the recordings that are trained on are to be looked at, and which samples are empty."""
-    for recording in cohort.recordings:
-        if words := odd["warned"].get(recording.name):
-            log.warning("%s: %s", recording.name, words)
+    if warned := [r.name for r in cohort.recordings if r.name in odd["warned"]]:
+        names = ", ".join(warned[:MAX_NAMED]) + (f" and {n} more" if (n := len(warned) - MAX_NAMED) > 0 else "")
+        log.warning("to be looked at, the report says why: %s", names)
     for row in rows:
         if row["n_stops"] == int(str(row["n_late"])) + int(str(row["n_cut"])):
             log.warning("%s, %s: no stop that is counted: an empty sample", row["recording"], row["rfid"])
