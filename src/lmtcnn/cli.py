@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 DATA = Path("data")
 
+EXTRAS = {
+    **dict.fromkeys(("dvc", "jinja2", "joblib", "matplotlib", "mlflow", "pandas", "PIL", "sklearn"), "study"),
+    **dict.fromkeys(("starlette", "uvicorn"), "serve"),
+}
+"""Packages that not every installation has, and the extra that brings them."""
+
 app = typer.Typer(
     help="Stop maps of Live Mouse Tracker recordings, and a network that tells sex and age from them and shows why.",
     no_args_is_help=True,
@@ -55,9 +61,19 @@ def main() -> None:
             _say("stopped: what is written is whole; run the command again for the rest")
         raise
     except LmtcnnError as error:
-        for line in error.lines:
-            print(f"error: {line}", file=sys.stderr)
-        sys.exit(2)
+        _fail(error.lines)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        do = f"run pip install 'lmtcnn[{EXTRAS[package]}]'"
+        _fail([problem(f"lmtcnn {' '.join(sys.argv[1:2])}", f"the package {package}", "none", do)])
+
+
+def _fail(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    sys.exit(2)
 
 
 @app.command()

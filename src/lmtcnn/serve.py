@@ -36,8 +36,8 @@ from lmtcnn.bundle import Bundle
 from lmtcnn.errors import DataError, LmtcnnError, problem
 from lmtcnn.files import digest
 
-MAX_BYTES = 8 * 2**20
-"""Of a request's body; a stop takes some 60 bytes."""
+MAX_BYTES = 32 * 2**20
+"""Of a request's body; a stop takes 60 to 120 bytes."""
 MAX_BODY_S = 30.0
 """A client that takes longer to send its request is let go."""
 MAX_WAITING = 32
