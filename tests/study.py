@@ -99,7 +99,7 @@ def write_histograms(
     schema.write(index, data / "histograms" / "index.parquet")
     shape = (len(params.histograms.counted), params.histograms.tiles, params.histograms.tiles)
     np.save(data / "histograms" / "stacks.npy", stacks_of(index["class"], index["cage"], shape, seed))
-    hours = ["hour," + ",".join(params.classes), "9" + ",4" * len(params.classes)]
+    hours = ["hour,timezone," + ",".join(params.classes), "9,UTC" + ",4" * len(params.classes)]
     (data / "histograms" / "start_hours.csv").write_text("\n".join(hours) + "\n")
     seal_histograms(data, params, simulated=simulated)
     return index

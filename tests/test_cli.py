@@ -93,6 +93,65 @@ def test_inspect_shows_hours_where_they_are_asked_for(run, tmp_path: Path) -> No
     assert ["1", "22:13+00:00 night", "0 of 300", "0.0%", "100%, 0, 0 s", "0%, 0, 0 s"] in cells(out)
 
 
+def test_several_recordings_begin_with_a_line_each_and_fit_80_columns(run, tmp_path: Path) -> None:
+    """One name is too long for a line; one recording is damaged."""
+    change_params(tmp_path, ("timezone: UTC ", "timezone: Europe/Paris "))
+    long = "box 7, cage 12, second cohort of the winter, recorded once more at 12 weeks of age"
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "a[b].sqlite")
+    rows = [row for animal in range(1, 6) for row in still(1, 250 if animal == 5 else 1800, animal=animal)]
+    Scene(rows, n_frames=1800, animals={i: f"00{i}" for i in range(1, 6)}).write(tmp_path / f"{long}.sqlite")
+    (tmp_path / "bad.sqlite").write_bytes(b"")
+    code, out, lines = run("inspect", ".", "--hours")
+    assert (code, len(lines)) == (2, 1)
+    shown = out.splitlines()
+    assert shown[:2] == [
+        "a[b]                            2023-11-14T23:13+01:00  9.967 s  1 animal   ok",
+        "box 7, cage 12…12 weeks of age  2023-11-14T23:13+01:00  59.97 s  5 animals  fail",
+    ]
+    assert shown[2].startswith("┏")
+    assert max(map(len, shown)) <= 80
+    assert ["0", "23:13+01:00 night", "0 of 600", "0.0%"] in cells(out)
+    assert ["0", "42%, 1, 8 s"] in cells(out)
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_inspect_of_one_recording_fits_the_terminal(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """All that stands in 160 columns is there, some of it below."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    Scene(still(1, 900) + still(1, 300, x=300, animal=2), n_frames=900, animals={1: "a", 2: "b"}).write(
+        tmp_path / "one.sqlite"
+    )
+    code, out, _ = run("inspect", "one.sqlite", "--hours")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= columns
+    for row in (
+        ["detections", "900", "300"],
+        ["known", "100.0%", "33.3%"],
+        ["at 0 / invalid / untimed", "0 / 0 / 0", "0 / 0 / 0"],
+        ["0", "22:13+00:00 night", "0 of 600", "0.0%"],
+        ["0", "100%, 1, 30 s", "50%, 1, 10 s"],
+    ):
+        assert row in cells(out)
+    assert ["detection", "2", "300", "900", "33.33%", "fail"] in cells(out)
+    words = "flicker: frames in which the animal's centre hops to and fro without leading anywhere"
+    assert words in " ".join(out.split())
+
+
+def test_inspect_tells_flicker_and_what_bridging_it_would_change(run, tmp_path: Path) -> None:
+    """198 frames of 1,800; the hop is of 6 cm."""
+    rows = [(f, 1, 200.0 + 34 * (751 <= f <= 948 and (f - 751) % 4 < 2), 150.0) for f in range(1, 1801)]
+    Scene(rows, n_frames=1800).write(tmp_path / "one.sqlite")
+    _, out, _ = run("inspect", "one.sqlite", "--hours")
+    assert [
+        "flicker",
+        "animal 1: 198 frames (11.0%); not bridged: 2 stops, 53 s; bridged up to 9000 frames: 1 stop, 59.8 s",
+    ] in cells(out)
+    assert ["1", "22:13+00:00 night", "0 of 600", "0.0%", "100%, 1, 28 s, 33.0% flicker"] in cells(out)
+    assert ["flicker", "1", "198", "1800", "11.00%", "warn"] in [row[:6] for row in cells(out)]
+
+
 def cells(out: str) -> list[list[str]]:
     """The rows of rich's tables."""
     return [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in out.splitlines()]
@@ -183,9 +242,9 @@ def test_cohort_check_gives_a_verdict_and_what_is_odd(run, tmp_path: Path) -> No
     (folder / "cohort.csv").write_text("\n".join(rows))
     code, out, lines = run("cohort", "check")
     assert code == 0
-    assert [row for row in cells(out) if len(row) == 5 and "━" not in row[0]] == [
-        ["hour", "AM", "JM", "AF", "JF"],
-        ["22", "1", "0", "0", "1"],
+    assert [row for row in cells(out) if len(row) == 6 and "━" not in row[0]] == [
+        ["hour", "timezone", "AM", "JM", "AF", "JF"],
+        ["22", "UTC", "1", "0", "0", "1"],
     ]
     assert out.endswith("2 recordings, 2 samples (1 AM, 1 JF), 2 cages: usable, with the warnings above\n")
     assert lines[0] == "warning: class JM: no sample"

@@ -370,7 +370,7 @@ def test_recordings_judged_by_other_limits_are_refused_with_what_differs(study: 
 
 def test_samples_are_tabulated_by_the_clock_hour_of_the_start(study: Study) -> None:
     study.run()
-    assert (study.folder / "start_hours.csv").read_text() == "hour,AM,JM,AF,JF\n8,4,0,0,0\n"
+    assert (study.folder / "start_hours.csv").read_text() == "hour,timezone,AM,JM,AF,JF\n8,UTC,4,0,0,0\n"
 
 
 def test_a_recording_whose_animals_changed_must_be_read_again(study: Study) -> None:

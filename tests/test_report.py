@@ -178,4 +178,4 @@ def test_recordings_that_were_left_out_and_the_hours_of_the_start_are_told(study
     assert "Animals of the databases that the manifest does not list c1_adult : c1x; animal 9" in text
     assert "Beware: the hour tells the age." in text
     assert "tracking ok to be looked at failing detected, median AM 2 1 0 87.5% JM 3 1 1 87.5%" in text
-    assert "start of the recording AM JM AF JF 09:00 4 4 4 4" in text
+    assert "start of the recording AM JM AF JF 09:00 UTC 4 4 4 4" in text

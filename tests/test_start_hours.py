@@ -80,9 +80,24 @@ def test_the_limit_is_that_of_the_parameters(change: Callable[..., Params]) -> N
 
 def test_samples_are_tabulated_by_class_and_clock_hour(params: Params) -> None:
     samples, starts_s = cohort(lambda cage, age: 9.5 if age == "adult" else 22, cages=3)
-    table = start_hours.tabulate(samples, starts_s, params)
-    assert table.columns == ["hour", "AM", "JM", "AF", "JF"]
-    assert table.rows() == [(9, 8, 0, 4, 0), (22, 0, 8, 0, 4)]
+    recordings = [Recording(name, (), params.stops.arena) for name in starts_s]
+    table = start_hours.tabulate(samples, recordings, starts_s, params)
+    assert table.columns == ["hour", "timezone", "AM", "JM", "AF", "JF"]
+    assert table.rows() == [(9, "UTC", 8, 0, 4, 0), (22, "UTC", 0, 8, 0, 4)]
+
+
+def test_hours_of_two_time_zones_are_told_apart(params: Params) -> None:
+    """The first cage was recorded in Paris, the others where the study says."""
+    samples, starts_s = cohort(lambda cage, age: 9.5 if age == "adult" else 22, cages=3)
+    recordings = [
+        Recording(name, (), params.stops.arena, "Europe/Paris" if name.startswith("0") else None) for name in starts_s
+    ]
+    assert start_hours.tabulate(samples, recordings, starts_s, params).rows() == [
+        (9, "Europe/Paris", 4, 0, 0, 0),
+        (9, "UTC", 4, 0, 4, 0),
+        (22, "Europe/Paris", 0, 4, 0, 0),
+        (22, "UTC", 0, 4, 0, 4),
+    ]
 
 
 @pytest.mark.parametrize(("zone", "expected"), [(None, 22.0), ("Europe/Paris", 23.0), ("Asia/Kolkata", 3.5)])

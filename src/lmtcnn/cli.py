@@ -604,7 +604,7 @@ def _summary_lines(inspections: "Sequence[Inspection]") -> Iterator[str]:
     from lmtcnn.clock import length
 
     rows = [
-        (_start(found, "minutes"), length(found.duration_s), f"{len(found.animals)} animals", found.verdict)
+        (_start(found, "minutes"), length(found.duration_s), _number(len(found.animals), "animal"), found.verdict)
         for found in inspections
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -613,6 +613,11 @@ def _summary_lines(inspections: "Sequence[Inspection]") -> Iterator[str]:
     widths = [max(map(len, names)), *widths]
     for cells in zip(names, *zip(*rows, strict=True), strict=True):
         yield "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+def _number(n: int, what: str) -> str:
+    """`1 stop`, `2 stops`."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _shortened(name: str, room: int) -> str:
@@ -684,7 +689,8 @@ def _flicker_lines(animals: "Sequence[AnimalFindings]") -> Iterator[str]:
 
     for a in (animal for animal in animals if animal.n_flicker):
         bridged = [
-            f"bridged up to {level} frames: {n} stops, {length(a.stopped_s_flicker[level])}"
+            f"{f'bridged up to {level} frames' if int(level) else 'not bridged'}: {_number(n, 'stop')}, "
+            f"{length(a.stopped_s_flicker[level])}"
             for level, n in a.n_stops_flicker.items()
         ]
         yield f"animal {a.animal_id}: {a.n_flicker} frames ({a.n_flicker / a.n_detected:.1%}); {'; '.join(bridged)}"

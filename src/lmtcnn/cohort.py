@@ -249,7 +249,7 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
     odd += _in_two_places(cohort, looks)
     odd += mixed({name: look.identity_corrected for name, look in looks.items()})
     odd += [*start_hours.warnings(cohort.samples, starts_s, params), *params.doubts]
-    return Checked(cohort, odd, start_hours.tabulate(cohort.samples, starts_s, params))
+    return Checked(cohort, odd, start_hours.tabulate(cohort.samples, cohort.recordings, starts_s, params))
 
 
 def _in_two_places(cohort: Cohort, looks: Mapping[str, Look]) -> list[str]:

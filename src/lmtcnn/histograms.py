@@ -274,7 +274,8 @@ def _tabulate_starts(cohort: Cohort, quality: pl.DataFrame, path: Path, params: 
     """Write the table of the clock hour of the start against the class, and say where it tells it."""
     start_ms = dict(quality.select("recording", "start_ms").iter_rows())
     starts_s = {r.name: start_hours.clock_s(r, start_ms[r.name], params) for r in cohort.recordings}
-    write_text(path, start_hours.tabulate(cohort.samples, starts_s, params).write_csv())
+    table = start_hours.tabulate(cohort.samples, cohort.recordings, starts_s, params)
+    write_text(path, table.write_csv())
     lines = start_hours.warnings(cohort.samples, starts_s, params)
     for line in lines:
         log.warning("%s", line)

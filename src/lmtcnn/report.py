@@ -127,9 +127,10 @@ def describe_cohort(index: pl.DataFrame, params: Params) -> dict[str, Any]:
 
 
 def start_rows(path: Path) -> list[list[str]]:
-    """Clock hour of the start, and samples of each class; none as a blank."""
+    """Clock hour of the start with its time zone, and samples of each class; none as a blank."""
     return [
-        [f"{hour:02}:00", *(str(n) if n else "" for n in counts)] for hour, *counts in pl.read_csv(path).iter_rows()
+        [f"{hour:02}:00 {zone}", *(str(n) if n else "" for n in counts)]
+        for hour, zone, *counts in pl.read_csv(path).iter_rows()
     ]
 
 

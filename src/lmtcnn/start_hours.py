@@ -6,7 +6,8 @@ nothing but the start: a sample is given the classes of the recording, of anothe
 nearest to its own. Chance is the same with the starts permuted over recordings, which keeps cages and mice together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -33,20 +34,46 @@ class Telling:
     p: float
 
 
+def timezone_of(recording: Recording, params: Definitions) -> str:
+    """Name of the time zone whose wall clock is that of a recording: its own, or the study's."""
+    return recording.timezone or params.histograms.timezone
+
+
 def clock_s(recording: Recording, start_ms: int, params: Definitions) -> float:
     """Seconds since midnight of the wall clock, in the recording's time zone, at which a recording started."""
-    begin = datetime.fromtimestamp(start_ms / 1000, ZoneInfo(recording.timezone or params.histograms.timezone))
+    begin = datetime.fromtimestamp(start_ms / 1000, ZoneInfo(timezone_of(recording, params)))
     return begin.hour * 3600 + begin.minute * 60 + begin.second
 
 
-def tabulate(samples: Sequence[Sample], starts_s: Mapping[str, float], params: Definitions) -> pl.DataFrame:
-    """Samples by clock hour of the start: `hour`, and a column for each class; hours without a sample are left out."""
-    hours = sorted({int(starts_s[sample.recording] // 3600) for sample in samples})
-    columns: dict[str, list[int]] = {"hour": hours}
-    for name in params.classes:
-        own = [int(starts_s[s.recording] // 3600) for s in samples if s.class_name == name]
-        columns[name] = [own.count(hour) for hour in hours]
-    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64))
+def tabulate(
+    samples: Sequence[Sample], recordings: Iterable[Recording], starts_s: Mapping[str, float], params: Definitions
+) -> pl.DataFrame:
+    """Count samples by clock hour of the start.
+
+    Parameters
+    ----------
+    samples, recordings
+        Those of a cohort.
+    starts_s
+        Recording -> seconds since midnight of its wall clock, as `clock_s` gives them.
+    params
+        Classes, and the time zone of recordings that have none of their own.
+
+    Returns
+    -------
+    DataFrame
+        `hour`, from 0 to 23, `timezone`, whose clock shows it, and a column of counts for each class; hours without a
+        sample are left out.
+    """
+    zones = {recording.name: timezone_of(recording, params) for recording in recordings}
+    hours = {name: (int(start_s // 3600), zones[name]) for name, start_s in starts_s.items()}
+    counts = Counter((hours[sample.recording], sample.class_name) for sample in samples)
+    rows = [
+        (*hour, *(counts[hour, name] for name in params.classes))
+        for hour in sorted({hours[sample.recording] for sample in samples})
+    ]
+    columns = {"hour": pl.Int64, "timezone": pl.String, **dict.fromkeys(params.classes, pl.Int64)}
+    return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def warnings(samples: Sequence[Sample], starts_s: Mapping[str, float], params: Definitions) -> list[str]:
