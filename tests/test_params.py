@@ -252,6 +252,11 @@ DO = "correct the value"
         ({"histograms.late": "keep"}, f"histograms.late: expected 'refuse' or 'cut', found 'keep'; {DO}"),
         ({"stops.half_window_frames": 0}, "stops.half_window_frames: expected greater than or equal to 1, found 0; "
          f"{DO}"),
+        ({"stops.flicker_window_frames": 18}, "stops.flicker_window_frames: expected an odd number of frames, so that "
+         f"one is in the middle, found 18; {DO}"),
+        ({"stops.flicker_mean_cm": 0}, f"stops.flicker_mean_cm: expected greater than 0, found 0; {DO}"),
+        ({"stops.max_flicker_frames": -1}, "stops.max_flicker_frames: expected greater than or equal to 0, found -1; "
+         f"{DO}"),
         ({"stops.clock": "sun"}, f"stops.clock: expected 'timestamp' or 'frame', found 'sun'; {DO}"),
         ({"stops.arena.cm_per_px": "10/0"}, "stops.arena.cm_per_px: expected a number or a fraction such as 10/57, "
          f"found '10/0'; {DO}"),
