@@ -107,7 +107,7 @@ def simulate(
         raise ParamsError(problem(f"--full-length {full_length}", "no other place or kind", found, "leave one out"))
     params = _load(params_file).with_simulate(seed=seed, cages=cages)
     if full_length:
-        with _alone(full_length), _progress("simulate") as progress:
+        with _progress("simulate") as progress:  # one file, that is replaced whole: no lock is needed
             module.simulate_full_length(full_length, params, progress)
     elif stops_only:
         from lmtcnn import stops_only as planted
