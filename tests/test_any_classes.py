@@ -413,6 +413,18 @@ def test_signs_of_genotypes_are_no_clash(change) -> None:
     assert list(change(classes=classes).classes) == ["+/+", "+/-", "-/-"]
 
 
+def test_what_the_manifest_excludes_is_written_beside_the_histograms(here: Path) -> None:
+    classes = {name: {"genotype": name} for name in ("WT", "KO")}
+    rows = [{**row, "exclude": ""} for row in manifest(combined(genotype=("WT", "KO"), time=(1,)))]
+    rows[1]["exclude"] = "YES"
+    params = write(here, rows, classes)
+    found = cohort.load(params)
+    stops.stops(found.recordings, Path("data/stops"), params, workers=1)
+    assert histograms.histograms(found, Path("data/stops"), Path("data/histograms"), params).height == 5
+    made = json.loads(Path("data/histograms/histograms.json").read_text())
+    assert made["excluded"] == [f"{rows[1]['recording']}, {rows[1]['rfid']}"]
+
+
 # ---- Classes of several values of a label ----------------------------------------------------------------------------
 
 DOSES = {"control": {"treatment": "none"}, "treated": {"treatment": ["low", "high"]}}

@@ -288,7 +288,10 @@ def _unused(databases: Path, cohort: Cohort) -> list[str]:
     named = [each.files for each in cohort.recordings] + [each.files for each in cohort.excluded]
     used = {path.resolve() for files in named for path in files}
     present = lmt.find([databases]) if databases.is_dir() else []
-    return [f"{path}: in no row of the manifest, left out" for path in present if path.resolve() not in used]
+    others = [path for path in present if path.resolve() not in used]
+    return [
+        f"{path}: {'not to be entered' if path.is_dir() else 'in no row of the manifest'}, left out" for path in others
+    ]
 
 
 def _sparse_classes(cohort: Cohort, params: Definitions) -> list[str]:
@@ -388,7 +391,7 @@ def init(
         files = "" if relative == f"{name}.sqlite" else relative
         if ";" in files:
             log.warning("%s: a file's name with ; cannot stand in the column files: rename it", path)
-        _tell_odd(path, database.animals, ghosts)
+        _tell_odd(relative, database.animals, ghosts)
         for animal in database.animals:
             if animal.id not in ghosts:
                 known = {column.lower(): _text(value) for column, value in animal.columns.items()}
@@ -436,7 +439,7 @@ def _names(paths: Sequence[Path], folder: Path) -> dict[Path, str]:
     return names
 
 
-def _tell_odd(path: Path, animals: Sequence[lmt.Animal], ghosts: Container[int]) -> None:
+def _tell_odd(file: str, animals: Sequence[lmt.Animal], ghosts: Container[int]) -> None:
     """Warn of rows of ANIMAL that are no animals, and of animals of whom nothing tells who they are."""
     known = [animal for animal in animals if animal.id not in ghosts]
     for words, chosen in (
@@ -447,7 +450,7 @@ def _tell_odd(path: Path, animals: Sequence[lmt.Animal], ghosts: Container[int])
     ):  # fmt: skip
         if chosen:
             who = ", ".join(f"animal {a.id}: {a.rfid if has_chip(a.rfid) else no_chip(a.rfid)}" for a in chosen)
-            log.warning("%s: %s; %s", path.name, who, words)
+            log.warning("%s: %s; %s", file, who, words)
 
 
 def _row_of(
