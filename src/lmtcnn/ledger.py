@@ -26,8 +26,8 @@ from lmtcnn.recording import Recording
 from lmtcnn.schemas import STOPS_TABLES
 
 READERS = (
-    "bouts", "clock", "detections", "errors", "files", "flicker", "frames", "ledger", "lmt", "pages", "params",
-    "quality", "recording", "records", "schemas", "stops", "tracks",
+    "bouts", "clock", "detections", "errors", "files", "flicker", "frames", "ledger", "lmt", "names", "pages",
+    "params", "quality", "recording", "records", "schemas", "stops", "tracks",
 )  # fmt: skip
 """Modules whose change makes every table old."""
 
