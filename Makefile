@@ -25,9 +25,11 @@ test: .venv/ready  ## all checks and tests
 	mypy
 	pytest -n 2
 
-proof: .venv/ready  ## damaged files and kills in their full numbers; the results belong into docs/proof.md
+proof: .venv/ready  ## damaged files, kills, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md
 	python proof/fuzz.py --cases 4000
 	python proof/kills.py --kills 50
+	pip install --quiet -c constraints.txt -e '.[server]' 'moto[server]'
+	python proof/server.py
 
 # LMT_ANALYSIS: a clone of fdechaumont/lmt-analysis; LMT_ANALYSIS_PYTHON: an interpreter with what that needs
 bench: .venv/ready  ## reading a 72 h recording (8.5 GB, and its copy) against SQLite, training against plain PyTorch

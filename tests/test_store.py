@@ -2,11 +2,14 @@
 
 import logging
 import os
+import socket
+import time
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from conftest import told
 from lmtcnn import store
 from lmtcnn.errors import OutputError
 
@@ -126,3 +129,121 @@ def test_quiet_switches_telemetry_off_unless_the_user_said_otherwise(monkeypatch
 )
 def test_a_place_is_a_path_only_on_this_machine(uri: str, path: Path | None) -> None:
     assert store.local_path(uri) == path
+
+
+# ---- Servers ---------------------------------------------------------------------------------------------------------
+
+URI = "https://mlflow.lab.example"
+REFUSED = "API request to endpoint /api/2.0/mlflow/runs/create failed with error code {} != 200. Response body: '{}'"
+
+
+@pytest.mark.parametrize(
+    ("uri", "line"),
+    [
+        ("http://127.0.0.1:9", "no answer; start it, correct MLFLOW_TRACKING_URI, or unset it"),
+        ("http://nowhere.invalid", "no answer; start it, correct MLFLOW_TRACKING_URI, or unset it"),
+        ("http://", "InvalidURL; correct MLFLOW_TRACKING_URI"),
+    ],
+)
+def test_a_server_that_is_not_there_is_told_at_once(monkeypatch: pytest.MonkeyPatch, uri: str, line: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    begin_s = time.monotonic()
+    (found,) = told(OutputError, store.check_answers)
+    assert found.endswith(f"found {line}")
+    assert time.monotonic() - begin_s < 10
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "ANSWER_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as dumb:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{dumb.getsockname()[1]}")
+        assert "found no answer" in told(OutputError, store.check_answers)[0]
+
+
+def test_a_store_that_is_no_server_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:secret@nowhere.invalid/db")
+    store.check_answers()
+    assert store.refusal(mlflow_error("error code 401")) is None
+
+
+@pytest.mark.parametrize(
+    ("login", "password", "error", "line"),
+    [
+        (None, None, REFUSED.format(401, "no"), "that it wants a login (401); set MLFLOW_TRACKING_USERNAME and"),
+        ("ada", "secret", REFUSED.format(401, "no"), "that it knows no login 'ada' with this password (401); correct"),
+        (
+            "ada",
+            "secret",
+            REFUSED.format(403, "Permission denied"),
+            "that the login 'ada' (MLFLOW_TRACKING_USERNAME) may",
+        ),
+        (
+            "ada",
+            "secret",
+            REFUSED.format(403, "Invalid Host header"),
+            "that it is not called by this name (403)",
+        ),
+        (
+            "ada",
+            "secret",
+            "API request to x failed: Max retries exceeded",
+            "no answer any more; start",
+        ),
+        (
+            "ada",
+            "secret",
+            REFUSED.format(500, "no disk"),
+            "API request to endpoint /api/2.0/mlflow/runs/create failed with",
+        ),
+    ],
+)
+def test_what_a_server_refuses_is_told_apart_and_never_with_the_password(
+    monkeypatch: pytest.MonkeyPatch, login: str | None, password: str | None, error: str, line: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ada:secret@mlflow.lab.example")
+    monkeypatch.delenv("MLFLOW_TRACKING_TOKEN", raising=False)
+    for name, value in (("MLFLOW_TRACKING_USERNAME", login), ("MLFLOW_TRACKING_PASSWORD", password)):
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    found = store.refusal(mlflow_error(error))
+    assert found is not None
+    expected = "expected an MLflow server that does what is asked, found"
+    assert found.lines[0].startswith(f"https://ada:***@mlflow.lab.example: {expected} {line}")
+    assert "secret" not in str(found)
+
+
+def test_a_refused_upload_is_told_like_a_refused_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    import requests
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", URI)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    response = requests.Response()
+    response.status_code = 403
+    found = store.refusal(requests.HTTPError("403 Client Error: FORBIDDEN for url: x", response=response))
+    assert found is not None
+    assert "that the login 'ada' (MLFLOW_TRACKING_USERNAME) may not do this (403)" in found.lines[0]
+
+
+def test_a_fault_of_ours_is_no_refusal_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", URI)
+    assert store.refusal(KeyError("x")) is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("https://u:p%40ss@host:5000/x", "https://u:***@host:5000/x"),
+        ("postgresql+psycopg2://u:pass@host/db?sslmode=require", "postgresql+psycopg2://u:***@host/db?sslmode=require"),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("sqlite:////a b@c/mlflow.db", "sqlite:////a b@c/mlflow.db"),
+        ("http://u:pass@[bad", "http://u:***@[bad"),
+        ("https://token@host", "https://token@host"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(uri: str, expected: str) -> None:
+    assert store.shown(uri) == expected
+
+
+def mlflow_error(text: str) -> Exception:
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException(text)

@@ -1,19 +1,15 @@
 #!/bin/sh
 # The tracking server, in a container or not. Everything that differs comes from the environment (.env.example).
+# It listens on this machine only, unless HOST says otherwise.
 set -eu
 export MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
-: "${MLFLOW_FLASK_SERVER_SECRET_KEY:?}" "${MLFLOW_AUTH_ADMIN_PASSWORD:?}"
-# Logins live in a database of their own beside the runs'.
-MLFLOW_AUTH_CONFIG_PATH=$(mktemp)
+: "${DATABASE_URI:?}" "${ARTIFACTS:?}" "${MLFLOW_FLASK_SERVER_SECRET_KEY:?}"
+MLFLOW_AUTH_CONFIG_PATH=$(mktemp) # holds the database's password: nobody else may read it
 export MLFLOW_AUTH_CONFIG_PATH
-cat > "$MLFLOW_AUTH_CONFIG_PATH" <<CONFIG
-[mlflow]
-default_permission = READ
-database_uri = ${DATABASE_URI:?}_auth
-admin_username = admin
-auth_cache_ttl_seconds = 60
-authorization_function = mlflow.server.auth:authenticate_request_basic_auth
-CONFIG
-exec mlflow server --host "${HOST:-0.0.0.0}" --port "${PORT:-5000}" --workers "${WORKERS:-2}" --app-name basic-auth \
-    --backend-store-uri "$DATABASE_URI" --artifacts-destination "${ARTIFACTS:?}" \
-    --allowed-hosts "${ALLOWED_HOSTS:?}" --cors-allowed-origins "${ALLOWED_ORIGINS:?}"
+python "$(dirname "$0")/auth.py" > "$MLFLOW_AUTH_CONFIG_PATH"
+# By the environment and not as arguments, which every user of the machine can read.
+export MLFLOW_BACKEND_STORE_URI="$DATABASE_URI" MLFLOW_ARTIFACTS_DESTINATION="$ARTIFACTS"
+HOST="${HOST:-127.0.0.1}" PORT="${PORT:-5000}"
+exec mlflow server --host "$HOST" --port "$PORT" --workers "${WORKERS:-2}" --app-name basic-auth \
+    --allowed-hosts "${ALLOWED_HOSTS:-$HOST:$PORT,localhost:$PORT}" \
+    --cors-allowed-origins "${ALLOWED_ORIGINS:-http://$HOST:$PORT,http://localhost:$PORT}"

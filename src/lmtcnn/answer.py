@@ -102,7 +102,7 @@ def _cell(name: str, value: object) -> str | int | float | None:
     value = value.item() if isinstance(value, np.integer | np.floating) else value
     if name == "animal_id":
         whole = isinstance(value, int) or value.is_integer()
-        return int(value) if whole and abs(value) <= MAX_ANIMAL else None
+        return int(value) if whole and -MAX_ANIMAL <= value <= MAX_ANIMAL else None
     return float(value) if max(LEAST[name], -MAX_NUMBER) <= value <= MAX_NUMBER else None
 
 

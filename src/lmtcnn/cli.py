@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -61,17 +61,23 @@ def main() -> None:
             _say("stopped: what is written is whole; run the command again for the rest")
         raise
     except LmtcnnError as error:
-        _fail(error.lines)
+        _end(error)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
         do = f"run pip install 'lmtcnn[{EXTRAS[package]}]'"
-        _fail([problem(f"lmtcnn {' '.join(sys.argv[1:2])}", f"the package {package}", "none", do)])
+        _end(LmtcnnError(problem(f"lmtcnn {' '.join(sys.argv[1:2])}", f"the package {package}", "none", do)))
+    except Exception as error:
+        from lmtcnn import store  # only now: a command that ends well waits for none of it
+
+        if refused := store.refusal(error):
+            _end(refused)
+        raise
 
 
-def _fail(lines: Sequence[str]) -> None:
-    for line in lines:
+def _end(error: LmtcnnError) -> NoReturn:
+    for line in error.lines:
         print(f"error: {line}", file=sys.stderr)
     sys.exit(2)
 

@@ -178,6 +178,9 @@ def lookup(model: str, wanted: str) -> Version | None:
 
     try:
         with tracking.answering():
+            # A server with logins says of a model that is not there that one may not read it.
+            if not client.search_registered_models(f"name = '{model}'", max_results=1):
+                return None
             if wanted.isdecimal():
                 found = client.get_model_version(model, wanted)
             else:

@@ -9,6 +9,7 @@ MLflow stores artifact locations as absolute paths. The embedded store belongs t
 
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,14 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from lmtcnn.errors import OutputError, problem
-from lmtcnn.files import ensure_folder
+from lmtcnn.files import ensure_folder, of_disk
 
 EXPERIMENT = MODEL = "lmtcnn"
 CHAMPION, CHALLENGER = "champion", "challenger"
 DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
 LOCK_TIMEOUT_S = 120.0
+ANSWER_S = 5.0
+"""A server that does not answer within this time is none."""
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -31,7 +34,9 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_PRINT_MODEL_URLS_ON_CREATION": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # the default waits minutes for a server that is not there
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # the defaults wait minutes for a server that is not there
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 
 LOCATIONS = {
@@ -70,6 +75,11 @@ def tracking_uri() -> str:
     return plain if sa.make_url(plain).database == str(database) else f"sqlite:///{quote(str(database))}"
 
 
+def shown(uri: str) -> str:
+    """An address as messages show it: without its password."""
+    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", uri)
+
+
 def exists() -> bool:
     """False only where there is no embedded store yet: looking into it would make one."""
     database = embedded()
@@ -101,6 +111,96 @@ def check_writable() -> None:
         head = stream.read(16)
     if head not in (b"", b"SQLite format 3\0"):
         raise OutputError(problem(database, "MLflow's database", "another file", "move it away, then `lmtcnn track`"))
+
+
+def check_answers() -> None:
+    """Raise OutputError where the store is a server and none is there: MLflow would try for half a minute.
+
+    Any answer will do. What a proxy, a certificate or a login have against a request is told by the first one.
+    """
+    uri = tracking_uri()
+    if not is_server(uri):
+        return
+    import requests  # noqa: PLC0415 - MLflow's
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_S, stream=True).close()
+    except requests.exceptions.SSLError:
+        return
+    except (requests.ConnectionError, requests.Timeout) as error:
+        raise no_answer() from error
+    except requests.RequestException as error:
+        do = "correct MLFLOW_TRACKING_URI"
+        raise OutputError(problem(shown(uri), "the address of an MLflow server", type(error).__name__, do)) from error
+
+
+def is_server(uri: str) -> bool:
+    """Whether a store is reached over HTTP."""
+    return uri.startswith(("http://", "https://"))
+
+
+def no_answer() -> OutputError:
+    """For a server that is not there."""
+    do = "start it, correct MLFLOW_TRACKING_URI, or unset it"
+    return OutputError(problem(shown(tracking_uri()), "an MLflow server", "no answer", do))
+
+
+def refusal(error: BaseException) -> OutputError | None:
+    """Tell in one line why a server did not do what was asked; None where `error` does not come from a server.
+
+    401 is a login that is missing or wrong, 403 one that may not do this. A password is never shown.
+    """
+    uri, package = tracking_uri(), type(error).__module__.partition(".")[0]
+    if package in ("mlflow", "sqlalchemy") and (refused := disk_refusal(error)):
+        return refused
+    if not is_server(uri) or package not in ("mlflow", "requests", "urllib3", "botocore", "boto3"):
+        return None
+    text = str(error) + str(getattr(error, "json", ""))
+    found, do = _told_by(_status(error, text), text)
+    return OutputError(problem(shown(uri), "an MLflow server that does what is asked", found, do))
+
+
+def disk_refusal(error: BaseException) -> OutputError | None:
+    """Tell in one line that the store's disk is full or failing; None where `error` speaks of no disk."""
+    if not (words := of_disk(str(error))):
+        return None
+    do = "make room there, then `lmtcnn track` logs what is missing"
+    return OutputError(problem(shown(tracking_uri()), "a store that can be written", words, do))
+
+
+def _status(error: BaseException, text: str) -> int | None:
+    """The HTTP status that an error of MLflow or requests bears, if any."""
+    if (response := getattr(error, "response", None)) is not None and hasattr(response, "status_code"):
+        return int(response.status_code)
+    if found := re.search(r"error code ([45]\d\d)|\b([45]\d\d) (?:Client|Server) Error", text):
+        return int(found[1] or found[2])
+    return {"PERMISSION_DENIED": 403, "UNAUTHENTICATED": 401}.get(getattr(error, "error_code", ""))
+
+
+def _told_by(status: int | None, text: str) -> tuple[str, str]:
+    """Tell what a server said, and what to do."""
+    if status == 401:
+        return _login_refused(os.environ.get("MLFLOW_TRACKING_USERNAME"))
+    if status == 403 and "Invalid Host" in text:
+        do = "correct MLFLOW_TRACKING_URI, or add it to ALLOWED_HOSTS there"
+        return "that it is not called by this name (403)", do
+    if status == 403:
+        login = os.environ.get("MLFLOW_TRACKING_USERNAME")
+        do = f"ask its admin for EDIT on the experiment and the model {EXPERIMENT}, or log in as another"
+        return f"that the login {login!r} (MLFLOW_TRACKING_USERNAME) may not do this (403)", do
+    if "Max retries exceeded" in text or "Connection refused" in text:
+        return "no answer any more", "start it and try again: `lmtcnn track` logs what is missing"
+    told = text.splitlines()[0] if text else "an error without a word"
+    return f"status {status}: {told}" if status and str(status) not in told else told, "look into its log"
+
+
+def _login_refused(login: str | None) -> tuple[str, str]:
+    if login:
+        do = "correct MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_PASSWORD"
+        return f"that it knows no login {login!r} with this password (401)", do
+    if os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        return "that it refuses this token (401)", "correct MLFLOW_TRACKING_TOKEN"
+    return "that it wants a login (401)", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
 
 
 @contextmanager

@@ -26,7 +26,7 @@ import polars as pl
 
 from lmtcnn import SIMULATED, evaluate, figures, histograms, notices, provenance, store, view
 from lmtcnn.errors import DataError, LmtcnnError, OutputError, problem
-from lmtcnn.files import digest, of_disk, read_json
+from lmtcnn.files import digest, read_json
 from lmtcnn.params import Params, dump
 from lmtcnn.records import (
     EVALUATION,
@@ -92,7 +92,11 @@ def configure() -> "MlflowClient":
 
 
 def connect() -> "MlflowClient":
-    """A client of the store as it is. Never `mlflow.set_tracking_uri`: it sets MLFLOW_TRACKING_URI for the process."""
+    """A client of the store as it is. Never `mlflow.set_tracking_uri`: it sets MLFLOW_TRACKING_URI for the process.
+
+    Raises OutputError where the store is a server that does not answer.
+    """
+    store.check_answers()
     store.quiet()
     from mlflow import MlflowClient  # noqa: PLC0415 - after store.quiet()
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
@@ -104,30 +108,19 @@ def connect() -> "MlflowClient":
     except MlflowException as error:
         if "out-of-date database schema" not in str(error):
             raise
-        do = f"keep a copy of it and run `mlflow db upgrade {uri}`"
-        raise OutputError(problem(uri, "a store of this MLflow", "one of another version", do)) from error
+        do = f"keep a copy of it and run `mlflow db upgrade {store.shown(uri)}`"
+        raise OutputError(problem(store.shown(uri), "a store of this MLflow", "one of another version", do)) from error
 
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """OutputError, in one line, where a server does not answer, or the store's disk is full or failing."""
+    """OutputError, in one line, where a store does not do what is asked: a server, a disk that is full or failing."""
     try:
         yield
     except Exception as error:
-        package = type(error).__module__.partition(".")[0]
-        if not (package in ("mlflow", "sqlalchemy") or isinstance(error, OSError)):
-            raise
-        uri, told = store.tracking_uri(), str(error).partition("\n")[0]
-        if words := of_disk(str(error)):
-            do = "make room there, then `lmtcnn track` logs what is missing"
-            raise OutputError(problem(uri, "a store that can be written", words, do)) from error
-        if package != "mlflow" or not (uri.startswith("http") and told.startswith("API request to")):
-            raise
-        found = "no answer" if "Max retries exceeded" in told else told
-        do = "start it, or unset MLFLOW_TRACKING_URI"
-        if "error code 401" in told:
-            found, do = "that it wants a login", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
-        raise OutputError(problem(uri, "an MLflow server", found, do)) from error
+        if refused := store.refusal(error) or store.disk_refusal(error):
+            raise refused from error
+        raise
 
 
 def experiment_of(client: "MlflowClient") -> "Experiment":
@@ -342,8 +335,8 @@ def repairable() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, LmtcnnError):
-            reason = "; ".join(error.lines)
+        if isinstance(told := store.refusal(error) or error, LmtcnnError):
+            reason = "; ".join(told.lines)
         elif isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("mlflow", "sqlalchemy"):
             reason = str(error).splitlines()[0]
         else:
