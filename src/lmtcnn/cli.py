@@ -407,6 +407,9 @@ def register(
 
     Example: lmtcnn register --promote 3
     """
+    from lmtcnn import store
+
+    store.check_answers()  # before the longer imports
     from lmtcnn import register as module
 
     if promote:
@@ -441,6 +444,9 @@ def track(
 
     Example: lmtcnn track --compare 2
     """
+    from lmtcnn import store
+
+    store.check_answers()  # before the longer imports
     from lmtcnn import register as registry
     from lmtcnn import tracking
 
@@ -471,6 +477,10 @@ def predict(
 
     Example: lmtcnn predict cohort.sqlite --out predictions.csv
     """
+    if model is None or model.startswith("models:/"):
+        from lmtcnn import store
+
+        store.check_answers()  # before the longer imports
     from lmtcnn import bundle, register
     from lmtcnn import cohort as cohorts
     from lmtcnn import predict as module

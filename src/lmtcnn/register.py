@@ -171,6 +171,7 @@ def lookup(model: str, wanted: str) -> Version | None:
     """A version by its number or alias; None where model, version or alias are missing, which MLflow tells apart."""
     with suppress(registry.CannotTell):
         return registry.quick_look(model, wanted)
+    store.check_answers()  # before the longer imports
     from lmtcnn import tracking  # noqa: PLC0415
 
     client = tracking.connect()
