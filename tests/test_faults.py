@@ -417,6 +417,38 @@ def test_a_recording_that_goes_on_after_the_last_interval_is_refused_or_cut_on_p
     assert index.row(0, named=True).items() >= {"n_stops": 4, "n_late": 3, "n_cut": 0}.items()
 
 
+@pytest.mark.parametrize("covering_index", [True, False])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        ("CREATE TABLE d AS SELECT CAST(ANIMALID AS REAL) AS ANIMALID, DATA, CAST(FRAMENUMBER AS REAL) AS FRAMENUMBER, "
+         "CAST(MASS_X AS TEXT) AS MASS_X, MASS_Y FROM DETECTION"),
+        ("CREATE TABLE d AS SELECT DATA, FRAMENUMBER || '.0' AS FRAMENUMBER, MASS_X, ' ' || MASS_Y AS MASS_Y, "
+         "CAST(ANIMALID AS TEXT) AS ANIMALID FROM DETECTION"),
+    ],
+    ids=["REAL", "text"],
+)  # fmt: skip
+def test_numbers_that_are_stored_as_real_or_text_are_these_numbers(stops, covering_index: bool, sql: str) -> None:
+    """A table that another program wrote: ANIMALID 1.0 or '1', FRAMENUMBER 7.0 or '7.0'; one MASS_X is 'n/a'."""
+    swap = ["DROP TABLE DETECTION", "ALTER TABLE d RENAME TO DETECTION"]
+    swap += ["CREATE INDEX i ON DETECTION(ANIMALID, FRAMENUMBER, MASS_X, MASS_Y)"] * covering_index
+    odd = "UPDATE DETECTION SET MASS_X = 'n/a' WHERE rowid = 100"
+    found = stops(Scene(still(1, 300), n_frames=300), [sql, *swap, odd])
+    assert found.lines == [done(1)]
+    assert found.spans() == [(1, 4, 297)]
+    assert found.counts("n_rows", "n_detected", "n_invalid") == [(300, 299, 1)]
+
+
+def test_a_time_that_is_no_whole_number_is_refused_with_its_row(stops) -> None:
+    """TIMESTAMP of row 7 holds half a millisecond, and that of row 9 is a text."""
+    sql = ["UPDATE FRAME SET TIMESTAMP = TIMESTAMP + 0.5 WHERE FRAMENUMBER = 7"]
+    found = stops(Scene(still(1, 9), n_frames=9), [*sql, "UPDATE FRAME SET TIMESTAMP = 'x' WHERE FRAMENUMBER = 9"])
+    assert found.lines == [
+        "error: r.sqlite: FRAME: expected whole numbers in FRAMENUMBER, TIMESTAMP and PAUSED, found 2 rows without: "
+        "TIMESTAMP is 1700000000200.5 in row 7; leave the file out"
+    ]
+
+
 # ---- Animals ---------------------------------------------------------------------------------------------------------
 
 
@@ -603,6 +635,23 @@ def test_leading_zeros_that_were_lost_are_found_again_with_a_warning(run, study:
     ]
 
 
+def test_an_rfid_that_the_file_holds_as_a_number_is_matched_with_a_warning(run, study: Study) -> None:
+    """Recording a holds 1.0 for 001 of the manifest, b 2.0 for 2.0."""
+    study.write("a", {1: 1.0})  # type: ignore[dict-item]
+    study.write("b", {1: 2.0})  # type: ignore[dict-item]
+    study.manifest(b="2.0")
+    code, out, lines = run("cohort", "check", "--workers", "1")
+    assert (code, out.splitlines()[-1]) == (0, FINE)
+    number = "ANIMAL 1: RFID stored as the number {0}.0, read as {0}: leading zeros are lost; compare it with the "
+    number += "chip, and write it as text into a copy of the file"
+    assert sorted(lines) == [
+        "warning: a.sqlite: " + number.format(1),
+        "warning: a.sqlite: RFID 1 taken for 001 of the manifest",
+        "warning: b.sqlite: " + number.format(2),
+        "warning: b.sqlite: RFID 2 taken for 2.0 of the manifest",
+    ]
+
+
 def test_leading_zeros_are_not_guessed_where_two_animals_would_do(run, study: Study) -> None:
     """The manifest says 1, the database 001 and 01."""
     study.manifest(a="1")
@@ -654,7 +703,7 @@ def test_detections_of_an_animal_that_is_not_in_animal_belong_to_nobody(stops) -
     for covering_index in (True, False):
         rows = still(1, 300) + still(1, 300, x=300.0, animal=9)
         found = stops(Scene(rows, n_frames=300, covering_index=covering_index))
-        assert found.lines == [done(1)]
+        assert found.lines == ["warning: r.sqlite: 300 detections of animals that are not in ANIMAL", done(1)]
         assert found.counts("animal_id", "n_rows", "n_anonymous", "n_others") == [(1, 300, 0, 0)]
 
 
@@ -989,6 +1038,29 @@ def test_files_of_systems_beside_recordings_are_passed_over(run, study: Study) -
     assert run("stops", "raw/._a.sqlite", "--out", "other")[2] == [
         "error: raw/._a.sqlite: expected an SQLite database, found another kind of file; check the path"
     ]
+
+
+@pytest.mark.parametrize("covering_index", [True, False])
+def test_a_copy_that_is_old_in_front_and_new_behind_is_refused(stops, tmp_path: Path, covering_index: bool) -> None:
+    """It was made while a program saved a block; only where it happens to be whole, before or after it, it is read."""
+    path = Scene(still(1, 3000), n_frames=3000, covering_index=covering_index).write(tmp_path / "r.sqlite")
+    old = path.read_bytes()
+    frames = [row for row in clock(3150) if row[0] > 3000]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany("INSERT INTO FRAME VALUES (?, ?, 1, ?)", frames)
+        words = "INSERT INTO DETECTION (FRAMENUMBER, ANIMALID, MASS_X, MASS_Y, DATA) VALUES (?, ?, ?, ?, '<x/>')"
+        connection.executemany(words, still(3001, 3150, x=300.0))
+    new, refused = path.read_bytes(), 0
+    for cut in range(5 * 4096, len(old), 8 * 4096):
+        path.write_bytes(old[:cut] + new[cut:])
+        found = stops()
+        if found.code:
+            refused += 1
+            assert found.lines[0].startswith("error: r.sqlite: expected a sound SQLite database, found ")
+            assert found.lines[0].endswith("; copy it again from its source")
+        else:
+            assert found.spans() in ([(1, 4, 2997)], [(1, 4, 2997), (1, 3004, 3147)])
+    assert refused > 2
 
 
 # ---- Large files, odd names ------------------------------------------------------------------------------------------

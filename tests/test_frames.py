@@ -12,6 +12,7 @@ from lmtcnn.clock import Extremes
 from lmtcnn.errors import DatabaseError
 from lmtcnn.frames import Readings, read_clock, read_sensors
 from lmtcnn.lmt import open_database
+from lmtcnn.pages import Pages, find_leaves
 
 
 @pytest.fixture
@@ -44,8 +45,8 @@ def test_frames_without_a_number_or_a_time_are_counted_and_told(database: Path) 
         execute(database, f"UPDATE FRAME SET TIMESTAMP = {value} WHERE FRAMENUMBER = {frame}")
     execute(database, "UPDATE FRAME SET FRAMENUMBER = -5 WHERE FRAMENUMBER = 6")
     assert told(DatabaseError, read_clock, open_database(database)) == (
-        f"{database}: FRAME: expected whole numbers in FRAMENUMBER and TIMESTAMP, found 6 rows without; "
-        "leave the file out",
+        f"{database}: FRAME: expected whole numbers in FRAMENUMBER, TIMESTAMP and PAUSED, found 6 rows without: "
+        "FRAMENUMBER is -5 in row 1; leave the file out",
     )
 
 
@@ -124,3 +125,59 @@ def test_frame_numbers_that_are_no_rowids_are_asked_of_sqlite(database: Path) ->
         "ALTER TABLE other RENAME TO FRAME",
     )
     assert "found 300 rows without" in told(DatabaseError, read_clock, open_database(database))[0]
+
+
+@pytest.mark.parametrize("pages", [True, False], ids=["from pages", "from rows"])
+@pytest.mark.parametrize(
+    ("column", "value", "words"),
+    [
+        ("TIMESTAMP", "'noon'", "TIMESTAMP is 'noon' in row 7"),
+        ("TIMESTAMP", "1.7e12 + 0.5", "TIMESTAMP is 1700000000000.5 in row 7"),
+        ("TIMESTAMP", "x'31'", "TIMESTAMP is b'1' in row 7"),
+        ("PAUSED", "'no'", "PAUSED is 'no' in row 7"),
+        ("PAUSED", "0.5", "PAUSED is 0.5 in row 7"),
+    ],
+)
+def test_what_is_no_whole_number_is_told_with_its_column_and_row(
+    database: Path, monkeypatch: pytest.MonkeyPatch, pages: bool, column: str, value: str, words: str
+) -> None:
+    execute(database, f"UPDATE FRAME SET {column} = {value} WHERE FRAMENUMBER = 7")
+    if not pages:
+        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+    assert told(DatabaseError, read_clock, open_database(database)) == (
+        f"{database}: FRAME: expected whole numbers in FRAMENUMBER, TIMESTAMP and PAUSED, found 1 rows without: "
+        f"{words}; leave the file out",
+    )
+
+
+@pytest.mark.parametrize("pages", [True, False], ids=["from pages", "from rows"])
+def test_a_sensor_that_is_stored_as_text_is_its_numbers(
+    database: Path, monkeypatch: pytest.MonkeyPatch, pages: bool
+) -> None:
+    """As other tools add it; one reading of 300 is no number."""
+    execute(database, "ALTER TABLE FRAME ADD COLUMN TEMPERATURE TEXT", "UPDATE FRAME SET TEMPERATURE = 22.5")
+    execute(database, "UPDATE FRAME SET TEMPERATURE = '19,5' WHERE FRAMENUMBER = 9")
+    execute(database, "UPDATE FRAME SET TEMPERATURE = ' 25.50 ' WHERE FRAMENUMBER = 8")
+    if not pages:
+        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+    assert read_clock(open_database(database), limits={"TEMPERATURE": [(20.0, 25.0)]}).sensors == {
+        "TEMPERATURE": Extremes(22.5, 25.5, (0,), (1,))
+    }
+    assert read_sensors(open_database(database))["TEMPERATURE"] == Readings(
+        pytest.approx((22.5 * 298 + 25.5) / 299), 22.5, 25.5
+    )
+
+
+def test_an_index_of_frame_with_other_rows_than_the_table_is_refused(database: Path) -> None:
+    """The last leaf of the table is of an older version, with a row less."""
+    content = bytearray(database.read_bytes())
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'FRAME'").fetchone()[0]
+    with Pages(database) as pages:
+        last = (int(find_leaves(pages, root, index=False).numbers[-1]) - 1) * pages.size
+    content[last + 4] -= 1
+    database.write_bytes(content)
+    assert told(DatabaseError, read_clock, open_database(database)) == (
+        f"{database}: expected a sound SQLite database, found 300 rows in sqlite_autoindex_FRAME_1, 299 in FRAME; "
+        "copy it again from its source",
+    )

@@ -145,6 +145,57 @@ def test_an_rfid_is_text_without_the_spaces_around_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("stored", "rfid", "number"),
+    [
+        (1039552591.0, "1039552591", "1039552591.0"),
+        ("1039552591.00", "1039552591", "1039552591.00"),
+        ("9.00E+14", "9.00E+14", "9.00E+14"),
+        ("001039552591", "001039552591", None),
+        ("RFID_A", "RFID_A", None),
+        ("1.5", "1.5", None),
+    ],
+)
+def test_an_rfid_that_was_stored_as_a_number_is_its_digits(tmp_path: Path, stored, rfid: str, number) -> None:
+    path = Scene(still(1, 9), n_frames=9, animals={1: stored}).write(tmp_path / "a.sqlite")
+    (animal,) = open_database(path).animals
+    assert (animal.rfid, animal.number) == (rfid, number)
+
+
+@pytest.mark.parametrize("stored", ["1.0", "'1'", "' 1.0'"])
+def test_a_number_of_an_animal_is_whole_however_it_is_stored(tmp_path: Path, stored: str) -> None:
+    path = Scene(still(1, 9), n_frames=9).write(tmp_path / "a.sqlite")
+    execute(path, "DROP TABLE ANIMAL", "CREATE TABLE ANIMAL (ID, RFID)", f"INSERT INTO ANIMAL VALUES ({stored}, '7')")
+    assert [animal.id for animal in open_database(path).animals] == [1]
+
+
+@pytest.mark.parametrize(("stored", "words"), [("1.5", "1.5"), ("'a'", "'a'"), ("NULL", "None"), ("1.0", "1.0 again")])
+def test_a_number_of_an_animal_that_is_none_or_stands_twice_is_told(tmp_path: Path, stored: str, words: str) -> None:
+    path = Scene(still(1, 9), n_frames=9).write(tmp_path / "a.sqlite")
+    execute(path, "DROP TABLE ANIMAL", "CREATE TABLE ANIMAL (ID, RFID)", "INSERT INTO ANIMAL VALUES (1, '7')")
+    execute(path, f"INSERT INTO ANIMAL VALUES ({stored}, '8')")
+    assert told(DatabaseError, open_database, path) == (
+        f"{path}: expected a whole number in each row of ANIMAL.ID, once, found {words}; correct a copy of the file",
+    )
+
+
+def test_a_file_whose_front_is_older_than_its_end_is_looked_at_by_sqlite(database: Path, monkeypatch) -> None:
+    """The list of given numbers, in front, ends before the last row; what SQLite says is told, or all is read."""
+    asked: list[str] = []
+    check = lmt.Source.check
+    monkeypatch.setattr(lmt.Source, "check", lambda source, table: (asked.append(table), check(source, table))[1])
+    assert len(read(database)[1]) == 300
+    assert asked == []
+    execute(database, "UPDATE sqlite_sequence SET seq = 7 WHERE name = 'DETECTION'")
+    assert len(read(database)[1]) == 300
+    assert asked == ["ANIMAL", "DETECTION", "FRAME"]
+    asked.clear()
+    execute(database, "UPDATE sqlite_sequence SET seq = 601 WHERE name = 'DETECTION'")
+    database.write_bytes(database.read_bytes() + bytes(2 * PAGE))
+    assert len(read(database)[1]) == 300
+    assert asked == ["ANIMAL", "DETECTION", "FRAME"]
+
+
+@pytest.mark.parametrize(
     "name",
     ["a b.sqlite", "Käfig_é.sqlite", "what?.sqlite", "no#1.sqlite", "50%.sqlite", "%41.sqlite", "a?mode=rw", "日"],
 )

@@ -21,7 +21,17 @@ from lmtcnn.errors import BatchError, CohortError, DatabaseError, LmtcnnError, O
 from lmtcnn.files import write_text
 from lmtcnn.names import MANIFEST, is_ours, label_values, values_of, words_of
 from lmtcnn.params import Arena, Definitions, HistogramsParams, Params, dump, parse_section
-from lmtcnn.recording import Recording, Sample, has_chip, look_at, mixed, name_animals, no_chip, origin_of
+from lmtcnn.recording import (
+    Recording,
+    Sample,
+    has_chip,
+    look_at,
+    mixed,
+    name_animals,
+    no_chip,
+    origin_of,
+    warn_of_numbers,
+)
 
 log = logging.getLogger("lmtcnn")
 
@@ -387,6 +397,7 @@ def init(
         except DatabaseError as error:
             failed.append(error)
             continue
+        warn_of_numbers(database)
         relative = _absolute(path).relative_to(_absolute(root)).as_posix()
         files = "" if relative == f"{name}.sqlite" else relative
         if ";" in files:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from lmtcnn.clock import Clock, Extremes
 from lmtcnn.errors import DatabaseError, problem
 from lmtcnn.lmt import NUMBER, Columns, Connection, Database, Source, batches, columns_of, connected, watched
-from lmtcnn.pages import MIN_CELL, NOTHING, PAGES_AT_ONCE, NotPlain, ahead, rows
+from lmtcnn.pages import MIN_CELL, NOTHING, ODD, PAGES_AT_ONCE, NotPlain, ahead, as_whole
 
 LATEST_MS = 32_503_680_000_000
 """Later times, from the year 3000 on, are no dates of recordings."""
@@ -46,17 +46,33 @@ def read_clock(database: Database, threads: int = 1, limits: Limits | None = Non
         there = columns_of(source.connection, "FRAME")
         limits = {name: bounds for name, bounds in (limits or {}).items() if name in there}
         frames, timestamps_ms, paused, sensors = _read_frames(source, threads, limits)
+        bad = (frames < 0) | (timestamps_ms < 0) | (timestamps_ms > LATEST_MS) | (paused < 0)
+        first = _first_bad(source.connection) if bad.any() else ""
     if not frames.size:
         raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
-    bad = int(np.count_nonzero((frames < 0) | (timestamps_ms < 0) | (timestamps_ms > LATEST_MS)))
-    if bad:
-        raise DatabaseError(
-            problem(where, "whole numbers in FRAMENUMBER and TIMESTAMP", f"{bad} rows without", "leave the file out")
-        )
-    return Clock(frames, timestamps_ms, paused, sensors)
+    if bad.any():
+        wanted, n = "whole numbers in FRAMENUMBER, TIMESTAMP and PAUSED", int(np.count_nonzero(bad))
+        raise DatabaseError(problem(where, wanted, f"{n} rows without: {first}", "leave the file out"))
+    return Clock(frames, timestamps_ms, paused.view(np.bool_), sensors)
 
 
-_Frames = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], dict[str, Extremes]]
+def _first_bad(connection: Connection) -> str:
+    """Words for the first row that has no number, time or pause that is one."""
+    rows = connection.execute("SELECT FRAMENUMBER, TIMESTAMP, PAUSED FROM FRAME")
+    for number, (frame, time, paused) in enumerate(rows, start=1):
+        for name, value, good in (
+            ("FRAMENUMBER", frame, as_whole(frame) >= 0),
+            ("TIMESTAMP", time, 0 <= as_whole(time) <= LATEST_MS),
+            ("PAUSED", paused, as_whole(paused) != ODD),
+        ):
+            if not good:
+                return f"{name} is {'NULL' if value is None else repr(value)} in row {number}"
+    raise AssertionError("all rows are good")
+
+
+_Ints = NDArray[np.int64]
+_Frames = tuple[_Ints, _Ints, NDArray[np.int8], dict[str, Extremes]]
+"""FRAMENUMBER in order, TIMESTAMP, whether paused (-1: no number), and sensors."""
 
 
 def _read_frames(source: Source, threads: int, limits: Limits) -> _Frames:
@@ -68,46 +84,60 @@ def _read_frames(source: Source, threads: int, limits: Limits) -> _Frames:
     try:
         return *_frames_from_pages(source, threads, {})[:3], sensors
     except NotPlain:
-        return *_frames_from_rows(source), sensors
+        found = _frames_from_rows(source)
+        source.check("FRAME")
+        return *found, sensors
 
 
 def _frames_from_pages(source: Source, threads: int, limits: Limits) -> _Frames:
-    """FRAMENUMBER, TIMESTAMP, and whether paused; FRAMENUMBER is the table's rowid, as the tracker declares it."""
-    key = "SELECT type FROM pragma_table_info('FRAME') WHERE name = 'FRAMENUMBER' COLLATE NOCASE AND pk = 1"
-    if source.connection.execute(key).fetchall() != [("INTEGER",)]:
-        raise NotPlain("frame numbers that are no rowids")
-    wanted = ("FRAMENUMBER", "TIMESTAMP", "PAUSED", *limits)
-    places = [(place, number >= 3) for number, (place, _) in enumerate(source.places("table", "FRAME", wanted))]
-    leaves = source.leaves("FRAME", index=False)
+    """FRAMENUMBER is the table's rowid as the tracker declares it, and a column as any in tables of others."""
+    key = "SELECT type FROM pragma_table_info('FRAME') WHERE name = 'FRAMENUMBER' COLLATE NOCASE AND pk"
+    keys = source.connection.execute("SELECT count(*) FROM pragma_table_info('FRAME') WHERE pk").fetchone()
+    is_rowid = keys == (1,) and str(*source.connection.execute(key).fetchone() or "").upper() == "INTEGER"
+    tree = source.tree("table", "FRAME", ("FRAMENUMBER", "TIMESTAMP", "PAUSED", *limits))
+    n = len(tree.leaves.numbers)
 
     def stretch(begin: int) -> tuple[list[Columns], dict[str, Extremes]]:
-        numbers = leaves.numbers[begin : begin + PAGES_AT_ONCE]
         found: list[Columns] = []
         sensors: dict[str, Extremes] = {}
-        for rowids, alias, times, pauses, *readings in rows(source.pages, numbers, places, index=False):
-            if (alias != NOTHING).any():  # SQLite leaves a rowid's own column empty
+        for rowids, frames, times, pauses, *readings in source.rows(tree, range(begin, min(begin + PAGES_AT_ONCE, n))):
+            if is_rowid and (frames != NOTHING).any():  # SQLite leaves a rowid's own column empty
                 raise NotPlain("a FRAMENUMBER beside the rowid")
-            found.append((rowids, times, (pauses != 0) & (pauses != NOTHING)))
+            found.append((rowids if is_rowid else frames, times, _paused(pauses)))
             for name, values in zip(limits, readings, strict=True):
                 _widen(sensors, name, _extremes(name, values, limits[name]))
         return found, sensors
 
-    most = len(leaves.numbers) * source.pages.size // MIN_CELL  # rows; what is not filled is never given memory
-    columns: Columns = tuple(np.empty(most, dtype) for dtype in (np.int64, np.int64, np.bool_))
+    most = n * source.pages.size // MIN_CELL  # rows; what is not filled is never given memory
+    columns: Columns = tuple(np.empty(most, dtype) for dtype in (np.int64, np.int64, np.int8))
     size = 0
     sensors: dict[str, Extremes] = {}
     with ThreadPoolExecutor(threads) as pool:
-        for stretches, extremes in ahead(pool, stretch, range(0, len(leaves.numbers), PAGES_AT_ONCE), 2 * threads):
+        for stretches, extremes in ahead(pool, stretch, range(0, n, PAGES_AT_ONCE), 2 * threads):
             for found in stretches:
                 for column, part in zip(columns, found, strict=True):
                     column[size : size + len(part)] = part
                 size += len(found[0])
             for name, each in extremes.items():
                 _widen(sensors, name, each)
-    frames, timestamps_ms, paused = (column[:size] for column in columns)
-    if (frames[1:] <= frames[:-1]).any():
-        raise NotPlain("rowids in another order")
-    return frames, timestamps_ms, paused, _fitted(sensors)
+    source.check_count("FRAME", size, every=True)
+    return *_in_order(*(column[:size] for column in columns)), _fitted(sensors)
+
+
+def _paused(pauses: _Ints) -> NDArray[np.int8]:
+    """Whether PAUSED is another number than 0 (1), 0 or NULL (0), or no number at all (-1)."""
+    paused: NDArray[np.int8] = ((pauses != 0) & (pauses != NOTHING)).view(np.int8)
+    if (odd := pauses == ODD).any():
+        paused[odd] = -1
+    return paused
+
+
+def _in_order(frames: _Ints, timestamps_ms: _Ints, paused: NDArray[np.int8]) -> tuple[_Ints, _Ints, NDArray[np.int8]]:
+    """Rows by their FRAMENUMBER; of one number as they stand."""
+    if (frames[1:] >= frames[:-1]).all():
+        return frames, timestamps_ms, paused
+    order = np.argsort(frames, kind="stable")
+    return frames[order], timestamps_ms[order], paused[order]
 
 
 def _extremes(name: str, values: NDArray[np.float64], bounds: Bounds) -> Extremes | None:
@@ -148,9 +178,8 @@ def _fitted(sensors: Mapping[str, Extremes]) -> dict[str, Extremes]:
 def _extremes_from_rows(connection: Connection, limits: Limits) -> dict[str, Extremes]:
     found: dict[str, Extremes] = {}
     for name, bounds in limits.items():
-        value = _guarded(name)
-        beyond = [f"total({value} < {float(low)!r}), total({value} > {float(high)!r})" for low, high in bounds]
-        query = f"SELECT min({value}), max({value}), {', '.join(beyond)} FROM FRAME"
+        beyond = [f"total(v < {float(low)!r}), total(v > {float(high)!r})" for low, high in bounds]
+        query = f"SELECT min(v), max(v), {', '.join(beyond)} FROM (SELECT {_guarded(name)} AS v FROM FRAME LIMIT -1)"
         lowest, highest, *counts = connection.execute(query).fetchone()
         if highest is not None:
             n = [int(count) for count in counts]
@@ -158,12 +187,12 @@ def _extremes_from_rows(connection: Connection, limits: Limits) -> dict[str, Ext
     return _fitted(found)
 
 
-def _frames_from_rows(source: Source) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    columns = f"{NUMBER.format('FRAMENUMBER')}, {NUMBER.format('TIMESTAMP')}, ifnull(PAUSED, 0) != 0"
+def _frames_from_rows(source: Source) -> tuple[_Ints, _Ints, NDArray[np.int8]]:
+    columns = ", ".join(NUMBER.format(name) for name in ("FRAMENUMBER", "TIMESTAMP", "PAUSED"))
     empty = np.empty(0, np.int64)
-    found = [(empty, empty, empty), *batches(source, f"SELECT {columns} FROM FRAME ORDER BY FRAMENUMBER")]
-    frames, timestamps_ms, paused = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return frames, timestamps_ms, paused.astype(np.bool_)
+    found = [(empty, empty, empty), *batches(source, f"SELECT {columns} FROM FRAME")]
+    frames, timestamps_ms, pauses = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return _in_order(frames, timestamps_ms, _paused(pauses))
 
 
 @dataclass(frozen=True)
@@ -196,9 +225,10 @@ def _readings(row: tuple[Any, Any, Any]) -> Readings | None:
 
 
 def _guarded(name: str) -> str:
-    """A column's finite numbers; text and, where 0 is no reading, 0 count as none."""
-    fitting = [f"typeof({name}) IN ('integer', 'real')", f"{name} BETWEEN -{MAX_READING} AND {MAX_READING}"]
-    return f"(CASE WHEN {' AND '.join(fitting + [f'{name} != 0'] * (name in NO_ZERO))} THEN {name} END)"
+    """A column's finite numbers, as text or not; other text and, where 0 is no reading, 0 count as none."""
+    number = f"CASE typeof({name}) WHEN 'text' THEN as_fraction({name}) WHEN 'blob' THEN NULL ELSE {name} END"
+    fitting = [f"v BETWEEN -{MAX_READING} AND {MAX_READING}", *["v != 0"] * (name in NO_ZERO)]
+    return f"(SELECT v FROM (SELECT {number} AS v LIMIT 1) WHERE {' AND '.join(fitting)})"
 
 
 def _is_odd(name: str, row: tuple[Any, Any, Any]) -> bool:
@@ -215,6 +245,7 @@ def _aggregate(connection: Connection, columns: Mapping[str, str]) -> dict[str, 
     """Mean, lowest and highest of columns of FRAME (name -> expression) in one pass."""
     if not columns:
         return {}
-    wanted = [f"{function}({value})" for value in columns.values() for function in ("avg", "min", "max")]
-    row = connection.execute(f"SELECT {', '.join(wanted)} FROM FRAME").fetchone()
+    wanted = [f"{function}({name})" for name in columns for function in ("avg", "min", "max")]
+    values = ", ".join(f"{value} AS {name}" for name, value in columns.items())
+    row = connection.execute(f"SELECT {', '.join(wanted)} FROM (SELECT {values} FROM FRAME LIMIT -1)").fetchone()
     return {name: row[3 * i : 3 * i + 3] for i, name in enumerate(columns)}

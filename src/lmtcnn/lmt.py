@@ -6,12 +6,13 @@ Columns are found by name, never by position. What is in them is read by `frames
 """
 
 import contextlib
+import logging
 import os
 import re
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.errors import DatabaseError, problem
-from lmtcnn.pages import NOTHING, Leaves, NotPlain, Pages, Wanted, find_leaves
+from lmtcnn.pages import (
+    NOTHING,
+    ODD,
+    PAGES_AT_ONCE,
+    Damaged,
+    Leaves,
+    NotPlain,
+    Pages,
+    Shape,
+    Values,
+    Wanted,
+    as_fraction,
+    as_whole,
+    count_rows,
+    find_leaves,
+    number_of,
+    rows,
+)
+
+log = logging.getLogger("lmtcnn")
 
 REQUIRED = {
     "ANIMAL": ("ID", "RFID"),
@@ -50,7 +70,19 @@ _BATCH_ROWS = 65_536
 BUSY_S = 5.0
 """How long a program that is writing is waited for; the tracker writes a block in less."""
 
-NUMBER = f"CASE typeof({{0}}) WHEN 'integer' THEN {{0}} ELSE {NOTHING} END AS {{0}}"
+NUMBER = f"""CASE typeof({{0}}) WHEN 'integer' THEN max({{0}}, {ODD}) WHEN 'null' THEN {NOTHING}
+    WHEN 'real' THEN CASE WHEN {{0}} = CAST({{0}} AS INTEGER) THEN max(CAST({{0}} AS INTEGER), {ODD}) ELSE {ODD} END
+    ELSE as_whole({{0}}) END AS {{0}}"""
+"""A column of whole numbers, whatever is in it, as `pages` has it."""
+
+SLOW_BYTES = 10**9
+"""Of longer files it is said that SQLite is asked to check them: it takes a minute and more."""
+
+CONTENT = ("NULL value in ", "TEXT value in ", "NUMERIC value in ", "non-INTEGER ", "non-TEXT ", "non-REAL ", "CHECK ")
+"""How SQLite's findings begin that are about values, not about the pages that hold them."""
+
+_RFID_NUMBER = re.compile(r"(\d+)\.0+|\d+(?:\.\d*)?[eE][+-]?\d+")
+"""How an RFID stands in a table of numbers: all its digits, or rounded ones."""
 
 _INTEGRITY_EVENT, _INTEGRITY_PROCESS = "IDs integrity ok", "correctdetectionintegrity"
 """What lmt-analysis' CorrectDetectionIntegrity leaves in EVENT, and its name in LOG without blanks and capitals."""
@@ -62,11 +94,15 @@ Connection = sqlite3.Connection
 
 @dataclass(frozen=True)
 class Animal:
-    """A row of ANIMAL: its ID, its RFID as text (None where empty), and all columns by upper-case name."""
+    """A row of ANIMAL: its ID, its RFID as text (None where empty), and all columns by upper-case name.
+
+    An RFID that was stored as a number, `1039552591.0`, is its digits; `number` is then how it stands there.
+    """
 
     id: int
     rfid: str | None
     columns: Mapping[str, Any]
+    number: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +110,7 @@ class Database:
     """An LMT database that has been looked at: where it is, how to open it, and what it holds.
 
     `index` is the name of its covering index, None without; `stamp` its size, time of change and SQLite's own count of
-    changes when it was looked at.
+    changes when it was looked at; `known` holds the trees of its indexes and what was found of its tables so far.
     """
 
     path: Path
@@ -83,6 +119,7 @@ class Database:
     simulated: bool
     index: str | None
     animals: tuple[Animal, ...]
+    known: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
@@ -149,7 +186,7 @@ def open_database(path: Path) -> Database:
     stamp = _stamp(path)
     with _errors(path), contextlib.closing(sqlite3.connect(uri, BUSY_S, uri=True)) as connection:
         _check_tables(path, connection)
-        animals = tuple(_animals(connection))
+        animals = tuple(_animals(path, connection))
         if not animals:
             raise DatabaseError(problem(f"{path}: ANIMAL", "a row for each mouse", "no animal", "leave the file out"))
         application_id = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -160,6 +197,8 @@ def open_database(path: Path) -> Database:
         whole = "SELECT 1 FROM pragma_index_list('DETECTION') WHERE name = ? COLLATE NOCASE AND NOT partial"
         names = (match[1] for match in found if match)
         index = next((name for name in names if connection.execute(whole, (name,)).fetchone()), None)
+        if index and connection.execute("SELECT 1 FROM DETECTION WHERE ANIMALID >= '' LIMIT 1").fetchone():
+            index = None  # it has texts behind all numbers, whatever number a text is
     return Database(path, uri, stamp, application_id == SIMULATED_ID, index, animals)
 
 
@@ -224,7 +263,8 @@ def undetected(database: Database, animal_ids: Sequence[int], *, thorough: bool 
     if not animal_ids or not (database.index or thorough):
         return set()
     with connected(database) as connection:
-        query = "SELECT 1 FROM DETECTION WHERE ANIMALID = ? LIMIT 1"
+        rows = "DETECTION" if database.index else f"(SELECT {NUMBER.format('ANIMALID')} FROM DETECTION)"
+        query = f"SELECT 1 FROM {rows} WHERE ANIMALID = ? LIMIT 1"
         return {each for each in animal_ids if connection.execute(query, (each,)).fetchone() is None}
 
 
@@ -240,7 +280,18 @@ def _tools(connection: sqlite3.Connection) -> Iterator[Tool]:
 
 def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
     """Names of a table's columns, in capitals; none where there is no such table."""
-    return {str(row[1]).upper() for row in connection.execute(f"PRAGMA table_info({table})")}
+    return {str(row[1]).upper() for row in connection.execute(f"PRAGMA table_xinfo({table})")}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A table or an index: its leaf pages, the places of some columns, and the columns of its records."""
+
+    name: str
+    leaves: Leaves
+    places: Sequence[Wanted]
+    shape: Shape
+    index: bool
 
 
 @dataclass(frozen=True)
@@ -251,36 +302,156 @@ class Source:
     pages: Pages
     connection: sqlite3.Connection
 
-    def root(self, name: str) -> int:
-        """The first page of a table or an index."""
-        query = "SELECT rootpage FROM sqlite_master WHERE name = ? COLLATE NOCASE"
-        found = self.connection.execute(query, (name,)).fetchone()
+    def tree(
+        self, kind: Literal["table", "index"], name: str, columns: Sequence[str] = (), *, apart: bool = True
+    ) -> Tree:
+        """Find the tree of a table or an index and where columns stand in its records; those of places are fractions.
+
+        An index's records end with the rowid, which is one of the columns, called "rowid". `apart`: its pages must be
+        no other's. Raises NotPlain where there is no such tree, or its records are of another order; Damaged.
+        """
+        names, texts = self._records(kind, name)
+        if not set(columns) <= set(names):
+            raise NotPlain("other columns")
+        fractions = [kind == "index" and not _is_whole(column) for column in names]
+        places = [(names.index(column), not _is_whole(column)) for column in columns]
+        leaves = self.database.known.get(f"leaves of {name}")
+        if leaves is None:
+            wanted, others = list(enumerate(fractions)), None
+            if apart:
+                others = self._pages_of_others(kind, name, len(names))
+            with _named(name):
+                root = self._root(kind, name)
+                leaves = find_leaves(self.pages, root, index=kind == "index", wanted=wanted, others=others)
+            if kind == "index":  # it is read animal by animal
+                self.database.known[f"leaves of {name}"] = leaves
+        return Tree(name, leaves, places, Shape(len(names), texts), kind == "index")
+
+    def rows(self, tree: Tree, chosen: range | None = None, at_once: int = PAGES_AT_ONCE) -> Iterator[list[Values]]:
+        """Columns of a tree's leaves, some pages at a time; see `pages.rows`."""
+        leaves, places, shape = tree.leaves, tree.places, tree.shape
+        with _named(tree.name):
+            yield from rows(self.pages, leaves, places, index=tree.index, chosen=chosen, shape=shape, at_once=at_once)
+
+    def _records(self, kind: str, name: str) -> tuple[list[str], int]:
+        """Return the columns of a table's or an index's records, and how many of them may hold text."""
+        if kind == "table":
+            found = self.connection.execute("SELECT name, type, hidden FROM pragma_table_xinfo(?)", (name,)).fetchall()
+            if any(hidden for *_, hidden in found):
+                raise NotPlain("columns that are computed")
+            numbers = ("INT", "REAL", "FLOA", "DOUB")
+            texts = sum(not any(word in str(kind).upper() for word in numbers) for _, kind, _ in found)
+            return [str(column).upper() for column, *_ in found], texts
+        found = self._columns_of_index(name)
+        if not found or found[-1][1] != -1 or any(down for *_, down in found):
+            raise NotPlain("an index in another order, or of a table without rowids")
+        return [*(str(column).upper() for column, *_ in found[:-1]), "rowid"], 0
+
+    def _columns_of_index(self, name: str) -> list[tuple[str | None, int, int]]:
+        """Return name, number and whether they fall, of all columns of an index's records."""
+        return self.connection.execute("SELECT name, cid, desc FROM pragma_index_xinfo(?)", (name,)).fetchall()
+
+    def _root(self, kind: str, name: str) -> int:
+        """Return the first page of a table or an index."""
+        query = "SELECT rootpage FROM sqlite_master WHERE type = ? AND name = ? COLLATE NOCASE"
+        found = self.connection.execute(query, (kind, name)).fetchone()
         if found is None:
             raise NotPlain("no table of that name")
         return int(found[0])
 
-    def leaves(self, name: str, *, index: bool) -> Leaves:
-        """The leaf pages of a table or an index."""
-        return find_leaves(self.pages, self.root(name), index=index)
+    def _pages_of_others(self, kind: str, name: str, n_columns: int) -> NDArray[np.int64]:
+        """Return numbers of pages that a table or an index must not have: free ones, and those of others.
 
-    def places(self, kind: Literal["table", "index"], name: str, columns: tuple[str, ...]) -> list[Wanted]:
-        """Where columns stand in a record of a table or an index; those of places may hold fractions."""
-        found = self.connection.execute(
-            "SELECT name, 0 FROM pragma_table_info(?)"
-            if kind == "table"
-            else "SELECT name, desc FROM pragma_index_xinfo(?) WHERE key",
-            (name,),
-        ).fetchall()
-        names = [str(row[0]).upper() for row in found]
-        if any(row[1] for row in found) or not set(columns) <= set(names):
-            raise NotPlain("an index in another order")
-        return [(names.index(column), column.startswith("MASS_")) for column in columns]
+        Of others with as many columns they are all pages, of the rest, whose records are told by their length, the
+        first one.
+        """
+        found = [self.pages.free()]
+        schema = self.connection.execute("SELECT type, name, rootpage FROM sqlite_master").fetchall()  # and no lock
+        for other, name_of, root in schema:
+            if not root or (other == kind and str(name_of).upper() == name.upper()):
+                continue
+            found.append(np.array([root]))
+            with contextlib.suppress(NotPlain, Damaged):  # whether the other one is sound is no matter
+                if other == kind and len(self._records(kind, name_of)[0]) == n_columns:
+                    theirs = find_leaves(self.pages, root, index=kind == "index")
+                    found += [theirs.numbers, theirs.above]
+        return np.concatenate(found)
+
+    def check_ends(self, n_rows: int) -> None:
+        """See that the file's front knows of its end, DETECTION having `n_rows`; where it does not, look closer.
+
+        A file that is longer than its header says, or whose last row of DETECTION has a number that was not given yet
+        by the list of given ones, which stands in front, is asked of SQLite. Where numbers were given that no row has,
+        rows were deleted, or all indexes are at odds with their table.
+        """
+        last_given = given = 0
+        if self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
+            last = "SELECT ifnull(max(rowid), 0) FROM DETECTION NOT INDEXED"
+            query = f"SELECT seq, ({last}) FROM sqlite_sequence WHERE name = 'DETECTION' COLLATE NOCASE"
+            given, last_given = (as_whole(value) for value in self.connection.execute(query).fetchone() or (0, 0))
+        if self.pages.beyond or given < last_given:
+            for table in REQUIRED:
+                self.check(table)
+        elif given > last_given:
+            self.check_count("DETECTION", n_rows, every=True)
+
+    def check(self, table: str) -> None:
+        """Ask SQLite whether a table and its indexes are sound; raises Damaged with its words where they are not.
+
+        It is asked once; of a large file that takes minutes, which is said.
+        """
+        if table in self.database.known:
+            return
+        if self.database.stamp[0] > SLOW_BYTES:
+            log.warning("%s: SQLite checks the table %s, which takes minutes", self.database.path.name, table)
+        for (words,) in self.connection.execute(f"PRAGMA integrity_check({table})"):
+            if words != "ok" and not str(words).startswith(CONTENT):
+                lines = str(words).replace("*** in database main ***", "").split("\n")
+                raise Damaged(f"{table}: {next((line for line in lines if line.strip()), words)}")
+        self.database.known[table] = True
+
+    def check_count(self, table: str, n_rows: int, *, every: bool = False) -> None:
+        """See that indexes have as many rows as their table: the smallest one, or every one.
+
+        The smallest one is read in a hundredth of the table's time.
+        """
+        whole = "SELECT name FROM pragma_index_list(?) WHERE NOT partial"
+        names = [str(row[0]) for row in self.connection.execute(whole, (table,))]
+        names.sort(key=lambda name: (len(self._columns_of_index(name)), name))
+        for name in names if every else names[:1]:
+            if (n := self.count(table, name)) != n_rows:
+                raise Damaged(f"{n} rows in {name}, {n_rows} in {table}")
+
+    def count(self, table: str, index: str | None = None) -> int:
+        """Return the rows of a table, as they stand in it or in an index."""
+        try:
+            tree = self.tree("index", index, apart=False) if index else self.tree("table", table)
+            with _named(tree.name):
+                return count_rows(self.pages, tree.leaves, index=tree.index)
+        except NotPlain:
+            by = f'INDEXED BY "{index}"' if index else "NOT INDEXED"
+            return int(self.connection.execute(f"SELECT count(*) FROM {table} {by}").fetchone()[0])
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say in what is Damaged."""
+    try:
+        yield
+    except Damaged as error:
+        raise Damaged(f"{error} in {name}") from error
+
+
+def _is_whole(column: str) -> bool:
+    return column in ("ANIMALID", "FRAMENUMBER", "TIMESTAMP", "PAUSED", "rowid")
 
 
 @contextlib.contextmanager
 def connected(database: Database) -> Iterator[Connection]:
     """A database that is open for questions; what SQLite says of a damaged or busy one is a line of ours."""
     with _errors(database.path), contextlib.closing(sqlite3.connect(database.uri, BUSY_S, uri=True)) as connection:
+        for function in (as_whole, as_fraction, number_of):
+            connection.create_function(function.__name__, 1, function, deterministic=True)
         yield connection
 
 
@@ -288,16 +459,23 @@ def connected(database: Database) -> Iterator[Connection]:
 def watched(database: Database) -> Iterator[Source]:
     """Read a database without a lock, and refuse it if it changed since it was looked at.
 
-    SQLite's lock is asked for before and after, for a moment: where a writer is at work that is refused as well.
+    SQLite's lock is asked for before and after, for a moment: where a writer is at work that is refused as well. One
+    that is Damaged is refused, if it is not by a change.
     """
+    damage = None
     with connected(database) as connection:
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
         with Pages(database.path) as pages:
-            yield Source(database, pages, connection)
+            try:
+                yield Source(database, pages, connection)
+            except Damaged as error:
+                damage = str(error)
         connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
     if _stamp(database.path) != database.stamp:
         do = "close the program that writes it"
         raise DatabaseError(problem(database.path, "a database that nobody writes", "one that changed meanwhile", do))
+    if damage:
+        raise DatabaseError(problem(database.path, "a sound SQLite database", damage, "copy it again from its source"))
 
 
 def _stamp(path: Path) -> tuple[int, int, bytes]:
@@ -390,15 +568,22 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
         raise DatabaseError(problem(path, "the tables of an LMT database", "; ".join(lacking), "leave the file out"))
 
 
-def _animals(connection: sqlite3.Connection) -> Iterator[Animal]:
-    cursor = connection.execute("SELECT * FROM ANIMAL ORDER BY ID")
+def _animals(path: Path, connection: sqlite3.Connection) -> list[Animal]:
+    """Rows of ANIMAL by their ID, a whole number however it is stored; an RFID that is one is written as such."""
+    cursor = connection.execute("SELECT * FROM ANIMAL")
     names = [str(column[0]).upper() for column in cursor.description]
+    found: dict[int, Animal] = {}
     for row in cursor:
         columns = dict(zip(names, row, strict=True))
-        if not isinstance(columns["ID"], int) or columns["ID"] == NOTHING:
-            raise sqlite3.DatabaseError(f"ANIMAL.ID is {columns['ID']!r}")
-        rfid = "" if columns["RFID"] is None else str(columns["RFID"]).strip()
-        yield Animal(columns["ID"], rfid or None, columns)
+        key = as_whole(columns["ID"])
+        if key in (NOTHING, ODD) or key in found:
+            wanted, said = "a whole number in each row of ANIMAL.ID, once", f"{columns['ID']!r}"
+            raise DatabaseError(problem(path, wanted, said + " again" * (key in found), "correct a copy of the file"))
+        stored = "" if columns["RFID"] is None else str(columns["RFID"]).strip()
+        number = _RFID_NUMBER.fullmatch(stored)
+        rfid = number[1] if number and number[1] else stored
+        found[key] = Animal(key, rfid or None, columns, stored if number else None)
+    return [found[key] for key in sorted(found)]
 
 
 def batches(source: Source, query: str, values: tuple[int | None, ...] = ()) -> Iterator[Columns]:

@@ -48,12 +48,13 @@ def no_chip(rfid: str | None) -> str:
 def pair_rfids(wanted: Iterable[str], there: Iterable[str]) -> dict[str, str]:
     """For each RFID that is wanted the one of `there` that is taken for it; those that find none are left out.
 
-    That is the same RFID or, of those that are still free, the only one that differs from it in leading zeros alone.
+    That is the same RFID or, of those that are still free, the only one that differs from it in leading zeros alone,
+    or in `.0` behind the digits, as tables of numbers write it.
     """
     wanted, there = list(dict.fromkeys(wanted)), list(there)
     pairs = {rfid: rfid for rfid in wanted if rfid in there}
     for rfid in (rfid for rfid in wanted if rfid not in pairs):
-        free = [other for other in there if other not in pairs.values() and other.lstrip("0") == rfid.lstrip("0")]
+        free = [other for other in there if other not in pairs.values() and _bare(other) == _bare(rfid)]
         if len(free) == 1:
             pairs[rfid] = free[0]
     return pairs
@@ -131,6 +132,7 @@ class Recording:
         if everywhere:
             raise CohortError([line for rfid, line in looks[0][1].items() if rfid in everywhere])
         for database, (chosen, lost) in zip([] if quiet else databases, [] if quiet else looks, strict=True):
+            warn_of_numbers(database)
             for rfid in lost:
                 log.warning("%s: RFID %s is in another file of the recording only", database.path.name, rfid)
             self._tell_strangers(database, chosen)
@@ -375,6 +377,23 @@ def _count_rows(path: Path) -> int:
         return count_rows(lmt.open_database(path))
     except DatabaseError:
         return 0
+
+
+def warn_of_numbers(database: lmt.Database) -> None:
+    """Say which RFIDs are stored as numbers: their leading zeros are lost, and digits where they are rounded."""
+    for animal in database.animals:
+        if animal.number:
+            log.warning(
+                "%s: ANIMAL %d: RFID stored as the number %s, read as %s: leading zeros are lost; compare it with the "
+                "chip, and write it as text into a copy of the file",
+                *(database.path.name, animal.id, animal.number, animal.rfid),
+            )
+
+
+def _bare(rfid: str) -> str:
+    """An RFID without what tables of numbers take from it and add: leading zeros, and `.0` behind the digits."""
+    digits = rfid.removesuffix(".0")
+    return (digits if digits.isdecimal() else rfid).lstrip("0")
 
 
 def _rfids(animals: Iterable[lmt.Animal]) -> list[str]:

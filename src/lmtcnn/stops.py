@@ -257,6 +257,7 @@ def _read_part(
     it all are read in one pass, packed, and unpacked one after the other.
     """
     packed = None if part.database.index else {key: PackedTrack(part.layout) for key in keys}
+    census = detections.Census()
     spare: SimpleQueue[Spare | None] = SimpleQueue()
     for _ in range(job.threads if packed is None else 1):
         spare.put(None)
@@ -265,7 +266,7 @@ def _read_part(
         arrays = spare.get()
         try:
             if packed is None:
-                track = detections.read_track(part.database, key, Track(part.layout, arrays), job.seen)
+                track = detections.read_track(part.database, key, Track(part.layout, arrays), job.seen, census)
             else:
                 track = packed.pop(key).unpack(arrays)
             arrays = track.x_px, track.y_px
@@ -275,17 +276,25 @@ def _read_part(
 
     with ThreadPoolExecutor(job.threads) as pool:
         if packed is not None:
-            detections.read_tracks(part.database, packed, *rest, job.threads, job.seen)
+            unknown = detections.read_tracks(part.database, packed, *rest, job.threads, job.seen)
+            _warn_of_unknown(part, unknown)
             return list(pool.map(read, keys))
         strangers = [animal.id for animal in part.database.animals if animal.id not in keys]
         counted = (
-            pool.submit(detections.count_detections, part.database, [None], rest[0], job.seen),
-            pool.submit(detections.count_detections, part.database, strangers, rest[1]),
+            pool.submit(detections.count_detections, part.database, [None], rest[0], job.seen, census),
+            pool.submit(detections.count_detections, part.database, strangers, rest[1], census=census),
         )
         found = list(pool.map(read, keys))
         for job_done in counted:
             job_done.result()
+        _warn_of_unknown(part, detections.check_census(part.database, census))
         return found
+
+
+def _warn_of_unknown(part: Part, n_rows: int) -> None:
+    """Say how many detections are of animals that ANIMAL does not have."""
+    if n_rows:
+        log.warning("%s: %d detections of animals that are not in ANIMAL", part.database.path.name, n_rows)
 
 
 def _coverage_table(
