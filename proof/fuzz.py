@@ -3,7 +3,11 @@
     python proof/fuzz.py [--cases 2000] [--seed 0]
 
 Right is what SQLite itself says of the damaged file: the same definitions on the rows that its own module hands out,
-one after the other. A case that is neither is kept in a folder that is named at the end.
+one after the other. Of files that were copied while a program wrote them, and of others whose pages were exchanged, it
+is what SQLite's integrity check says of them: what it faults is refused, or gives the tables of a version that was
+whole; what it does not is read as a clean copy of the same rows, which SQLite has written anew. So are files whose
+numbers are stored otherwise, as REAL or text, in tables of other shapes. A case that is neither is kept in a folder
+that is named at the end.
 """
 
 import argparse
@@ -18,17 +22,20 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from conftest import Scene, run, still  # noqa: E402 - the tests' scenes are the undamaged files
+from conftest import T0_MS, Scene, run, still  # noqa: E402 - the tests' scenes are the undamaged files
 from lmtcnn import cohort, lmt, params, stops  # noqa: E402
 from lmtcnn.errors import LmtcnnError  # noqa: E402
 from lmtcnn.recording import Recording  # noqa: E402
 
 LIMIT_S = 30
+KINDS = ("bytes", "bytes", "rows", "torn", "torn", "stored", "stored", "manifest")
 PARAMS = params.load(ROOT / "params.yaml")
 MANIFEST = "recording,rfid,cage,sex,age,files,exclude,arena_x_px,timezone\n" + "".join(
     f"r{i},00{i}{j},c{i},{'MF'[i % 2]},{'adult' if j else 'juvenile'},r{i}.sqlite,,114,Europe/Paris\n"
@@ -117,6 +124,142 @@ def damage_rows(path: Path, rng: random.Random) -> str:
     return statement.split()[0].lower()
 
 
+def versions(folder: Path) -> list[list[bytes]]:
+    """Whole files as a program left them after each block that it saved: with the covering index, and without."""
+    made = []
+    for number, (index, page, others) in enumerate(
+        [(True, 4096, False), (False, 4096, True), (True, 1024, True), (False, 1024, False), (True, 4096, True)]
+    ):
+        path = folder / f"v{number}.sqlite"
+        rows = still(1, 150) + still(1, 150, x=250.0, animal=2) + [(f, None, 90.0 + f, 99.0) for f in range(1, 60)]
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA page_size = {page}")
+            connection.execute("VACUUM")
+        Scene(rows, n_frames=150, animals={1: "1", 2: "2"}, covering_index=index).write(path)
+        whole = []
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            if others:
+                connection.execute("CREATE INDEX byframe ON DETECTION(FRAMENUMBER)")
+                connection.execute("CREATE INDEX swapped ON DETECTION(ANIMALID, FRAMENUMBER, MASS_Y, MASS_X)")
+            for block in range(1, 9):
+                connection.commit()
+                whole.append(path.read_bytes())
+                first, last = 150 * block + 1, 150 * block + [150, 20, 3][block % 3]
+                frames = [(f, T0_MS + round((f - 1) * 1000 / 30)) for f in range(first, last + 1)]
+                connection.executemany("INSERT INTO FRAME VALUES (?, ?, 1, 0)", frames)
+                rows = [row for a in (1, 2) for row in still(first, last, x=100.0 * a + block, animal=a)]
+                rows += [(f, None, 90.0, 99.0) for f in range(first, last, 2)]
+                words = "INSERT INTO DETECTION (FRAMENUMBER, ANIMALID, MASS_X, MASS_Y, DATA) VALUES (?, ?, ?, ?, ?)"
+                connection.executemany(words, [(*row, "x" * (row[0] * 37 % 900)) for row in rows])
+        made.append(whole)
+    return made
+
+
+def page_size(content: bytes) -> int:
+    size = int.from_bytes(content[16:18], "big")
+    return 65_536 if size == 1 else size
+
+
+def tear(whole: list[bytes], rng: random.Random) -> tuple[bytes, list[bytes]]:
+    """A copy made while a program saved a block or several, or of pages that were exchanged; the versions it is of."""
+    first, last = sorted(rng.sample(range(len(whole)), 2))
+    if rng.random() < 0.7:
+        last = first + 1
+    size = page_size(whole[0])
+    if rng.random() < 0.25:  # one page for another
+        content = bytearray(whole[last])
+        pages = len(content) // size
+        a, b = (rng.randrange(1, pages) * size for _ in range(2))
+        one, two = content[a : a + size], content[b : b + size]
+        content[a : a + size] = two
+        if rng.random() < 0.5:
+            content[b : b + size] = one
+        return bytes(content), [whole[last]]
+    parts = [whole[first], whole[last]]
+    if rng.random() < 0.2:
+        parts.insert(1, whole[(first + last) // 2])
+    if rng.random() < 0.2:
+        parts.reverse()
+    pages = len(whole[last]) // size
+    cuts = [0, *sorted(rng.randrange(1, pages + 1) for _ in parts[1:]), pages]
+    content = b"".join(part[a * size : b * size] for part, a, b in zip(parts, cuts[:-1], cuts[1:], strict=True))
+    return content[: len(whole[first])] if rng.random() < 0.3 else content, parts
+
+
+def faults(path: Path) -> list[str]:
+    """What SQLite's integrity check finds in the tables that are read and their indexes."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        try:
+            checks = [connection.execute(f"PRAGMA integrity_check({t})") for t in (*lmt.REQUIRED, "sqlite_sequence")]
+            return [
+                words for check in checks for (words,) in check if words != "ok" and not words.startswith(lmt.CONTENT)
+            ]
+        except sqlite3.Error as error:
+            return [str(error)]
+
+
+def clean(path: Path, to: Path) -> Path:
+    """A copy of a database's rows in plain tables, by SQLite: its affinity makes numbers of what looks like one."""
+    to.unlink(missing_ok=True)
+    with contextlib.closing(sqlite3.connect(to)) as connection:
+        connection.execute("ATTACH ? AS odd", (str(path),))
+        for table, columns in (
+            ("ANIMAL", "ID INTEGER, RFID TEXT"),
+            ("DETECTION", "ANIMALID NUMERIC, FRAMENUMBER NUMERIC, MASS_X NUMERIC, MASS_Y NUMERIC"),
+            ("FRAME", "FRAMENUMBER NUMERIC, TIMESTAMP NUMERIC, PAUSED NUMERIC"),
+        ):
+            there = {str(row[1]) for row in connection.execute(f"PRAGMA odd.table_info({table})")}
+            all_columns = columns + ", NUMPARTICLE NUMERIC" * ("NUMPARTICLE" in there)
+            names = ", ".join(column.split()[0] for column in all_columns.split(", "))
+            connection.execute(f"CREATE TABLE main.{table} ({all_columns})")
+            connection.execute(f"INSERT INTO main.{table} SELECT {names} FROM odd.{table} NOT INDEXED")
+        connection.commit()
+    return to
+
+
+def store_otherwise(path: Path, rng: random.Random) -> str:
+    """Write tables anew with other types, in another order, with more columns, and their numbers as REAL or text."""
+    forms = [
+        *(float, str, lambda v: str(float(v)), lambda v: f" {v} ", lambda v: f"{float(v):e}"),
+        *(lambda v: None, lambda v: v + 0.5, lambda v: f"{v}?", lambda v: str(v).encode(), lambda v: 9.3e18),
+    ]
+    done = []
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for table, used in (("DETECTION", ["ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"]),
+                            ("FRAME", ["FRAMENUMBER", "TIMESTAMP", "PAUSED"])):  # fmt: skip
+            if rng.random() < 0.4:
+                continue
+            rows = [
+                dict(zip(used, r, strict=True)) for r in connection.execute(f"SELECT {', '.join(used)} FROM {table}")
+            ]
+            for name in used:
+                form = rng.choice(forms[:5] if rng.random() < 0.8 else forms)
+                share = rng.choice([0, 0, 0.01, 1])
+                for row in rows:
+                    if row[name] is not None and rng.random() < share:
+                        row[name] = form(row[name])
+            names = [*used, *(f"c{i}" for i in range(rng.choice([0, 2, 9])))]
+            rng.shuffle(names)
+            declared = {name: rng.choice(["", "INTEGER", "FLOAT", "TEXT", "NUMERIC", "BLOB"]) for name in names}
+            connection.execute(f"DROP TABLE {table}")
+            ends = rng.choice(["", "", ", k INTEGER PRIMARY KEY", ", k INTEGER NOT NULL PRIMARY KEY) WITHOUT ROWID --"])
+            more = rng.choice(["", "", "", "g AS (k + 1), ", "g AS (1) STORED, "]) if ends else ""
+            connection.execute(f"CREATE TABLE {table} ({more}{', '.join(f'{n} {declared[n]}' for n in names)}{ends}\n)"
+                               .replace("--\n)", ""))  # fmt: skip
+            filled = [n for n in names if n not in used]
+            connection.execute("BEGIN")
+            into = ", ".join([*used, *filled, *(["k"] if ends else [])])
+            for k, row in enumerate(rows):
+                extra = [rng.choice([None, "text" * (k % 60), 7, 1.5]) for _ in filled] + ([k] if ends else [])
+                marks = ", ".join("?" * (len(used) + len(extra)))
+                connection.execute(f"INSERT INTO {table} ({into}) VALUES ({marks})", [*row.values(), *extra])
+            connection.execute("COMMIT")
+            if table == "DETECTION" and rng.random() < 0.6:
+                connection.execute(f"CREATE INDEX covering ON DETECTION ({', '.join(used)})")
+            done.append(table)
+    return " ".join(done)
+
+
 def damage_text(text: str, rng: random.Random) -> bytes:
     """Break a manifest: cells, rows, columns, quotes, encodings, bytes."""
     lines = text.splitlines()
@@ -154,17 +297,13 @@ def damage_text(text: str, rng: random.Random) -> bytes:
 
 @contextlib.contextmanager
 def read_by_sqlite() -> Iterator[None]:
-    """Take positions and times from SQLite's own rows, whatever pages there are."""
+    """Take positions and times from SQLite's own rows, whatever pages there are and whatever it says of them."""
 
     def refuse(*_: object, **__: object) -> None:
         raise lmt.NotPlain("by SQLite")
 
-    before = lmt.find_leaves
-    lmt.find_leaves = refuse  # type: ignore[assignment]
-    try:
+    with mock.patch.object(lmt, "find_leaves", refuse), mock.patch.object(lmt.Source, "check"):
         yield
-    finally:
-        lmt.find_leaves = before
 
 
 def answer(path: Path) -> tuple[str, ...] | stops.Extraction:
@@ -192,6 +331,47 @@ def check_database(path: Path) -> str:
     return "read"
 
 
+def same(found: stops.Extraction, expected: tuple[str, ...] | stops.Extraction) -> bool:
+    """Whether two answers are the same tables."""
+    names = ("stops", "quality", "coverage", "intervals")
+    return not isinstance(expected, tuple) and all(getattr(found, n).equals(getattr(expected, n)) for n in names)
+
+
+def check_torn(path: Path, whole: list[bytes]) -> str:
+    """What becomes of a copy of mixed pages; see the head of this file."""
+    found, said = answer(path), faults(path)
+    if isinstance(found, tuple):
+        assert len(found) == 1, f"not one line: {found}"
+        if not said:
+            assert isinstance(answer(clean(path, path.with_name("clean.sqlite"))), tuple), f"no fault, but {found}"
+        return "refused"
+    if said:
+        beside = path.with_name("whole.sqlite")
+        answers = []
+        for content in whole:
+            beside.write_bytes(content)
+            answers.append(answer(beside))
+        assert any(same(found, each) for each in answers), f"read, though SQLite says {said[0]}"
+        return "read as a version that was whole"
+    assert same(found, answer(clean(path, path.with_name("clean.sqlite")))), "other tables than of the same rows"
+    return "read"
+
+
+def check_stored(path: Path) -> str:
+    """What becomes of numbers that are stored otherwise."""
+    found = answer(path)
+    with read_by_sqlite():
+        by_rows = answer(path)
+    expected = answer(clean(path, path.with_name("clean.sqlite")))
+    if isinstance(found, tuple):
+        assert isinstance(by_rows, tuple), f"read by rows, but {found}"
+        assert isinstance(expected, tuple), f"SQLite's numbers are read, but {found}"
+        return "refused"
+    assert same(found, by_rows), "other tables than by rows"
+    assert same(found, expected), "other tables than of SQLite's numbers"
+    return "read"
+
+
 def check_manifest(path: Path) -> str:
     """What becomes of a damaged manifest."""
     try:
@@ -210,13 +390,22 @@ def fuzz(cases: int, seed: int, keep: Path) -> Counter[str]:
         sound = scenes(Path(folder))
         for path in sound:
             assert check_database(path) == "read"
+        blocks = versions(Path(folder))
         for case in range(cases):
             rng = random.Random(f"{seed} {case}")
-            kind = rng.choice(["bytes", "bytes", "rows", "manifest"])
+            kind = rng.choice(KINDS)
             path = Path(folder) / ("m.csv" if kind == "manifest" else "case.sqlite")
             if kind == "manifest":
                 path.write_bytes(damage_text(MANIFEST, rng))
                 check: Callable[[Path], str] = check_manifest
+            elif kind == "torn":
+                content, whole = tear(rng.choice(blocks), rng)
+                path.write_bytes(content)
+                check = partial(check_torn, whole=whole)
+            elif kind == "stored":
+                shutil.copy(rng.choice(sound), path)
+                store_otherwise(path, rng)
+                check = check_stored
             else:
                 shutil.copy(rng.choice(sound), path)
                 (damage_bytes if kind == "bytes" else damage_rows)(path, rng)
