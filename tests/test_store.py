@@ -2,15 +2,20 @@
 
 import logging
 import os
+import shutil
 import socket
+import sqlite3
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from conftest import told
-from lmtcnn import store
+import study
+from conftest import Scene, execute, mounted_read_only, still, told
+from lmtcnn import store, tracking
 from lmtcnn.errors import OutputError
 
 
@@ -247,3 +252,118 @@ def mlflow_error(text: str) -> Exception:
     from mlflow.exceptions import MlflowException
 
     return MlflowException(text)
+
+
+def truncate(path: Path) -> str:
+    n_bytes = path.stat().st_size
+    os.truncate(path, n_bytes - 5000)
+    return f"a truncated file ({n_bytes - 5000} of {n_bytes} bytes)"
+
+
+def damage(path: Path) -> str:
+    with path.open("r+b") as stream:
+        stream.seek(100)
+        stream.write(bytes(3000))
+    return "database disk image is malformed"
+
+
+def replace_by_a_recording(path: Path) -> str:
+    path.unlink()
+    Scene(still(1, 30), n_frames=30).write(path)
+    return "a database of another program (tables ANIMAL, DETECTION, FRAME)"
+
+
+def make_newer(path: Path) -> str:
+    execute(path, "UPDATE alembic_version SET version_num = 'fffff0000000'")
+    return "one of a newer MLflow (revision fffff0000000)"
+
+
+def make_a_folder(path: Path) -> str:
+    path.unlink()
+    path.mkdir()
+    return "Is a directory"
+
+
+@pytest.mark.parametrize("spoil", [truncate, damage, replace_by_a_recording, make_newer, make_a_folder])
+def test_a_database_that_mlflow_could_not_use_is_one_line_for_reading_and_writing_and_stays_as_it_is(
+    here: Path, spoil: Callable[[Path], str]
+) -> None:
+    database = here / "mlflow.db"
+    shutil.copyfile(study.empty_store(), database)
+    found = spoil(database)
+    before = database.read_bytes() if database.is_file() else None
+    for call in (store.check_readable, store.check_writable, tracking.connect, tracking.configure):
+        with pytest.raises(OutputError) as error:
+            call()
+        (line,) = error.value.lines
+        assert line.startswith(f"{database}: expected ")
+        assert f", found {found}; " in line
+    assert before is None or database.read_bytes() == before
+
+
+def test_a_store_of_an_older_mlflow_is_told_from_a_newer_one(here: Path) -> None:
+    shutil.copyfile(study.empty_store(), here / "mlflow.db")
+    execute(here / "mlflow.db", "UPDATE alembic_version SET version_num = '451aebb31d03'")
+    assert store.is_known("451aebb31d03")
+    store.check_readable()
+    with pytest.raises(OutputError) as error:
+        tracking.connect()
+    uri = store.tracking_uri()
+    assert str(error.value) == (
+        f"{here}/mlflow.db: expected a store of this MLflow, found one of an older MLflow; "
+        f"keep a copy of it and run `mlflow db upgrade {uri}`"
+    )
+
+
+def test_an_empty_file_is_no_store_yet(here: Path) -> None:
+    (here / "mlflow.db").touch()
+    assert not store.exists()
+    store.check_readable()
+    store.check_writable()
+
+
+def test_a_database_that_another_program_writes_is_told(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "BUSY_S", 0.05)
+    shutil.copyfile(study.empty_store(), here / "mlflow.db")
+    with closing(sqlite3.connect(here / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.check_readable()
+        with pytest.raises(OutputError, match="expected a store that can be written, found database is locked"):
+            store.check_writable()
+    store.check_writable()
+
+
+def test_a_store_on_a_read_only_disk_is_read_and_refuses_to_be_written(here: Path) -> None:
+    shutil.copyfile(study.empty_store(), here / "mlflow.db")
+    with mounted_read_only(here) as mounted:
+        if not mounted:
+            pytest.skip("this process may not mount")
+        store.check_readable()
+        with pytest.raises(OutputError) as error:
+            store.check_writable()
+    assert len(error.value.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("postgresql+psycopg2://lab:secret@db/mlflow", "postgresql+psycopg2://lab:***@db/mlflow"),
+        ("https://me:secret@mlflow.lab", "https://me:***@mlflow.lab"),
+        ("https://mlflow.lab:5000/x@y", "https://mlflow.lab:5000/x@y"),
+        ("sqlite:////there/x.db", "/there/x.db"),
+    ],
+)
+def test_a_store_is_named_without_its_password(monkeypatch: pytest.MonkeyPatch, uri: str, shown: str) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert store.place() == shown
+
+
+def test_places_of_another_folder_are_looked_for_in_this_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = (here / "mlruns").as_uri()
+    assert store.at_home(f"{own}/1/a") == f"{own}/1/a"
+    assert store.at_home("file:///there/mlruns/1/a") == f"{own}/1/a"
+    assert store.at_home("/there/mlruns/1/a") == f"{own}/1/a"
+    assert store.at_home("file:///there/kept/1/models/m-1/artifacts") == f"{own}/1/models/m-1/artifacts"
+    assert store.at_home("s3://bucket/mlruns/1") == "s3://bucket/mlruns/1"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////there/x.db")
+    assert store.at_home("file:///there/mlruns/1/a") == "file:///there/mlruns/1/a"

@@ -267,7 +267,7 @@ def test_a_store_that_was_moved_without_its_artifacts_is_told(project: Path, mon
         tracking.configure()
     assert str(error.value) == (
         f"{elsewhere}/mlflow.db: expected its artifacts in mlruns beside it, found none; "
-        f"move {project}/mlruns there, or move mlflow.db back"
+        f"move {project}/mlruns there, move mlflow.db back, or move it away, then `lmtcnn track`"
     )
 
 

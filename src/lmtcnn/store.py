@@ -7,11 +7,13 @@ MLflow stores artifact locations as absolute paths. The embedded store belongs t
 `relocate` writes the new place into the four columns that hold it.
 """
 
+import importlib.util
 import logging
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
@@ -27,6 +29,11 @@ DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
 LOCK_TIMEOUT_S = 120.0
 ANSWER_S = 5.0
 """A server that does not answer within this time is none."""
+
+BUSY_S = 5.0
+"""How long one waits for a database that another program holds."""
+AFRESH = "move it away, then `lmtcnn track`"
+ELSEWHERE = "or name another store in MLFLOW_TRACKING_URI"
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -46,6 +53,9 @@ LOCATIONS = {
     "model_versions": "storage_location",
 }
 """Table -> its column with an absolute place."""
+MAGIC = b"SQLite format 3\0"
+OWN_TABLES = {"experiments", "runs"}
+"""Tables that every database of MLflow has."""
 
 log = logging.getLogger("lmtcnn")
 
@@ -83,7 +93,7 @@ def shown(uri: str) -> str:
 def exists() -> bool:
     """False only where there is no embedded store yet: looking into it would make one."""
     database = embedded()
-    return database is None or (database.is_file() and database.stat().st_size > 0)
+    return database is None or (database.exists() and (not database.is_file() or database.stat().st_size > 0))
 
 
 def quiet() -> None:
@@ -97,20 +107,113 @@ def quiet() -> None:
 
 def check_writable() -> None:
     """Raise OutputError at once where a SQLite store is no such or cannot be written: MLflow tries for 101 s."""
-    uri = tracking_uri()
-    if not uri.startswith("sqlite:///"):
+    database = _sqlite()
+    if database is None:
         return
-    database = Path(sa.make_url(uri).database or "")
     ensure_folder(database.parent)
     if not database.exists():
         return
     if not os.access(database, os.W_OK):
-        do = "change its permissions, or name another store in MLFLOW_TRACKING_URI"
+        do = f"change its permissions, {ELSEWHERE}"
         raise OutputError(problem(database, "a store that can be written", "a read-only file", do))
-    with database.open("rb") as stream:
-        head = stream.read(16)
-    if head not in (b"", b"SQLite format 3\0"):
-        raise OutputError(problem(database, "MLflow's database", "another file", "move it away, then `lmtcnn track`"))
+    check_readable()
+    with _asked(database, "written") as connection:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def check_readable() -> None:
+    """Raise OutputError, in one line, where a SQLite store is there and MLflow could not use it, or would spoil it.
+
+    It may be locked, damaged, no database, one of another program (into which MLflow would write its tables), or of a
+    newer MLflow. Nothing is changed; a store that is missing or empty passes.
+    """
+    database = _sqlite()
+    if database is None or not database.exists():
+        return
+    try:
+        with database.open("rb") as stream:
+            head = stream.read(100)
+        n_bytes = database.stat().st_size
+    except OSError as error:
+        found, do = error.strerror or str(error), f"change its permissions, {ELSEWHERE}"
+        raise OutputError(problem(database, "a store that can be read", found, do)) from error
+    if not head:
+        return
+    if not head.startswith(MAGIC):
+        raise OutputError(problem(database, "MLflow's database", "another file", AFRESH))
+    if (expected := _n_bytes(head)) > n_bytes:
+        found = f"a truncated file ({n_bytes} of {expected} bytes)"
+        raise OutputError(problem(database, "MLflow's database", found, f"bring back a copy of it, or {AFRESH}"))
+    with _asked(database, "read") as connection:
+        tables = set(sa.inspect(connection).get_table_names())
+        if tables and not tables >= OWN_TABLES:
+            found = f"a database of another program (tables {', '.join(sorted(tables)[:4])})"
+            raise OutputError(problem(database, "MLflow's database", found, AFRESH))
+        version = sa.select(sa.column("version_num", sa.String)).select_from(sa.table("alembic_version"))
+        revision = connection.scalar(version) if "alembic_version" in tables else None
+    if revision and not is_known(str(revision)):
+        raise of_newer(str(revision))
+
+
+def is_known(revision: str) -> bool:
+    """Whether this MLflow knows a revision of the store's tables: those of a newer one it does not."""
+    found = importlib.util.find_spec("mlflow")
+    places = found.submodule_search_locations if found else None
+    known = [file for place in places or () for file in Path(place).glob("store/db_migrations/versions/*_*.py")]
+    return not known or revision in {file.name.partition("_")[0] for file in known}
+
+
+def of_newer(revision: str) -> OutputError:
+    """The error of a store whose tables have a revision that this MLflow does not know."""
+    do = f"install that MLflow (constraints.txt says which one goes with lmtcnn), {ELSEWHERE}"
+    found = f"one of a newer MLflow (revision {revision})"
+    return OutputError(problem(place(), f"a store of MLflow {metadata.version('mlflow')}", found, do))
+
+
+def refused(error: BaseException, verb: str = "used") -> OutputError:
+    """An error of the store's database or of its artifacts, as one line."""
+    found = str(getattr(error, "orig", None) or error).partition("\n")[0] or type(error).__name__
+    do = f"mend that, {ELSEWHERE}"
+    if "is locked" in found:
+        do = f"end the program that holds it (or move it off a disk that has no locks), {ELSEWHERE}"
+    elif "malformed" in found or "not a database" in found:
+        do = f"bring back a copy of it, or {AFRESH}"
+    return OutputError(problem(place(), f"a store that can be {verb}", found, do))
+
+
+def place() -> str:
+    """The store, as messages name it: a SQLite database by its path, another one without its password."""
+    database = _sqlite()
+    return str(database) if database else shown(tracking_uri())
+
+
+def _sqlite() -> Path | None:
+    """The database of a SQLite store, embedded or named by MLFLOW_TRACKING_URI."""
+    uri = tracking_uri()
+    return Path(sa.make_url(uri).database or "") if uri.startswith("sqlite:///") else None
+
+
+def _n_bytes(head: bytes) -> int:
+    """Size of a database by its header; 0 where that does not say it (SQLite's file format, 1.3.8)."""
+    if len(head) < 100 or head[24:28] != head[92:96]:
+        return 0
+    page = int.from_bytes(head[16:18], "big")
+    return (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")
+
+
+@contextmanager
+def _asked(database: Path, verb: str) -> Iterator[sa.Connection]:
+    """A connection that is rolled back; OutputError in one line for whatever SQLite complains of."""
+    query = {"mode": "ro" if verb == "read" else "rw", "uri": "true"}
+    url = sa.URL.create("sqlite", database=f"file:{quote(str(database))}", query=query)
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_S})
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sa.exc.SQLAlchemyError as error:
+        raise refused(error, verb) from error
+    finally:
+        engine.dispose()
 
 
 def check_answers() -> None:
@@ -146,13 +249,16 @@ def no_answer() -> OutputError:
 
 
 def refusal(error: BaseException) -> OutputError | None:
-    """Tell in one line why a server did not do what was asked; None where `error` does not come from a server.
+    """Tell in one line why a store did not do what was asked; None where `error` does not come from a store.
 
     401 is a login that is missing or wrong, 403 one that may not do this. A password is never shown.
     """
     uri, package = tracking_uri(), type(error).__module__.partition(".")[0]
-    if package in ("mlflow", "sqlalchemy") and (refused := disk_refusal(error)):
-        return refused
+    if package in ("mlflow", "sqlalchemy"):
+        if told := disk_refusal(error):
+            return told
+        if package == "sqlalchemy" or re.search(r"\b(sqlite3|psycopg2)\.", str(error)):  # MLflow wraps its database's
+            return refused(error)
     if not is_server(uri) or package not in ("mlflow", "requests", "urllib3", "botocore", "boto3"):
         return None
     text = str(error) + str(getattr(error, "json", ""))
@@ -165,7 +271,7 @@ def disk_refusal(error: BaseException) -> OutputError | None:
     if not (words := of_disk(str(error))):
         return None
     do = "make room there, then `lmtcnn track` logs what is missing"
-    return OutputError(problem(shown(tracking_uri()), "a store that can be written", words, do))
+    return OutputError(problem(place(), "a store that can be written", words, do))
 
 
 def _status(error: BaseException, text: str) -> int | None:
@@ -241,30 +347,57 @@ def local_path(uri: str) -> Path | None:
 
 
 def at_home(uri: str) -> str:
-    """Where artifacts of the embedded store lie now, if it was moved or copied since `uri` was stored."""
-    own, (_, found, tail) = location(), uri.rpartition(f"/{ARTIFACTS}/")
-    moved = f"{own}/{tail}" if own and found else uri
-    path = local_path(moved)
-    return moved if path and path.exists() else uri
+    """Where artifacts of the embedded store lie, also if it was moved or copied since `uri` was stored.
+
+    A copy never reads the original's files: what lies on this machine is looked for beside the database only, whether
+    it is there or not. Places on a server stay as they are, as do other stores' places.
+    """
+    own, path = location(), local_path(uri)
+    if own is None or path is None or f"{uri}/".startswith(f"{own}/"):
+        return uri
+    _, found, tail = uri.rpartition(f"/{ARTIFACTS}/")
+    return f"{own}/{tail if found else '/'.join(uri.rsplit('/', 4)[1:])}"
 
 
-def relocate(old: str) -> None:
-    """Let every artifact location of the embedded store that lies under `old` lie beside its database instead.
+def relocate() -> None:
+    """Let every artifact location of the embedded store that lies in another `mlruns` lie beside its database instead.
 
     Raises OutputError where the artifacts have stayed behind: pointing elsewhere would lose them.
     """
-    database, new, before = embedded(), location(), local_path(old)
+    database, new = embedded(), location()
     if database is None or new is None:
         return
-    if before and before.is_dir() and not (database.parent / ARTIFACTS).is_dir():
-        do = f"move {before} there, or move {DATABASE} back"
-        raise OutputError(problem(database, f"its artifacts in {ARTIFACTS} beside it", "none", do))
     engine = sa.create_engine(tracking_uri())
-    with engine.begin() as connection:
-        for table, name in LOCATIONS.items():
-            column: sa.ColumnClause[str] = sa.column(name, sa.String)
-            within = sa.or_(column == old, column.startswith(f"{old}/", autoescape=True))
-            moved = sa.literal(new) + sa.func.substr(column, len(old) + 1)
-            connection.execute(sa.update(sa.table(table, column)).where(within).values({name: moved}))
-    engine.dispose()
-    log.warning("%s was moved or copied here: its artifacts are now looked for in %s", DATABASE, ARTIFACTS)
+    try:
+        with engine.begin() as connection:
+            olds = sorted({old for table, name in LOCATIONS.items() for old in _others(connection, table, name, new)})
+            here = (database.parent / ARTIFACTS).is_dir()
+            if left := [path for old in olds if (path := local_path(old)) and path.is_dir() and not here]:
+                do = f"move {left[0]} there, move {DATABASE} back, or {AFRESH}"
+                raise OutputError(problem(database, f"its artifacts in {ARTIFACTS} beside it", "none", do))
+            for old in olds:
+                _move(connection, old, new)
+    finally:
+        engine.dispose()
+    if olds:
+        log.warning("%s was moved or copied here: its artifacts are now looked for in %s", DATABASE, ARTIFACTS)
+
+
+def _others(connection: sa.Connection, table: str, name: str, own: str) -> set[str]:
+    """Folders `mlruns` on this machine, other than `own`, in which a table's places lie."""
+    column: sa.ColumnClause[str] = sa.column(name, sa.String)
+    outside = sa.not_(sa.or_(column == own, column.startswith(f"{own}/", autoescape=True)))
+    found = sa.select(column).select_from(sa.table(table)).where(outside).distinct()
+    if table == "experiments":  # MLflow's own one, `Default`, lies wherever the store was first touched
+        found = found.where(sa.column("name") == EXPERIMENT)
+    uris = connection.scalars(found)
+    folders = ((uri, f"{uri}/".rpartition(f"/{ARTIFACTS}/")) for uri in uris if uri and local_path(uri))
+    return {f"{head}/{ARTIFACTS}" for _, (head, found, _) in folders if found}
+
+
+def _move(connection: sa.Connection, old: str, new: str) -> None:
+    for table, name in LOCATIONS.items():
+        column: sa.ColumnClause[str] = sa.column(name, sa.String)
+        within = sa.or_(column == old, column.startswith(f"{old}/", autoescape=True))
+        moved = sa.literal(new) + sa.func.substr(column, len(old) + 1)
+        connection.execute(sa.update(sa.table(table, column)).where(within).values({name: moved}))

@@ -14,6 +14,7 @@ first and its run afterwards, so nothing that happens here costs a training: `tr
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ CURVES = {
     "train/loss": "train_loss",
 }
 METRICS_AT_ONCE, OTHERS_AT_ONCE = 1000, 100  # MLflow's limits for one call
+ATTEMPTS = 3
 ABOUT = """One run for each training, and in it one for each held-out cage. *Views > Trainings* shows what to compare; \
 select runs and press *Compare*, or look at the charts.
 
@@ -85,19 +87,20 @@ def configure() -> "MlflowClient":
     store.quiet()
     with store.alone(), answering():
         client = connect()
-        location = experiment_of(client).artifact_location
-        if store.location() not in (None, location):
-            relocate(location)
+        experiment_of(client)
+        relocate()
     return client
 
 
 def connect() -> "MlflowClient":
     """A client of the store as it is. Never `mlflow.set_tracking_uri`: it sets MLFLOW_TRACKING_URI for the process.
 
-    Raises OutputError where the store is a server that does not answer.
+    Raises OutputError where the store is a server that does not answer, cannot be read, or belongs to another version
+    of MLflow.
     """
     store.check_answers()
     store.quiet()
+    store.check_readable()
     from mlflow import MlflowClient  # noqa: PLC0415 - after store.quiet()
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
@@ -108,17 +111,23 @@ def connect() -> "MlflowClient":
     except MlflowException as error:
         if "out-of-date database schema" not in str(error):
             raise
+        found = re.search(r"found version (\w+)", str(error))
+        if found and not store.is_known(found[1]):
+            raise store.of_newer(found[1]) from error
         do = f"keep a copy of it and run `mlflow db upgrade {store.shown(uri)}`"
-        raise OutputError(problem(store.shown(uri), "a store of this MLflow", "one of another version", do)) from error
+        raise OutputError(problem(store.place(), "a store of this MLflow", "one of an older MLflow", do)) from error
 
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """OutputError, in one line, where a store does not do what is asked: a server, a disk that is full or failing."""
+    """Turn what a store says, be it a server, a database, a disk or its artifacts, into an OutputError of one line."""
     try:
         yield
     except Exception as error:
-        if refused := store.refusal(error) or store.disk_refusal(error):
+        refused = store.refusal(error)
+        if not refused and isinstance(error, OSError):
+            refused = store.disk_refusal(error) or store.refused(error)
+        if refused:
             raise refused from error
         raise
 
@@ -422,6 +431,7 @@ def _log_inputs(
     sizes: Mapping[str, int],
 ) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag  # noqa: PLC0415 - after store.quiet()
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     features = json.dumps([{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": [-1, *shape[1:]]}}])
     dataset = Dataset(
@@ -432,7 +442,13 @@ def _log_inputs(
         schema=json.dumps({"mlflow_tensorspec": {"features": features, "targets": None}}),
         profile=json.dumps(dict(sizes)),
     )
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
+    for attempt in range(ATTEMPTS):
+        try:
+            client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])])
+            break
+        except MlflowException as error:  # MLflow looks whether it knows the dataset, then adds it: so did another one
+            if ("IntegrityError" not in str(error) and "UniqueViolation" not in str(error)) or attempt + 1 == ATTEMPTS:
+                raise
 
 
 def _curve_points(history: pl.DataFrame) -> list[Point]:
