@@ -1,5 +1,6 @@
 """The bundle: two files from which a recording can be told."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -97,7 +98,7 @@ def test_nothing_in_it_is_pickled(folder: Path, monkeypatch: pytest.MonkeyPatch)
 def test_model_json_says_all_that_a_new_recording_needs(bundle: Bundle, trained: Path, tiny: Params) -> None:
     index = pl.read_parquet(trained / "histograms" / "index.parquet")
     expected = {
-        "format": 4,
+        "format": 5,
         "classes": dump(tiny)["classes"],
         "stops": dump(tiny.stops),
         "histograms": dump(tiny.histograms),
@@ -113,6 +114,25 @@ def test_model_json_says_all_that_a_new_recording_needs(bundle: Bundle, trained:
     }
     assert {key: bundle.meta[key] for key in expected} == expected
     assert bundle.meta["architecture"] == bundle.model.architecture
+
+
+def test_it_says_how_each_sample_was_told_while_its_cage_was_held_out(bundle: Bundle, trained: Path) -> None:
+    index = pl.read_parquet(trained / "histograms" / "index.parquet")
+    predictions = pl.read_parquet(trained / "train" / "predictions.parquet")
+    assert len(bundle.meta["held_out"]) == index.height
+    for sample, (name, predicted, probability) in zip(
+        index.iter_rows(named=True), bundle.meta["held_out"], strict=True
+    ):
+        own = predictions.filter(recording=sample["recording"], animal_id=sample["animal_id"])
+        means = {each: own[f"p_{each}"].mean() for each in bundle.classes}
+        assert name == sample["class"]
+        assert means[predicted] == max(means.values())
+        assert probability == pytest.approx(means[name], abs=1e-12)
+
+
+def test_a_bundle_that_was_read_bears_the_digest_of_its_two_files(folder: Path) -> None:
+    digests = [hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16] for name in (WEIGHTS, META)]
+    assert read(folder).digest == "-".join(digests)
 
 
 def test_definitions_come_from_the_bundle_whatever_params_say(bundle: Bundle, tiny: Params, params: Params) -> None:
@@ -156,7 +176,7 @@ def test_a_model_json_that_is_none_is_told(folder: Path, content: bytes, found: 
 @pytest.mark.parametrize(("number", "found"), [(3, "3"), ("4", "4"), (None, "None")])
 def test_a_bundle_of_another_format_is_told(folder: Path, number: object, found: str) -> None:
     edit(folder, lambda meta: meta.update(format=number))
-    assert told(ModelError, read, folder) == (f"{folder / META}: expected format 3, found {found}; {AGAIN}",)
+    assert told(ModelError, read, folder) == (f"{folder / META}: expected format 5, found {found}; {AGAIN}",)
 
 
 @pytest.mark.parametrize(

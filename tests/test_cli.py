@@ -4,6 +4,7 @@ import contextlib
 import json
 import sqlite3
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -251,20 +252,27 @@ def test_cohort_check_gives_a_verdict_and_what_is_odd(run, tmp_path: Path) -> No
     assert lines[-1] == "warning: b: 9.967 s long, 0.692 % of the 1440 s that are counted: left out of training"
 
 
+FAKE = SimpleNamespace(definitions=None, classes=("A",), meta={}, digest=None)
+"""In place of a bundle."""
+
+
 def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmtcnn import predict
+    from lmtcnn import predict, register
     from lmtcnn.errors import DataError
 
     monkeypatch.setattr(predict, "predict", lambda *a, **k: ([], [DataError("x: too short")]))
-    monkeypatch.setattr("lmtcnn.register.resolve", lambda model: type("R", (), {"folder": tmp_path, "uri": "x"})())
-    monkeypatch.setattr("lmtcnn.bundle.read", lambda folder: type("B", (), {"definitions": None, "classes": ("A",)})())
+    monkeypatch.setattr("lmtcnn.register.resolve", lambda model: register.Resolved(tmp_path, "x", None))
+    monkeypatch.setattr("lmtcnn.bundle.read", lambda folder: FAKE)
     monkeypatch.setattr("lmtcnn.cohort.unlisted", lambda paths, definitions: [])
     assert run("predict", "x.sqlite") == (2, "", ["error: x: too short"])
 
 
 @pytest.mark.parametrize(
     "command",
-    ["simulate", "stops", "histograms", "train", "evaluate", "explain", "register", "report", "track", "predict"],
+    [
+        *("simulate", "stops", "histograms", "train", "evaluate", "explain"),
+        *("register", "registry", "promote", "report", "track", "predict"),
+    ],
 )
 def test_every_commands_help_has_an_example(run, command: str) -> None:
     code, out, _ = run(command, "--help")
@@ -286,12 +294,35 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, run) -> None
         run("stops")
 
 
+def test_the_registry_is_shown_as_a_table_or_as_json_and_promoted_to_and_fro(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import study
+
+    assert run("registry") == (0, "", ["no version is registered: run `dvc repro` first"])
+    assert run("registry", "--json") == (0, '{\n  "versions": [],\n  "history": []\n}\n', [])
+    study.enter(study.registered(), monkeypatch, tmp_path / "copy")
+    code, out, lines = run("registry")
+    assert (code, lines) == (0, [])
+    assert "champion" in out
+    assert "reference" in out
+    assert "version 1," in out
+    assert "there was no champion" in out.splitlines()[-1]
+    assert json.loads(run("registry", "--json")[1])["versions"][0]["aliases"] == ["champion"]
+    moved = ["warning: mlflow.db was moved or copied here: its artifacts are now looked for in mlruns"]
+    assert run("promote", "1") == (0, "lmtcnn version 1 is champion already\n", moved)
+    assert run("promote", "9")[2] == [
+        "error: lmtcnn promote 9: expected a version of lmtcnn, found no version 9; choose from versions 1"
+    ]
+    assert run("promote")[0] == run("promote", "1", "--back")[0] == 2
+
+
 def test_json_is_one_document_on_stdout(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmtcnn import predict
+    from lmtcnn import predict, register
 
     monkeypatch.setattr(predict, "predict", lambda *a, **k: ([], []))
-    monkeypatch.setattr("lmtcnn.register.resolve", lambda model: type("R", (), {"folder": tmp_path, "uri": "x"})())
-    monkeypatch.setattr("lmtcnn.bundle.read", lambda folder: type("B", (), {"definitions": None, "classes": ("A",)})())
+    monkeypatch.setattr("lmtcnn.register.resolve", lambda model: register.Resolved(tmp_path, "x", None))
+    monkeypatch.setattr("lmtcnn.bundle.read", lambda folder: FAKE)
     monkeypatch.setattr("lmtcnn.cohort.unlisted", lambda paths, definitions: [])
     code, out, _ = run("predict", "x.sqlite", "--json")
     assert (code, json.loads(out)) == (0, [])

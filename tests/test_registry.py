@@ -96,8 +96,8 @@ def test_files_that_are_not_what_was_registered_are_refused(copied: Path) -> Non
     json_known = version().tags["lmtcnn.sha256.model.json"][:12]
     assert error.value.lines == (
         f"models:/lmtcnn/1: {folder}/weights.safetensors: expected sha256 {known}, found sha256 {changed}; "
-        "register the model again",
-        f"models:/lmtcnn/1: {folder}/model.json: expected sha256 {json_known}, found no file; register the model again",
+        f"{registry.AGAIN}",
+        f"models:/lmtcnn/1: {folder}/model.json: expected sha256 {json_known}, found no file; {registry.AGAIN}",
     )
 
 
@@ -107,7 +107,7 @@ def test_a_version_of_somebody_else_is_refused(copied: Path) -> None:
         register.fetch(None)
     assert str(error.value) == (
         "models:/lmtcnn/1: expected a version that lmtcnn registered (tag lmtcnn.sha256.weights.safetensors), "
-        "found no such tag; register the model again"
+        f"found no such tag; {registry.AGAIN}"
     )
 
 

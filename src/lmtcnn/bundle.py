@@ -8,21 +8,22 @@ Nothing in it is pickled: reading a bundle runs no code of its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn import histograms, train
 from lmtcnn.errors import LmtcnnError, ModelError, problem
-from lmtcnn.files import ensure_folder, read_json, write_json
+from lmtcnn.files import digest, ensure_folder, read_json, write_json
 from lmtcnn.model import StereotypeCNN
 from lmtcnn.params import Definitions, Params, TrainParams, dump, parse_section
-from lmtcnn.records import METRICS, WEIGHTS, Record, check_outputs, read_evaluation, seal
+from lmtcnn.records import METRICS, WEIGHTS, Record, Training, check_outputs, read_evaluation, seal
 
-FORMAT = 4
+FORMAT = 5
 META = "model.json"
 DEFINITIONS = tuple(Definitions.model_fields)
 ESTIMATE = "cross-validated estimate of the procedure, not of this file"
@@ -32,10 +33,11 @@ MARGIN = 0.5
 
 @dataclass(frozen=True)
 class Bundle:
-    """A served model: the networks, and model.json."""
+    """A served model: the networks, model.json and, where it was read from a folder, the digest of the two files."""
 
     model: StereotypeCNN
     meta: dict[str, Any]
+    digest: str | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,6 +76,7 @@ def build(data: Path, params: Params) -> Bundle:
         "inputs": {"weights": training.weights or "", "metrics": evaluation.outputs[METRICS]},
         "samples": [list(row) for row in index.select("recording", "rfid").iter_rows()],
         "animals": index["animal"].to_list(),  # who the samples are, in their order
+        "held_out": held_out(training, index, params),
         "histograms_digest": made.inputs["histograms"],
         "metrics": metrics,
         "estimate": ESTIMATE,
@@ -103,6 +106,7 @@ def read(folder: Path) -> Bundle:
         train.load_weights(bundle.model, folder / WEIGHTS, again)
         if lines := check_outputs(folder, Record(**meta), "register"):
             raise ModelError(lines)
+        bundle = replace(bundle, digest=content(digest(folder / WEIGHTS), digest(where)))
     except ModelError:
         raise
     except LmtcnnError as error:
@@ -128,8 +132,48 @@ def _check(bundle: Bundle, where: str) -> None:
             raise ValueError(f"cohort_statistics.{name} from {low} to {high}")
     if len(meta["animals"]) != len(meta["samples"]):
         raise ValueError(f"{len(meta['animals'])} animals of {len(meta['samples'])} samples")
+    if len(meta["held_out"]) != len(meta["samples"]):
+        raise ValueError(f"{len(meta['held_out'])} held-out results of {len(meta['samples'])} samples")
     if not isinstance(meta["simulated"], bool):
         raise TypeError("simulated is neither true nor false")
+
+
+def content(weights_sha256: str, meta_sha256: str) -> str:
+    """Name the content of a bundle: the beginnings of its two files' sha256."""
+    return f"{weights_sha256[:16]}-{meta_sha256[:16]}"
+
+
+def held_out(training: Training, index: pl.DataFrame, params: Params) -> list[list[Any]]:
+    """Say how each sample was told while its cage was held out, so that two models can be compared sample by sample.
+
+    Parameters
+    ----------
+    training
+        The whole training.
+    index
+        The samples, a row each.
+    params
+        The study's parameters.
+
+    Returns
+    -------
+    For each sample, in the order of `index`: its class, the class that the networks of all seeds together gave it
+    (softmax averaged, ties by the order of classes), and the probability that they gave its true class.
+
+    Raises
+    ------
+    DataError
+        Where the training is incomplete or was of other samples or parameters.
+    """
+    from lmtcnn import evaluate  # noqa: PLC0415 - it brings scikit-learn, and a prediction does not wait for that
+
+    predictions, _ = evaluate.read_training(training, index, params)
+    classes = tuple(params.classes)
+    ensemble = evaluate.average(predictions, index, classes)
+    return [
+        [name, classes[int(p.argmax())], float(p[classes.index(name)])]
+        for name, p in zip(index["class"].to_list(), ensemble, strict=True)
+    ]
 
 
 def features(stack: NDArray[Any], outside_share: float) -> dict[str, float]:

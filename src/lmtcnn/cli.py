@@ -399,25 +399,54 @@ def export(
 
 
 @app.command()
-def register(
-    promote: Annotated[str | None, typer.Option(help="Make this registered version the champion, by hand.")] = None,
-    params_file: ParamsFile = PARAMS,
-) -> None:
+def register(params_file: ParamsFile = PARAMS) -> None:
     """Bundle the networks that see all cages, and register them as champion or challenger.
 
-    Example: lmtcnn register --promote 3
+    Example: lmtcnn register
     """
     from lmtcnn import store
 
     store.check_answers()  # before the longer imports
     from lmtcnn import register as module
 
-    if promote:
-        print(module.promote(promote))
-        return
     with _alone(DATA / "register"):
         registration = module.register(DATA, _load(params_file))
     _say(registration.line)
+
+
+@app.command()
+def registry(as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False) -> None:
+    """List the registered versions, and which one was champion when.
+
+    Example: lmtcnn registry --json
+    """
+    import json
+
+    from lmtcnn import register as module
+
+    found = module.listing()
+    if as_json:
+        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+    elif found["versions"]:
+        _show_registry(**found)
+    else:
+        _say("no version is registered: run `dvc repro` first")
+
+
+@app.command()
+def promote(
+    version: Annotated[str | None, typer.Argument(help="Number of the version that is to serve.")] = None,
+    back: Annotated[bool, typer.Option("--back", help="The version that was champion before.")] = False,
+) -> None:
+    """Make a registered version the champion by hand, or take that back.
+
+    Example: lmtcnn promote 3
+    """
+    from lmtcnn import register as module
+
+    if bool(version) == back:
+        raise typer.BadParameter("either a version's number or --back")
+    print(module.promote(version))
 
 
 @app.command()
@@ -490,19 +519,22 @@ def predict(
     started_s = time.time()
     source = register.resolve(model)
     served = bundle.read(source.folder)
+    answering = module.Model.of(served, source.uri, source.version, source.run, source.date)
     if cohort:
         known = module.listed(cohort, databases, served)
         recordings = list(known.recordings)
     else:
         recordings = cohorts.unlisted(databases, served.definitions)
     with _reading("predict") as progress:
-        predictions, failed = module.predict(recordings, served, force=force, workers=workers, progress=progress)
+        predictions, failed = module.predict(
+            recordings, served, force=force, workers=workers, progress=progress, model=answering
+        )
     if out:
         module.save(predictions, served.classes, out)
     if as_json:
         print(module.to_json(predictions), end="")
     elif predictions:
-        _show_predictions(predictions, served.classes)
+        _show_predictions(predictions, served.classes, answering.line)
     if cohort and predictions and all(sample.labels for sample in known.samples):
         score = module.score(predictions, known, served)
         tags = {"lmtcnn.simulated": str(score.simulated).lower(), "lmtcnn.model": source.uri}
@@ -799,10 +831,12 @@ def _check_table(found: "Inspection", *, narrow: bool) -> Any:
     return table
 
 
-def _show_predictions(predictions: list[Any], classes: tuple[str, ...]) -> None:
+def _show_predictions(predictions: list[Any], classes: tuple[str, ...], caption: str) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table("recording", "animal", "RFID", "class", "p", *(f"p({name})" for name in classes), "agreement")
+    columns = ("recording", "animal", "RFID", "class", "p", *(f"p({name})" for name in classes), "agreement")
+    table = Table(*columns, caption=Text(caption), caption_justify="left")
     for p in predictions:
         numbers = [f"{p.probability:.2f}", *(f"{p.probabilities[name]:.2f}" for name in classes), f"{p.agreement:.0%}"]
         table.add_row(p.recording, str(p.animal_id), p.rfid or "", p.predicted, *numbers)
@@ -814,6 +848,30 @@ def _show_predictions(predictions: list[Any], classes: tuple[str, ...]) -> None:
     for line, whom in told.items():
         who = "all animals" if len(whom) == len(predictions) else ", ".join(whom)
         _say(f"warning: {who}: {line}")
+
+
+def _show_registry(versions: list[dict[str, Any]], history: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table("version", "alias", "registered (UTC)", "run", "balanced", "accuracy", "mice", "why")
+    for each in versions:
+        figures = [each["balanced_accuracy"], each["ensemble_accuracy"]]
+        numbers = ["" if value is None else f"{value:.4f}" for value in figures]
+        mice = {True: "simulated", False: "real", None: ""}[each["simulated"]]
+        words = [each["version"], ", ".join(each["aliases"]), _day(each["date"]), each["run"] or "", *numbers, mice]
+        table.add_row(*words, each["decision"] or "")
+    _console().print(table)
+    if history:
+        print("champions, the last one below:")
+    for event in history:
+        after = f" after {event['before']}" if event["before"] else ""
+        who = f"{event['who']} on {event['host']}, by {event['by']}"
+        print(f"  {_day(event['when'])}  version {event['version']}{after}, {who}: {event['why']}")
+
+
+def _day(when: str) -> str:
+    """A date in UTC to the minute."""
+    return when[:16].replace("T", " ")
 
 
 def _show_score(score: Any, classes: tuple[str, ...], *, to_stderr: bool) -> None:

@@ -338,6 +338,9 @@ class RegisterParams(Section):
     """How a model comes to serve."""
 
     promotion: str
+    promote: Literal["never", "by_rule", "except_trials"]
+    least_gain: Share
+    most_loss: Share
 
 
 class ReportParams(Section):

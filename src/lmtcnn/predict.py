@@ -10,7 +10,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,48 @@ UNKNOWN = "nothing tells whether this animal was in the training cohort"
 
 
 @dataclass(frozen=True)
+class Model:
+    """Which model answered.
+
+    `uri` (as --model takes it), its version in the registry, the MLflow run of its training and the date of its
+    registration (UTC), all None of what is not known; `accuracy` of its networks together on held-out cages, an
+    estimate of the procedure; `digest`, the beginnings of the sha256 of its two files.
+    """
+
+    uri: str | None
+    version: str | None
+    run: str | None
+    date: str | None
+    accuracy: float | None
+    digest: str | None
+
+    @classmethod
+    def of(
+        cls,
+        bundle: Bundle,
+        uri: str | None = None,
+        version: str | None = None,
+        run: str | None = None,
+        date: str | None = None,
+    ) -> "Model":
+        """The model in a bundle, by what is known of where it comes from."""
+        accuracy = bundle.meta.get("metrics", {}).get("ensemble_accuracy")
+        return cls(uri, version, run, date, accuracy, bundle.digest)
+
+    @property
+    def line(self) -> str:
+        """One line for people."""
+        parts = [
+            f"model {self.uri or 'in memory'}",
+            *([f"run {self.run}"] if self.run else []),
+            *([f"registered {self.date}"] if self.date else []),
+            *([f"digest {self.digest}"] if self.digest and not self.version else []),
+            *([] if self.accuracy is None else [f"right in {self.accuracy:.1%} of the samples of held-out cages"]),
+        ]
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What the model says of one animal in one recording."""
 
@@ -50,6 +92,7 @@ class Prediction:
     probabilities: dict[str, float]
     agreement: float
     warnings: list[str]
+    model: Model | None = None
 
 
 @dataclass(frozen=True)
@@ -70,19 +113,22 @@ def predict(
     force: bool = False,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
+    model: Model | None = None,
 ) -> tuple[list[Prediction], list[LmtcnnError]]:
     """Predictions for every animal, by recording and animal, and what failed; one bad file loses no other.
 
     `progress` is told detections, read and to be read. `force` answers for recordings that are too short or too long as
-    well, with a warning.
+    well, with a warning. Every prediction bears `model`; without it, what the bundle itself knows of itself.
     """
+    answering = model or Model.of(bundle)
 
     def read(recording: Recording, threads: int, seen: Seen) -> list[Stacked]:
         return stack_recording(recording, bundle, force, threads, seen)
 
     outcomes = read_each(recordings, read, workers, progress)
     stacked = [animal for found in outcomes if not isinstance(found, LmtcnnError) for animal in found]
-    return classify(stacked, bundle), [found for found in outcomes if isinstance(found, LmtcnnError)]
+    told = [replace(each, model=answering) for each in classify(stacked, bundle)]
+    return told, [found for found in outcomes if isinstance(found, LmtcnnError)]
 
 
 def stack_recording(
@@ -252,7 +298,26 @@ def score(predictions: Sequence[Prediction], known: cohort.Cohort, bundle: Bundl
 
 def as_records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
     """Plain values: one JSON object a prediction."""
-    return [dict(vars(prediction)) for prediction in predictions]
+    return [_record(prediction) for prediction in predictions]
+
+
+def _record(prediction: Prediction) -> dict[str, Any]:
+    """A prediction's fields, `model` before `warnings`, as the contract has them."""
+    record = dict(vars(prediction))
+    warnings, model = record.pop("warnings"), record.pop("model")
+    return {**record, "model": asdict(model) if model else None, "warnings": warnings}
+
+
+def as_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.DataFrame:
+    """`as_frame` with columns `model` (its uri), `model_version`, `_run`, `_date`, `_accuracy`, `_digest`."""
+    models = [vars(p.model) if p.model else {} for p in predictions]
+    columns = []
+    for name in (each.name for each in fields(Model)):
+        kind = pl.Float64 if name == "accuracy" else pl.String
+        values = [model.get(name) for model in models]
+        columns.append(pl.Series("model" if name == "uri" else f"model_{name}", values, dtype=kind))
+    frame = as_frame(predictions, classes)
+    return frame.drop("warnings").hstack([*columns, frame["warnings"]])
 
 
 def as_frame(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.DataFrame:
@@ -289,7 +354,7 @@ def save(predictions: Sequence[Prediction], classes: Sequence[str], path: Path) 
     if path.suffix.lower() == ".json":
         write_text(path, to_json(predictions))
         return
-    frame, content = as_frame(predictions, classes), io.BytesIO()
+    frame, content = as_table(predictions, classes), io.BytesIO()
     frame.write_parquet(content) if path.suffix.lower() == ".parquet" else frame.write_csv(content)
     write_bytes(path, content.getbuffer())
 

@@ -96,7 +96,7 @@ def source_tags(started_by: str) -> dict[str, str]:
         "lmtcnn.pid": str(os.getpid()),
         "mlflow.source.name": started_by,
         "mlflow.source.type": "LOCAL",
-        **({"mlflow.user": user} if (user := _user()) else {}),
+        **({"mlflow.user": who} if (who := user()) else {}),
         **(
             {"mlflow.source.git.commit": commit, "mlflow.source.git.dirty": str(bool(changed)).lower()}
             if commit
@@ -192,7 +192,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _user() -> str | None:
+def user() -> str | None:
+    """Return the name of whoever runs this, or None where it has none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name

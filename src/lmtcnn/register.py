@@ -5,20 +5,23 @@ program: it reads the two files, whose sha256 are kept as tags of the version.
 """
 
 import importlib.util
+import inspect
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from lmtcnn import SIMULATED, __version__, bundle, registry, store
+from lmtcnn import SIMULATED, bundle, history, registry, store
 from lmtcnn.bundle import META, Bundle
-from lmtcnn.errors import DataError, ModelError, ParamsError, problem
+from lmtcnn.errors import DataError, ModelError, OutputError, ParamsError, problem
 from lmtcnn.files import digest, ensure_folder
 from lmtcnn.params import Params
 from lmtcnn.records import METRICS, WEIGHTS, full_training
@@ -32,42 +35,51 @@ if TYPE_CHECKING:
 # tracking, provenance and served are imported inside functions: they bring MLflow or scikit-learn, and a prediction,
 # which starts here, does not wait for those.
 
-Decide = Callable[[Mapping[str, Any], Mapping[str, Any] | None], tuple[bool, str]]
-REASON = "lmtcnn.decision"
+Decide = Callable[[Mapping[str, Any], Mapping[str, Any] | None, Mapping[str, float]], tuple[bool, str]]
 MADE_BY = ("lmtcnn.host", "lmtcnn.pid")
 SHOWN = ("cv/ensemble_accuracy", "cv/balanced_accuracy")
 """Figures of merit that a version bears as tags."""
+OTHERS = f"{SHA256}others"
+"""Tag of a version: sha256 of the files beside the two that count, as JSON."""
+TRIAL = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
+"""What DVC 3.67 sets for the stages of `dvc exp run`, and of no other command (dvc/repo/experiments/queue/base.py)."""
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "polars", "pydantic", "safetensors", "torch")
 """What pip may fetch for a version. Not lmtcnn: under its name an index may hold something else."""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A bundle's folder, what it is called, and its version where it comes from the registry."""
+    """A bundle's folder, what it is called and, where it comes from the registry, its version, run and date (UTC)."""
 
     folder: Path
     uri: str
     version: str | None
+    run: str | None = None
+    date: str | None = None
 
 
 @dataclass(frozen=True)
 class Registration:
-    """What became of a model: its version, the alias it got (or had), and why."""
+    """What became of a model: its version, the alias it got (or had), why, whether it is new, and files mended."""
 
     version: str
     alias: str
     why: str
     new: bool
+    mended: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         """One line for the terminal."""
-        what = f"{MODEL} version {self.version}"
-        if not self.new:
-            return f"{what} is this very model, registered before; it is {self.alias or 'without an alias'}"
-        if self.alias == CHAMPION:
-            return f"{what} is champion: {self.why}"
-        return f"{what} is challenger: {self.why}; `lmtcnn register --promote {self.version}` makes it champion"
+        what, by_hand = f"{MODEL} version {self.version}", f"`lmtcnn promote {self.version}` makes it champion"
+        if self.new:
+            told = f"is champion: {self.why}" if self.alias == CHAMPION else f"is challenger: {self.why}; {by_hand}"
+        else:
+            told = f"is this very model, registered before; it is {self.alias or 'without an alias'}"
+            told += "" if self.alias == CHAMPION else f"; {by_hand}"
+        if self.mended:
+            told += f"; files that were lost or altered are uploaded again: {', '.join(self.mended)}"
+        return f"{what} {told}"
 
 
 def register(data: Path, params: Params) -> Registration:
@@ -79,7 +91,29 @@ def register(data: Path, params: Params) -> Registration:
 
 
 def publish(data: Path, params: Params, made: Bundle, decide: Decide) -> Registration:
-    """Make a version of the bundle in data/register, under the run of its training, and set its alias by the rule."""
+    """Make a version of the bundle in data/register, under the run of its training, and set its alias by the rule.
+
+    Parameters
+    ----------
+    data
+        The study's folder.
+    params
+        Its parameters, of which `register` says by which rule.
+    made
+        The bundle in data/register.
+    decide
+        The rule.
+
+    Returns
+    -------
+    What became of it. The same content makes no second version; files of it that were lost or altered in the store are
+    uploaded again.
+
+    Raises
+    ------
+    OutputError
+        Where the store cannot be read or written.
+    """
     from lmtcnn import tracking  # noqa: PLC0415
 
     folder = data / "register"
@@ -89,17 +123,78 @@ def publish(data: Path, params: Params, made: Bundle, decide: Decide) -> Registr
         raise DataError(problem(folder, "a bundle of the present training", "one of a training before it", do))
     client, run_id = tracking.configure(), tracking.parent(data, params)
     hashes = {f"{SHA256}{name}": digest(folder / name) for name in (WEIGHTS, META)}
-    with store.alone(), tracking.answering():
-        found = _same(client, hashes)
-        if found and REASON in found.tags:
-            return Registration(str(found.version), _alias(found), found.tags[REASON], new=False)
-        champion = champion_meta()
-        version = found or _create(client, run_id, folder, made, hashes)
-        promoted, why = decide(facts(made.meta), facts(champion) if champion else None)
-        alias = CHAMPION if promoted else CHALLENGER
-        client.set_registered_model_alias(MODEL, alias, version.version)
-        client.set_model_version_tag(MODEL, version.version, REASON, why)
-    return Registration(str(version.version), alias, why, new=True)
+    with store.alone():
+        with tracking.answering():
+            version, is_own = _version_of(client, run_id, folder, made, hashes)
+            mended = () if is_own else _mend(client, version, folder, made)
+            if not is_own:
+                version = history.wait_for(client, version)
+                if history.is_decided(version):
+                    why = version.tags[history.REASON]
+                    return Registration(str(version.version), _alias(version), why, new=False, mended=mended)
+                client.set_model_version_tag(MODEL, version.version, history.REASON, history.deciding())
+            history.wait_for_turn(client, version)
+        try:
+            alias, why = _settle(client, str(version.version), made, decide, params)
+        except BaseException:  # others need not wait for this one
+            with suppress(Exception):
+                client.delete_model_version_tag(MODEL, version.version, history.REASON)
+            raise
+    return Registration(str(version.version), alias, why, new=True, mended=mended)
+
+
+def _settle(client: "MlflowClient", version: str, made: Bundle, decide: Decide, params: Params) -> tuple[str, str]:
+    """Decide on a version, whose turn it is, and set its alias; returns the alias and why."""
+    from lmtcnn import tracking  # noqa: PLC0415
+
+    while True:
+        with tracking.answering():
+            champion = lookup(MODEL, CHAMPION)
+        promoted, why = _verdict(version, champion, made, decide, params)
+        with tracking.answering():
+            now = lookup(MODEL, CHAMPION)
+            if (now and now.number) != (champion and champion.number):
+                continue  # somebody has promoted another one by hand meanwhile
+            if promoted and not (champion and champion.number == version):
+                _crown(client, version, champion.number if champion else None, "rule", why)
+            if not promoted:
+                client.set_registered_model_alias(MODEL, CHALLENGER, version)
+            client.set_model_version_tag(MODEL, version, history.REASON, why)
+        return (CHAMPION if promoted else CHALLENGER), why
+
+
+def _verdict(version: str, champion: Version | None, made: Bundle, decide: Decide, params: Params) -> tuple[bool, str]:
+    """Whether a version becomes champion, by params.register, by the state of the champion, and by the rule."""
+    settings = params.register_
+    if champion and champion.number == version:
+        return True, "it was champion already"
+    try:
+        meta = champion_meta(champion) if champion else None
+    except ModelError as error:
+        log.warning("the champion, version %s, cannot be read: %s", champion and champion.number, error.lines[0])
+        meta, unreadable = (
+            None,
+            f"the champion, version {champion and champion.number}, cannot be read ({error.lines[0]})",
+        )
+    else:
+        unreadable = ""
+    if settings.promote == "never":
+        return False, "register.promote is `never`"
+    if settings.promote == "except_trials" and any(os.environ.get(name) for name in TRIAL):
+        return False, "it is a trial of `dvc exp run` (`-S register.promote=by_rule` lets the rule decide)"
+    if unreadable:
+        return True, unreadable
+    limits = {"least_gain": settings.least_gain, "most_loss": settings.most_loss}
+    return decide(facts(made.meta), facts(meta) if meta else None, limits)
+
+
+def _crown(client: "MlflowClient", version: str, before: str | None, by: str, why: str) -> None:
+    """Let a version be champion, and write it into the history; it is challenger no longer."""
+    client.set_registered_model_alias(MODEL, CHAMPION, version)
+    aliases = client.get_registered_model(MODEL).aliases
+    if str(aliases.get(CHALLENGER)) == version:
+        client.delete_registered_model_alias(MODEL, CHALLENGER)
+    history.remember(client, version, before, by, why)
 
 
 def track(data: Path, params: Params) -> list[str]:
@@ -119,17 +214,100 @@ def track(data: Path, params: Params) -> list[str]:
     return lines
 
 
-def promote(version: str) -> str:
-    """Make a version champion by hand, whatever the rule says; returns a line. ModelError where there is no such."""
-    if store.exists() and lookup(MODEL, version):
-        from lmtcnn import tracking  # noqa: PLC0415
+def promote(version: str | None) -> str:
+    """Make a version champion by hand, whatever the rule says.
 
-        client = tracking.configure()
-        client.set_registered_model_alias(MODEL, CHAMPION, version)
-        client.set_model_version_tag(MODEL, version, REASON, "promoted by hand")
-        return f"{MODEL} version {version} is champion: promoted by hand"
-    found = f"only {', '.join(known)}" if (known := versions()) else "none at all"
-    raise ModelError(problem(f"--promote {version}", f"a version of {MODEL}", found, "correct the number"))
+    Parameters
+    ----------
+    version
+        Its number; None: the version that was champion before the present one.
+
+    Returns
+    -------
+    A line that says so.
+
+    Raises
+    ------
+    ModelError
+        Where there is no such version, or its files are not what was registered.
+    """
+    known = versions()
+    where = f"lmtcnn promote {version or '--back'}"
+    choice = f"choose from versions {', '.join(known)}" if known else "run `dvc repro` first"
+    if version is not None and version not in known:
+        raise ModelError(problem(where, f"a version of {MODEL}", f"no version {version}", choice))
+    if not known:
+        raise ModelError(problem(where, f"a version of {MODEL}", "none at all", choice))
+    from lmtcnn import tracking  # noqa: PLC0415
+
+    client = tracking.configure()
+    with store.alone(), tracking.answering():
+        champion = lookup(MODEL, CHAMPION)
+        before = champion.number if champion else None
+        chosen = version or _champion_before(client, before)
+        found = lookup(MODEL, chosen) if chosen else None
+        if found is None:
+            raise ModelError(problem(where, "an earlier champion in the history", "none", choice))
+        if found.number == before:
+            return f"{MODEL} version {found.number} is champion already"
+        bundle.read(_files(found))
+        why = "promoted by hand" if version else f"taken back by hand, in place of version {before}"
+        _crown(client, found.number, before, "hand", why)
+        client.set_model_version_tag(MODEL, found.number, history.REASON, why)
+    instead = f", in place of version {before}" if before else ""
+    return f"{MODEL} version {found.number} is champion{instead}; `lmtcnn promote --back` undoes this"
+
+
+def _champion_before(client: "MlflowClient", champion: str | None) -> str | None:
+    """Number of the version that was champion before the present one, by the history."""
+    told = history.events(client)
+    if champion is None:
+        return told[-1].version if told else None
+    own = [event for event in told if event.version == champion]
+    if own:
+        return own[-1].before
+    return told[-1].version if told else None  # the alias was set elsewhere, in MLflow's pages
+
+
+def listing() -> dict[str, list[dict[str, Any]]]:
+    """Tell every version of the model and every change of champion, as plain values.
+
+    Returns
+    -------
+    `versions`, ascending: `version`, `aliases`, `date` (UTC), `run`, `ensemble_accuracy` and `balanced_accuracy` (of
+    held-out cages), `simulated`, `decision` (why it became champion or challenger); and `history`, the oldest first:
+    see `history.Event`. Both are empty where nothing was ever registered.
+    """
+    if not store.exists():
+        return {"versions": [], "history": []}
+    from lmtcnn import tracking  # noqa: PLC0415
+
+    client = tracking.connect()
+    with tracking.answering():
+        found = history.all_versions(client)
+        if not found:
+            return {"versions": [], "history": []}
+        aliases = client.get_registered_model(MODEL).aliases
+        told = [asdict(event) for event in history.events(client)]
+    return {"versions": [_listed(version, aliases) for version in found], "history": told}
+
+
+def _listed(version: "ModelVersion", aliases: Mapping[str, Any]) -> dict[str, Any]:
+    tags = version.tags
+    return {
+        "version": str(version.version),
+        "aliases": sorted(alias for alias, number in aliases.items() if str(number) == str(version.version)),
+        "date": utc(version.creation_timestamp),
+        "run": tags.get("lmtcnn.run"),
+        **{name.removeprefix("cv/"): float(tags[name]) if name in tags else None for name in SHOWN},
+        "simulated": tags["lmtcnn.simulated"] == "true" if "lmtcnn.simulated" in tags else None,
+        "decision": tags.get(history.REASON),
+    }
+
+
+def utc(ms: int | None) -> str | None:
+    """A time in ms since the epoch as a date in UTC, to the second."""
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 def fetch(model: str | None, data: Path = Path("data")) -> Path:
@@ -140,23 +318,37 @@ def fetch(model: str | None, data: Path = Path("data")) -> Path:
 def resolve(model: str | None, data: Path = Path("data")) -> Resolved:
     """Find a bundle: a folder, `models:/lmtcnn/3`, `models:/lmtcnn@champion`, or (None) what serves.
 
-    What serves is the registry's champion; where nothing was ever registered, the bundle in data/register, and a line
-    says so. Raises ModelError where there is no such model or its files are not what was registered. Looking makes no
-    store.
+    What serves is the registry's champion; where nothing was ever registered, or the embedded store cannot be read (it
+    is locked, damaged, of another program), the bundle in data/register, and a line says so. Raises ModelError where
+    there is no such model or its files are not what was registered. Looking makes no store.
     """
     if model is not None and not model.startswith("models:/"):
         return Resolved(Path(model), model, None)
     name, wanted = registry.parse(model or f"models:/{MODEL}@{CHAMPION}")
-    if version := lookup(name, wanted) if store.exists() else None:
-        return Resolved(_files(version), version.uri, version.number)
+    try:
+        version = lookup(name, wanted) if store.exists() else None
+        known = versions() if version is None else []
+    except OutputError as error:
+        folder = data / "register"
+        if model is not None or store.embedded() is None or not (folder / META).is_file():
+            raise
+        log.warning("%s: meanwhile the bundle in %s is used, whichever serves", error.lines[0], folder)
+        return Resolved(folder, str(folder), None)
+    if version:
+        tags, date = version.tags, utc(version.created_ms)
+        return Resolved(_files(version), version.uri, version.number, tags.get("lmtcnn.run"), date)
     if model is not None:
-        known = versions() if name == MODEL else []
-        do = f"choose from versions {', '.join(known)}" if known else "run `dvc repro` first, or name a bundle's folder"
+        choice = known if name == MODEL else []
+        do = (
+            f"choose from versions {', '.join(choice)}"
+            if choice
+            else "run `dvc repro` first, or name a bundle's folder"
+        )
         word = f"version {wanted}" if wanted.isdecimal() else wanted
         expected = word if wanted.isdecimal() else f"the alias {wanted}"
         raise ModelError(problem(f"model {name}", f"{expected} in the registry", f"no {word}", do))
-    if known := versions():
-        do = f"choose one with `lmtcnn register --promote VERSION` ({', '.join(known)})"
+    if known:
+        do = f"choose one with `lmtcnn promote VERSION` ({', '.join(known)})"
         raise ModelError(problem(f"model {MODEL}", "the alias champion in the registry", "no champion", do))
     folder = data / "register"
     if not (folder / META).is_file():
@@ -186,12 +378,12 @@ def lookup(model: str, wanted: str) -> Version | None:
                 found = client.get_model_version(model, wanted)
             else:
                 found = client.get_model_version_by_alias(model, wanted)
+            place = client.get_model_version_download_uri(model, found.version)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
-    place = client.get_model_version_download_uri(model, found.version)
-    return Version(model, str(found.version), str(place), dict(found.tags))
+    return Version(model, str(found.version), store.at_home(str(place)), dict(found.tags), found.creation_timestamp)
 
 
 def versions() -> list[str]:
@@ -202,25 +394,23 @@ def versions() -> list[str]:
         return registry.quick_versions(MODEL)
     from lmtcnn import tracking  # noqa: PLC0415
 
-    found = tracking.connect().search_model_versions(f"name = '{MODEL}'")
-    return sorted((str(version.version) for version in found), key=int)
+    client = tracking.connect()
+    with tracking.answering():
+        return [str(version.version) for version in history.all_versions(client)]
 
 
-def champion_meta() -> dict[str, Any] | None:
-    """model.json of the champion, or None where there is none."""
-    version = lookup(MODEL, CHAMPION)
-    if version is None:
-        return None
-    meta: dict[str, Any] = json.loads((_files(version) / META).read_text(encoding="utf-8"))
-    return meta
+def champion_meta(version: Version) -> dict[str, Any]:
+    """model.json of a version; ModelError where its files cannot be read, by this version of lmtcnn."""
+    return bundle.read(_files(version)).meta
 
 
 def facts(meta: Mapping[str, Any]) -> dict[str, Any]:
     """What the promotion rule is told of a model."""
     return {
         "histograms_digest": meta["histograms_digest"],
-        "balanced_accuracy": meta["metrics"]["balanced_accuracy"],
         "samples": meta["samples"],
+        "held_out": meta["held_out"],
+        "classes": meta["classes"],
         "simulated": meta["simulated"],
     }
 
@@ -242,13 +432,41 @@ def load_rule(path: str) -> Decide:
     decide: Decide | None = getattr(module, "decide", None)
     if not callable(decide):
         raise ParamsError(problem(where, expected, "no `decide` in it", "write one, as in mlops/README.md"))
+    if _takes(decide, 2):  # a rule of one's own that needs no limits
+        return lambda candidate, champion, limits: decide(candidate, champion)  # type: ignore[call-arg]
+    if not _takes(decide, 3):
+        expected, found = "`decide(candidate, champion, limits)`", f"`decide{inspect.signature(decide)}`"
+        raise ParamsError(problem(where, expected, found, "write it as in mlops/README.md"))
     return decide
+
+
+def _takes(rule: Callable[..., Any], arguments: int) -> bool:
+    try:
+        inspect.signature(rule).bind(*range(arguments))
+    except TypeError:
+        return False
+    return True
+
+
+def _version_of(
+    client: "MlflowClient", run_id: str, folder: Path, made: Bundle, hashes: Mapping[str, str]
+) -> "tuple[ModelVersion, bool]":
+    """The version with this content, and whether it was made here and now. Of two made at once the first one stays."""
+    if found := _same(client, hashes):
+        return found, False
+    own = _create(client, run_id, folder, made, hashes)
+    first = _same(client, hashes) or own
+    if first.version == own.version:
+        return own, True
+    client.delete_model_version(MODEL, own.version)
+    _discard(client, client.get_logged_model(str(own.model_id)))
+    return first, False
 
 
 def _same(client: "MlflowClient", hashes: Mapping[str, str]) -> "ModelVersion | None":
     wanted = " and ".join([f"name = '{MODEL}'", *(f"tags.`{name}` = '{value}'" for name, value in hashes.items())])
-    found = client.search_model_versions(wanted)
-    return client.get_model_version(MODEL, found[0].version) if found else None
+    found = sorted(int(version.version) for version in client.search_model_versions(wanted))
+    return client.get_model_version(MODEL, str(found[0])) if found else None
 
 
 def _alias(version: "ModelVersion") -> str:
@@ -274,55 +492,103 @@ def _create(
         **hashes,
         tracking.KEY: run.data.tags[tracking.KEY],
         tracking.IS_SIMULATED: str(made.meta["simulated"]).lower(),
-        "lmtcnn.version": __version__,
         "lmtcnn.estimate": made.meta["estimate"],
     }
-    model_id = _log_model(client, run, folder, made, tags)
+    model_id, others = _log_model(client, run, folder, made, tags)
+    tags |= {OTHERS: json.dumps(others), history.REASON: history.deciding()}
     source = f"models:/{model_id}"
     if store.embedded():  # MLflow would look for the model in the current folder's store, not in this client's
         source = client.get_logged_model(model_id).artifact_location
     return client.create_model_version(MODEL, source, run_id, tags=tags, description=_describe(made), model_id=model_id)
 
 
-def _log_model(client: "MlflowClient", run: Any, folder: Path, made: Bundle, tags: Mapping[str, str]) -> str:
-    """Log the bundle as a model of its training's run: the two files as they are, and served.py as its program."""
-    import mlflow.pyfunc  # noqa: PLC0415 - after connect()
-    from mlflow.entities import LoggedModelOutput  # noqa: PLC0415
-    from mlflow.models import Model  # noqa: PLC0415
+def _log_model(
+    client: "MlflowClient", run: Any, folder: Path, made: Bundle, tags: Mapping[str, str]
+) -> tuple[str, dict[str, str]]:
+    """Log the bundle as a model of its training's run; returns its id, and the sha256 of the files beside the two."""
+    from mlflow.entities import LoggedModelOutput  # noqa: PLC0415 - after connect()
 
-    from lmtcnn import provenance, served  # noqa: PLC0415
+    from lmtcnn import provenance  # noqa: PLC0415
 
     _discard_pending(client, run)
     params = {name: value for name, value in run.data.params.items() if name.startswith("train.")}
     tags = {**tags, **{name: value for name, value in provenance.source_tags("").items() if name in MADE_BY}}
     logged = client.create_logged_model(run.info.experiment_id, MODEL, run.info.run_id, tags, params)
-    about = Model(
-        artifact_path=logged.artifact_location,
-        run_id=run.info.run_id,
-        model_id=logged.model_id,
-        model_uuid=logged.model_id,
-    )
     try:
         with tempfile.TemporaryDirectory() as temporary:
-            path = Path(temporary) / "model"
-            mlflow.pyfunc.save_model(
-                path=str(path),
-                python_model=served.__file__,
-                artifacts={Path(name).stem: str(folder / name) for name in registry.FILES},
-                signature=served.signature(made.classes),
-                input_example=served.example(made.definitions.histograms),
-                model_config={served.SHA256: {name: tags[f"{SHA256}{name}"] for name in registry.FILES}},
-                pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in REQUIREMENTS],
-                mlflow_model=about,
-            )
+            path = _save_model(Path(temporary) / "model", logged, run.info.run_id, folder, made, tags)
             client.log_model_artifacts(logged.model_id, str(path))
+            others = _others(path)
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     except BaseException:
         with suppress(Exception):  # a full disk may take no note of it either: then the next registration does it
             _discard(client, logged)
         raise
-    return str(logged.model_id)
+    return str(logged.model_id), others
+
+
+def _save_model(path: Path, logged: Any, run_id: str, folder: Path, made: Bundle, tags: Mapping[str, str]) -> Path:
+    """Write MLflow's folder of a logged model: the two files as they are, and served.py as its program."""
+    import mlflow.pyfunc  # noqa: PLC0415 - after connect()
+    from mlflow.models import Model  # noqa: PLC0415
+
+    from lmtcnn import served  # noqa: PLC0415
+
+    about = Model(
+        artifact_path=logged.artifact_location, run_id=run_id, model_id=logged.model_id, model_uuid=logged.model_id
+    )
+    mlflow.pyfunc.save_model(
+        path=str(path),
+        python_model=served.__file__,
+        artifacts={Path(name).stem: str(folder / name) for name in registry.FILES},
+        signature=served.signature(made.classes),
+        input_example=served.example(made.definitions.histograms),
+        model_config={served.SHA256: {name: tags[f"{SHA256}{name}"] for name in registry.FILES}},
+        pip_requirements=[f"{name}=={metadata.version(name).split('+')[0]}" for name in REQUIREMENTS],
+        mlflow_model=about,
+    )
+    return path
+
+
+def _others(folder: Path) -> dict[str, str]:
+    """Path and sha256 of the files of a logged model beside the two that count."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    counting = {f"artifacts/{name}" for name in registry.FILES}
+    return {name: digest(path) for name, path in files.items() if name not in counting}
+
+
+def _mend(client: "MlflowClient", version: "ModelVersion", folder: Path, made: Bundle) -> tuple[str, ...]:
+    """Upload a version's files again where some were lost or altered; returns their names.
+
+    `folder` holds the version's very bundle.
+    """
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: PLC0415
+
+    place = store.at_home(str(client.get_model_version_download_uri(MODEL, version.version)))
+    wanted = {f"artifacts/{name}": version.tags[f"{SHA256}{name}"] for name in registry.FILES}
+    wanted |= json.loads(version.tags.get(OTHERS, "{}"))
+    with tempfile.TemporaryDirectory() as temporary:
+        there = store.local_path(place) or _fetched(place, Path(temporary) / "there")
+        lost = tuple(n for n, known in wanted.items() if not (there / n).is_file() or digest(there / n) != known)
+        if lost:
+            logged = SimpleNamespace(artifact_location=place, model_id=version.model_id)
+            path = _save_model(Path(temporary) / "model", logged, str(version.run_id), folder, made, version.tags)
+            repository = get_artifact_repository(place, tracking_uri=store.tracking_uri())
+            repository.log_artifacts(str(path))  # type: ignore[no-untyped-call]
+            client.set_model_version_tag(MODEL, version.version, OTHERS, json.dumps(_others(path)))
+    return lost
+
+
+def _fetched(place: str, folder: Path) -> Path:
+    """The files of a logged model on a server, in `folder`; those that cannot be fetched are missing there."""
+    from mlflow.artifacts import download_artifacts  # noqa: PLC0415 - after store.quiet()
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    folder.mkdir()
+    with suppress(MlflowException, OSError):  # a folder that is gone: all of it is uploaded again
+        download_artifacts(place, dst_path=str(folder), tracking_uri=store.tracking_uri())
+    return folder
 
 
 def _discard_pending(client: "MlflowClient", run: Any) -> None:
@@ -366,7 +632,20 @@ def _download(version: Version) -> None:
             download_artifacts(source, dst_path=str(folder), tracking_uri=store.tracking_uri())
         except (MlflowException, OSError) as error:
             found = str(error).splitlines()[0]
+            if not _is_gone(error):  # nothing is said of the files
+                raise OutputError(problem(version.uri, name, found, "try again when its store answers")) from error
             raise ModelError(problem(version.uri, name, found, registry.AGAIN)) from error
+
+
+def _is_gone(error: BaseException) -> bool:
+    """Whether a download failed because there is no such file, and not because its store does not answer."""
+    told = str(error)
+    code = getattr(error, "error_code", None)
+    return (
+        isinstance(error, FileNotFoundError)
+        or code == "RESOURCE_DOES_NOT_EXIST"
+        or any(mark in told for mark in ("404", "No such artifact", "No such file", "Not Found", "NoSuchKey"))
+    )
 
 
 def _describe(made: Bundle) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from lmtcnn import store
-from lmtcnn.bundle import META
+from lmtcnn.bundle import META, content
 from lmtcnn.errors import ModelError, problem
 from lmtcnn.files import digest
 from lmtcnn.records import WEIGHTS
@@ -22,18 +22,19 @@ from lmtcnn.store import CHAMPION, MODEL
 
 FILES = (WEIGHTS, META)
 SHA256 = "lmtcnn.sha256."
-AGAIN = "register the model again"
+AGAIN = "register the model again, which uploads its files, or take another with `lmtcnn promote`"
 DELETED = "Deleted_Internal"  # the stage of a deleted version, whose row MLflow keeps
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: model, number, where its files lie, and its tags."""
+    """A registered version: model, number, where its files lie, its tags, and when it was made (ms since the epoch)."""
 
     model: str
     number: str
     location: str
     tags: dict[str, str]
+    created_ms: int | None = None
 
     @property
     def uri(self) -> str:
@@ -78,6 +79,8 @@ def verified(version: Version) -> Path:
     """
     place = store.local_path(version.location)
     folder = place / "artifacts" if place else cache_of(version)
+    if not folder.is_dir():
+        raise ModelError(problem(f"{version.uri}: {folder}", "its files", "no folder", AGAIN))
     check(folder, {name: sha256_of(version, name) for name in FILES}, f"{version.uri}: ")
     return folder
 
@@ -112,21 +115,24 @@ def sha256_of(version: Version, name: str) -> str:
 def cache_of(version: Version) -> Path:
     """Where files of a version from a server are kept, by content: the same version is fetched once."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "lmtcnn" / "-".join(sha256_of(version, name)[:16] for name in FILES)
+    return cache / "lmtcnn" / content(*(sha256_of(version, name) for name in FILES))
 
 
 @contextmanager
 def _reading() -> Iterator[sa.Connection]:
-    """The embedded store, read-only and without a lock; CannotTell where it is another or its tables are."""
+    """The embedded store, read-only; CannotTell where it is another or its tables are, OutputError if it is locked."""
     database = store.embedded()
     if database is None or not store.exists():
         raise CannotTell
     read_only = {"mode": "ro", "uri": "true"}
-    engine = sa.create_engine(sa.URL.create("sqlite", database=f"file:{quote(str(database))}", query=read_only))
+    url = sa.URL.create("sqlite", database=f"file:{quote(str(database))}", query=read_only)
+    engine = sa.create_engine(url, connect_args={"timeout": store.BUSY_S})
     try:
         with engine.connect() as connection:
             yield connection
     except sa.exc.SQLAlchemyError as error:
+        if "is locked" in str(error):
+            raise store.refused(error, "read") from error
         raise CannotTell from error
     finally:
         engine.dispose()
@@ -139,15 +145,17 @@ def _number(connection: sa.Connection, model: str, alias: str) -> str | None:
 
 
 def _version(connection: sa.Connection, model: str, number: str) -> Version | None:
-    there = _table("model_versions", "name", "version", "storage_location", "current_stage").c
+    there = _table("model_versions", "name", "version", "storage_location", "current_stage", "creation_time").c
     tags = _table("model_version_tags", "name", "version", "key", "value").c
-    wanted = sa.select(there.storage_location).where(there.name == model, there.version == int(number))
-    place = connection.scalar(wanted.where(there.current_stage != DELETED))
-    if place is None:
+    wanted = sa.select(there.storage_location, there.creation_time)
+    wanted = wanted.where(there.name == model, there.version == int(number), there.current_stage != DELETED)
+    found = connection.execute(wanted).first()
+    if found is None:
         return None
+    place, created_ms = found
     of_version = (tags.name == model, tags.version == int(number))
     rows = connection.execute(sa.select(tags.key, tags.value).where(*of_version))
-    return Version(model, number, store.at_home(str(place)), {str(key): str(value) for key, value in rows})
+    return Version(model, number, store.at_home(str(place)), {str(key): str(value) for key, value in rows}, created_ms)
 
 
 def _table(name: str, *columns: str) -> sa.TableClause:
