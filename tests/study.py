@@ -198,6 +198,7 @@ def write_training(
             seed,
             epoch,
             *((9.0, 0.9, None, None) if fold == ALL else (1.0 / epoch, 0.5, 2.0 / epoch, 0.25 + 0.5 * seed)),
+            params.train.lr,
         )
         for fold in members
         for seed in params.train.seeds

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -9,9 +10,10 @@ from sklearn.svm import SVC
 
 from lmtcnn.baselines import fit_predict
 from lmtcnn.errors import DataError
+from lmtcnn.model import Samples
 from lmtcnn.params import EvaluateParams
 
-PARAMS = EvaluateParams(pca_components=3, neighbours=1, svm_kernel="rbf", svm_c=1.0)
+PARAMS = EvaluateParams(still_falling=0.05, pca_components=3, neighbours=1, svm_kernel="rbf", svm_c=1.0)
 
 
 def cohort(distance: float, cages: int = 6, seed: int = 0) -> tuple[np.ndarray, list[str], list[str]]:
@@ -101,3 +103,31 @@ def test_one_cage_alone_is_refused():
     with pytest.raises(DataError) as caught:
         fit_predict(np.zeros((2, 1, 2, 2)), ["a", "b"], ["one", "one"], PARAMS)
     assert str(caught.value) == "the samples: expected two cages or more, found 1; add recordings of other cages"
+
+
+def test_many_samples_get_the_labels_of_pca_too():
+    """More than 200, where only the wanted components are sought; held against the plain decomposition."""
+    stacks, classes, cages = cohort(2.0, cages=60)
+    x, actual, cage = stacks.reshape(len(stacks), -1), np.asarray(classes), np.asarray(cages)
+    predicted = fit_predict(stacks, classes, cages, PARAMS)
+    for held_out in np.unique(cage)[::6]:
+        test = cage == held_out
+        for name, model in {"knn": KNeighborsClassifier(1), "svm": SVC(kernel="rbf", C=1.0)}.items():
+            pipeline = make_pipeline(PCA(3, svd_solver="full"), model).fit(x[~test], actual[~test])
+            assert list(predicted[name][test]) == list(pipeline.predict(x[test]))
+
+
+def test_many_samples_that_are_all_alike_are_labelled_too():
+    many = fit_predict(np.ones((630, 1, 2, 2)), ["a", "b"] * 315, [f"c{i // 210}" for i in range(630)], PARAMS)
+    assert {frozenset(labels.tolist()) for labels in many.values()} <= {frozenset("a"), frozenset("b")}
+
+
+def test_samples_of_a_file_are_read_an_interval_at_a_time(tmp_path):
+    """Counts as they lie on disk, transformed on the way: the labels of the transformed stacks."""
+    stacks, classes, cages = cohort(2.0)
+    counts = np.round(stacks * 3 + 20).clip(0).astype(np.uint16)
+    np.save(tmp_path / "stacks.npy", counts)
+    samples = Samples(np.load(tmp_path / "stacks.npy", mmap_mode="r"), "sqrt", torch.device("cpu"))
+    found = fit_predict(samples, classes, cages, PARAMS)
+    expected = fit_predict(np.sqrt(counts.astype(np.float32)), classes, cages, PARAMS)
+    assert {name: list(labels) for name, labels in found.items()} == {n: list(p) for n, p in expected.items()}

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from lmtcnn.errors import DataError
-from lmtcnn.evaluate import average, confusion_counts, evaluate
+from lmtcnn.evaluate import average, confusion_counts, doubts, evaluate, late_fall
 from lmtcnn.metrics import PAPER
 from study import CAGES, seal_training, small_params, sure, write_histograms, write_study, write_training
 
@@ -55,7 +55,7 @@ def test_the_stage_writes_flat_metrics_and_a_row_for_each_sample(tmp_path, param
     assert metrics["ensemble_accuracy"] == metrics["mcc"] == 1
     assert metrics["log_loss"] == pytest.approx(-math.log(0.7))
     assert (metrics["simulated"], metrics["n_samples"]) == (True, 16)
-    assert {type(value) for value in metrics.values()} == {float, int, bool, str}
+    assert {type(value) for name, value in metrics.items() if name != "notes"} == {float, int, bool, str}
     assert {"knn_accuracy", "svm_accuracy", "knn_recall_AF", "svm_recall_JM"} < set(metrics)
     assert set(files(tmp_path / "evaluate")) == {
         "metrics.json",
@@ -175,3 +175,90 @@ def test_no_training_at_all_says_what_to_run(tmp_path, params):
         f"{tmp_path}/train/predictions.parquet: expected the out-of-fold predictions, found no file; "
         "run `lmtcnn train` first"
     )
+
+
+# ---- What speaks against a training ----------------------------------------------------------------------------------
+
+
+def even(epochs: int, first: float, last: float) -> list[float]:
+    """A loss that falls by the same in every epoch."""
+    return np.linspace(first, last, epochs).tolist()
+
+
+@pytest.mark.parametrize(
+    ("losses", "share"),
+    [
+        (even(21, 1.4, 1.2), 5 / 20),
+        (even(21, 1.4, 1.3999), 5 / 20),
+        (even(16, 1.4, 0.2) + [0.2] * 5, 0),
+        ([1.4, 0.7, 0.35, 0.4], -0.05 / 1.0),
+        ([1.4, 1.2], 1),
+        ([1.4], None),
+        ([1.4, 1.4, 1.4, 1.4], None),
+        ([1.4, 1.3, 1.2, 1.5], None),
+    ],
+)
+def test_a_late_fall_is_a_share_of_the_whole_fall(losses: list[float], share: float | None) -> None:
+    assert late_fall(losses) == (share if share is None else pytest.approx(share))
+
+
+def test_a_training_that_is_finished_is_not_called_unfinished_because_its_loss_goes_on_towards_nothing() -> None:
+    """By a third every five epochs, to 1 % of the first: networks that are right about everything."""
+    losses = [1.4 * 0.8**epoch for epoch in range(20)]
+    assert losses[14] / losses[19] > 3
+    assert late_fall(losses) < 0.05
+
+
+def noted(params, losses: list[float], predicted: list[str], **metrics: float) -> list[str]:
+    fall = late_fall(losses)
+    known = {"accuracy": 0.8, "knn_accuracy": 0.5, "svm_accuracy": 0.5} | ({"train_late_fall": fall} if fall else {})
+    return doubts(known | metrics, ["AM", "AM", "JM", "AF", "JF"], predicted, losses, params)
+
+
+RIGHT = ["AM", "AM", "JM", "AF", "JF"]
+DONE = [1.4, 0.2, 0.1, 0.1, 0.1]
+
+
+def test_nothing_speaks_against_a_training_that_has_ended_and_beats_its_baselines(params) -> None:
+    assert noted(params, DONE, RIGHT) == []
+
+
+def test_a_loss_that_still_falls_is_told_with_what_to_do(params) -> None:
+    (note,) = noted(params, even(20, 1.38, 1.27), RIGHT)
+    assert note == (
+        "the training loss still falls, from 1.3 to 1.27 over the last 5 of 20 epochs, 26% of its whole fall: "
+        "more epochs or a higher learning rate may be needed (train.epochs, train.lr)"
+    )
+
+
+def test_a_loss_that_never_fell_is_told(params) -> None:
+    assert noted(params, [1.38, 1.4, 1.39], RIGHT) == [
+        "the training loss never fell, from 1.38 to 1.39: try another train.lr"
+    ]
+
+
+def test_every_class_that_is_never_predicted_is_told_if_it_has_samples(params) -> None:
+    assert noted(params, DONE, ["AM", "AM", "AM", "AF", "AF"]) == [
+        "JM is never predicted, for none of the 5 samples; 1 are JM",
+        "JF is never predicted, for none of the 5 samples; 1 are JF",
+    ]
+    assert doubts(
+        {"accuracy": 1.0, "knn_accuracy": 0.5, "svm_accuracy": 0.5}, ["AM", "AF"], ["AM", "AF"], DONE, params
+    ) == []  # fmt: skip
+
+
+def test_a_network_below_a_baseline_or_below_the_most_frequent_class_is_told(params) -> None:
+    assert noted(params, DONE, RIGHT, accuracy=0.728, svm_accuracy=0.95) == [
+        "the network's accuracy, 72.8%, is below that of PCA and support vectors, 95.0%"
+    ]
+    assert noted(params, DONE, RIGHT, accuracy=0.3, knn_accuracy=0.3, svm_accuracy=0.1) == [
+        "the network's accuracy, 30.0%, is below that of always saying AM, 40.0%"
+    ]
+
+
+def test_notes_are_in_the_metrics_and_are_said(tmp_path, params, caplog) -> None:
+    write_study(tmp_path, params, lambda sample, seed: [0.7, 0.1, 0.1, 0.1])
+    notes = evaluate(tmp_path, params)["notes"]
+    assert json.loads((tmp_path / "evaluate" / "metrics.json").read_text())["notes"] == notes
+    assert [note.split(" is ")[0] for note in notes[1:4]] == ["JM", "AF", "JF"]
+    assert notes == caplog.messages

@@ -34,7 +34,7 @@ FLOORS = (
     {"ledger", "stops", "inspect", "histograms", "notices"},
     {"truth", "behaviour", "btree", "recorder", "simulate", "stops_only"},
     {"figures", "floor", "gallery", "plot"},
-    {"folds", "model", "train", "metrics", "baselines", "evaluate", "explain", "bundle"},
+    {"folds", "model", "kept", "rates", "train", "metrics", "baselines", "evaluate", "explain", "bundle"},
     {
         "store",
         "provenance",

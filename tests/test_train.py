@@ -1,6 +1,7 @@
 """Training: all folds at once, each as if it were alone."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -12,10 +13,10 @@ from torch.nn import functional
 
 from conftest import told
 from lmtcnn import __version__, histograms, train
-from lmtcnn.errors import DataError, ParamsError
+from lmtcnn.errors import DataError, OutputError, ParamsError
 from lmtcnn.files import digest, read_json
 from lmtcnn.folds import ALL
-from lmtcnn.model import StereotypeCNN, initialise, prepare, select, softmax_members
+from lmtcnn.model import Samples, StereotypeCNN, initialise, member_bytes, prepare, select, softmax_members
 from lmtcnn.params import Params, TrainParams, dump
 from lmtcnn.records import read_histograms, training_key
 from lmtcnn.train import Study, batches, class_weights, fit, load_study, member_losses, sample_losses
@@ -33,7 +34,8 @@ def data(trained: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def study(data: Path, tiny: Params) -> Study:
-    return load_study(*histograms.load(data / "histograms", tiny), tiny)
+    found = load_study(*histograms.load(data / "histograms", tiny), tiny)
+    return Study(found.x[:], found.y, found.cages, found.classes)
 
 
 def fitted(study: Study, folds: tuple[str, ...], params: Params, **values: object) -> tuple[StereotypeCNN, np.ndarray]:
@@ -351,6 +353,239 @@ def test_an_unknown_cage_is_told_with_those_there_are(data: Path, tiny: Params) 
         "--fold c9: expected a cage (c1, c2, c3), found another name; correct it",
     )
     assert not (data / "train" / "folds").exists()
+
+
+# ---- Groups, and rates that are chosen -------------------------------------------------------------------------------
+
+
+def using(params: Params, **values: object) -> Params:
+    return params.model_copy(update={"train": params.train.model_copy(update=values)})
+
+
+def written(folder: Path, params: Params, fold: str | None = None, cages: dict[str, str] = THREE_CAGES) -> Path:
+    """A training of its own; returns where it was written."""
+    if not (folder / "histograms").is_dir():
+        write_histograms(folder, params, cages)
+    train.train(folder, params, fold)
+    return folder / "train" / "folds" / fold if fold else folder / "train"
+
+
+def apart(one: Path, other: Path) -> float:
+    """The largest difference of any number in two trainings' tables and weights."""
+    found = []
+    for name in ("predictions.parquet", "history.parquet"):
+        a, b = pl.read_parquet(one / name), pl.read_parquet(other / name)
+        numbers = [column for column, kind in a.schema.items() if kind == pl.Float64]
+        assert a.drop(numbers).equals(b.drop(numbers))
+        found.append(np.nanmax(np.abs(a.select(numbers).to_numpy() - b.select(numbers).to_numpy()).astype(float)))
+    for name in ("folds.safetensors", "weights.safetensors"):
+        a, b = (safetensors.torch.load_file(folder / name) for folder in (one, other))
+        found += [float((a[key] - b[key]).abs().max()) for key in a]
+    return max(found)
+
+
+def test_members_trained_in_groups_are_those_trained_at_once(data: Path, tiny: Params, study: Study, tmp_path) -> None:
+    """A budget for one member, and for two: the same networks but for rounding."""
+    one_gb = member_bytes(train.network(study, tiny.train, 1), tiny.train.batch) / 1e9
+    for size in (1, 2):
+        params = using(tiny, memory_gb=one_gb * (size + 0.5))
+        assert train.group_size(study, params.train) == size
+        assert apart(written(tmp_path / str(size), params), data / "train") < 1e-6
+
+
+def test_groups_are_as_few_as_there_can_be_and_alike(tiny: Params) -> None:
+    assert [g.stop - g.start for g in train.groups(13, 13)] == [13]
+    assert [g.stop - g.start for g in train.groups(13, 12)] == [6, 7]
+    assert [list(range(10))[g] for g in train.groups(10, 3)] == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]]
+    assert train.groups(0, 3) == []
+
+
+def test_a_budget_below_one_member_trains_them_one_by_one(study: Study, tiny: Params) -> None:
+    assert train.group_size(study, using(tiny, memory_gb=1e-6).train) == 1
+
+
+def test_a_paper_s_network_is_reckoned_with_its_size() -> None:
+    """Measured: 25 MB a member (72 x 30 x 30, batches of 16), 62 MB with batches of 64, 86 MB with 60 x 60 tiles."""
+    found = [
+        member_bytes(StereotypeCNN(1, 72, tiles, 4), batch) / 1e6 for tiles, batch in ((30, 16), (30, 64), (60, 16))
+    ]
+    assert found == pytest.approx([25, 62, 86], rel=0.25)
+
+
+def test_samples_are_read_from_disk_a_batch_at_a_time(data: Path, tiny: Params, study: Study) -> None:
+    found = load_study(*histograms.load(data / "histograms", tiny), tiny)
+    assert isinstance(found.x, Samples)
+    assert isinstance(found.x.stacks, np.memmap)
+    batch = torch.tensor([5, 0, 7])
+    assert torch.equal(found.x[batch], study.x[batch])
+    assert found.x[batch].dtype == torch.float32
+    assert len(found.x) == 12
+
+
+def test_each_member_learns_at_its_own_rate(study, tiny) -> None:
+    rates = [0.1, 0.02, 0.005]
+    together = fit(study, CAGES, 0, tiny.train, lambda: None, rates).model
+    for member, (fold, rate) in enumerate(zip(CAGES, rates, strict=True)):
+        alone, _ = fitted(study, (fold,), tiny, lr=rate)
+        for name, values in together.state_dict().items():
+            assert torch.allclose(values[member], alone.state_dict()[name][0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def auto(tmp_path_factory, tiny: Params) -> tuple[Params, Path]:
+    """A study whose rates were chosen, from one that is too low, one that is right, and one that diverges."""
+    params = using(tiny, lr="auto", lr_grid=(1e-5, 0.05, 1e30), epochs=6, seeds=(3, 4))
+    folder = tmp_path_factory.mktemp("auto")
+    written(folder, params)
+    return params, folder
+
+
+def chosen_by_hand(study: Study, params: Params, fold: str) -> float:
+    """The rate by one training after the other, each of one network."""
+    scores = []
+    for rate in params.train.lr_grid:
+        right, loss = 0, 0.0
+        for inner in sorted(set(CAGES) - {fold}):
+            out = tuple({inner, fold} - {ALL})
+            found = fit(study, (out,), 3, params.train, lambda: None, [rate], may_diverge=True).model
+            own = torch.from_numpy(study.cages == inner)
+            p = torch.from_numpy(softmax_members(found, study.x[own])[0])
+            right += int((p.argmax(dim=1) == study.y[own]).sum())
+            loss -= float(p[torch.arange(len(p)), study.y[own]].log().sum())
+        scores.append((-right, loss, rate) if np.isfinite(loss) else (1, 0, rate))
+    return min(scores)[2]
+
+
+def test_the_rate_of_every_fold_is_that_which_does_best_within_its_training_cages(auto, study: Study) -> None:
+    params, folder = auto
+    summary = read_json(folder / "train" / "train.json", "", "")
+    assert summary["rates"] == {fold: chosen_by_hand(study, params, fold) for fold in (*CAGES, ALL)}
+    assert len(set(summary["rates"].values())) == 2
+    assert summary["train"]["lr"] == "auto"
+    history = pl.read_parquet(folder / "train" / "history.parquet")
+    assert dict(history.select("fold", "lr").unique().iter_rows()) == summary["rates"]
+
+
+def test_networks_by_chosen_rates_are_those_of_a_training_by_them(auto, study: Study) -> None:
+    params, folder = auto
+    weights = safetensors.torch.load_file(folder / "train" / "folds.safetensors")
+    rates = read_json(folder / "train" / "train.json", "", "")["rates"]
+    for member, fold in enumerate(CAGES):
+        alone = fit(study, (fold,), 4, params.train, lambda: None, [rates[fold]]).model.state_dict()
+        assert all(torch.allclose(weights[name][3 + member], values[0], atol=1e-5) for name, values in alone.items())
+
+
+def test_a_fold_alone_chooses_as_the_full_run(auto) -> None:
+    params, folder = auto
+    alone = written(folder, params, "c2")
+    rates = read_json(folder / "train" / "train.json", "", "")["rates"]
+    assert read_json(alone / "train.json", "", "")["rates"] == {"c2": rates["c2"]}
+    whole = pl.read_parquet(folder / "train" / "predictions.parquet").filter(pl.col("fold") == "c2")
+    found = pl.read_parquet(alone / "predictions.parquet")
+    numbers = [f"p_{name}" for name in CLASSES]
+    assert np.abs(found.select(numbers).to_numpy() - whole.select(numbers).to_numpy()).max() < 1e-5
+
+
+def test_the_choice_does_not_look_at_the_held_out_cage(auto, tmp_path) -> None:
+    """The stacks of c2 replaced by noise: its own fold's networks are the same."""
+    params, folder = auto
+    write_histograms(tmp_path, params, THREE_CAGES)
+    index = pl.read_parquet(tmp_path / "histograms" / "index.parquet")
+    stacks = np.load(tmp_path / "histograms" / "stacks.npy")
+    stacks[(index["cage"] == "c2").to_numpy()] = np.random.default_rng(1).poisson(3, stacks[0].shape)
+    np.save(tmp_path / "histograms" / "stacks.npy", stacks)
+    found = safetensors.torch.load_file(written(tmp_path, params, "c2") / "folds.safetensors")
+    before = safetensors.torch.load_file(written(folder, params, "c2") / "folds.safetensors")
+    assert all(torch.allclose(found[name], values, atol=1e-6) for name, values in before.items())
+
+
+def test_what_the_choice_costs_is_said_before(tmp_path, tiny: Params, caplog) -> None:
+    """Three cages: 3 pairs and 3 single ones at two rates are 12 networks, for 4 members of 2 seeds."""
+    caplog.set_level("INFO", "lmtcnn")
+    written(tmp_path, using(tiny, lr="auto", lr_grid=(0.01, 0.05), epochs=1))
+    assert caplog.messages[0] == (
+        "train.lr: auto: 12 networks choose the rates of 8, 2 times the work of a training by one rate"
+    )
+
+
+def test_a_grid_that_is_not_used_does_not_matter(data: Path, tiny: Params) -> None:
+    train.check_made(data / "train", using(tiny, lr_grid=(0.5,), lr_folds=3, memory_gb=1.0))
+    (line,) = told(DataError, train.check_made, data / "train", using(tiny, lr="auto"))[:1]
+    assert line.startswith(f"{data / 'train'}: expected train.lr auto, found 0.05")
+
+
+# ---- Interrupted -----------------------------------------------------------------------------------------------------
+
+
+class StopHereError(Exception):
+    pass
+
+
+def interrupted(folder: Path, params: Params, after: int, fold: str | None = None) -> None:
+    """Train until so many epochs of all are done."""
+
+    def stop(done: int, total: int) -> None:
+        if done == after:
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        train.train(folder, params, fold, stop)
+
+
+@pytest.mark.parametrize("fold", [None, "c2"])
+def test_a_training_goes_on_where_it_was_interrupted_and_gives_the_same_bytes(
+    data: Path, tiny: Params, tmp_path, monkeypatch, fold: str | None
+) -> None:
+    """After one epoch of the second seed: the first is not trained again."""
+    expected = content(written(tmp_path / "whole", tiny, fold))
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    interrupted(tmp_path, tiny, 4, fold)
+    seeds = []
+    monkeypatch.setattr(train, "initialise", lambda model, seed: (seeds.append(seed), initialise(model, seed)))
+    assert content(written(tmp_path, tiny, fold)) == expected
+    assert seeds == [1]
+
+
+def test_a_choice_of_rates_that_was_made_is_not_made_again(tiny: Params, tmp_path, monkeypatch) -> None:
+    params = using(tiny, lr="auto", lr_grid=(0.01, 0.05))
+    expected = content(written(tmp_path / "whole", params))
+    write_histograms(tmp_path, params, THREE_CAGES)
+    interrupted(tmp_path, params, 3 + 1)
+    members = []
+    monkeypatch.setattr(
+        train, "initialise", lambda model, seed: (members.append(model.members), initialise(model, seed))
+    )
+    assert content(written(tmp_path, params)) == expected
+    assert members == [4, 4]
+
+
+def test_a_training_of_other_parameters_begins_anew(data: Path, tiny: Params, tmp_path) -> None:
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    interrupted(tmp_path, using(tiny, epochs=2), 3)
+    assert (tmp_path / "train" / ".partial").is_dir()
+    assert content(written(tmp_path, tiny)) == content(data / "train")
+
+
+def test_a_disk_that_is_full_at_the_end_costs_no_training(data: Path, tiny: Params, tmp_path, monkeypatch) -> None:
+    """The last of the files does not fit: one line, and the next run trains nothing."""
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+
+    def full(tensors: object, path: Path) -> None:
+        raise OutputError(f"{path}: expected a place that can be written, found a full disk; choose another")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "save_tensors", full)
+        assert "found a full disk" in told(OutputError, train.train, tmp_path, tiny)[0]
+    monkeypatch.setattr(train, "fit", None)
+    assert content(written(tmp_path, tiny)) == content(data / "train")
+
+
+def test_a_disk_without_room_is_told_before_the_work(tiny: Params, tmp_path, monkeypatch) -> None:
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    monkeypatch.setattr(train.shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000))
+    monkeypatch.setattr(train, "fit", None)
+    (line,) = told(OutputError, train.train, tmp_path, tiny)
+    assert line == f"{tmp_path / 'train'}: expected 0.22 MB of free space, found 0.01 MB; make room on that disk"
 
 
 # ---- Devices ---------------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
 """How well cages that were never seen are labelled: figures of merit, the confusion matrix, the baselines."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from lmtcnn import SIMULATED, baselines, figures, histograms
@@ -14,7 +16,7 @@ from lmtcnn.clock import counted_words
 from lmtcnn.errors import DataError, problem
 from lmtcnn.files import ensure_folder, write_json, write_text
 from lmtcnn.metrics import codes_of, confusion_of, recalls, score
-from lmtcnn.model import prepare
+from lmtcnn.model import Samples
 from lmtcnn.params import Params
 from lmtcnn.records import EVALUATION, HISTORY_FILE, METRICS, PREDICTIONS, Training, find_training, seal_results
 from lmtcnn.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
@@ -40,13 +42,15 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     classes = tuple(params.classes)
     ensemble = average(predictions, index, classes)
     baseline = baselines.fit_predict(
-        prepare(stacks, params.train.transform).numpy(),
+        Samples(stacks, params.train.transform, torch.device("cpu")),
         index["class"].to_list(),
         index["cage"].to_list(),
         params.evaluate,
     )
     actual = index["class"].to_list()
-    metrics = {
+    predicted = pl.Series("predicted", [classes[i] for i in ensemble.argmax(axis=1)], dtype=pl.String)
+    curves = mean_curves(history)
+    metrics: dict[str, Any] = {
         "accuracy": float((predictions["class"] == predictions["predicted"]).mean()),  # type: ignore[arg-type]
         **score(actual, ensemble, classes, params.classes, {name: index[name].to_list() for name in params.labels}),
         **_baseline_metrics(actual, baseline, classes),
@@ -54,10 +58,13 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
         "simulated": simulated,
         "training": training.key,
     }
+    if (fall := late_fall(curves["train_loss"].to_list())) is not None:
+        metrics["train_late_fall"] = fall
+    metrics["notes"] = doubts(metrics, actual, predicted.to_list(), curves["train_loss"].to_list(), params)
+    for note in metrics["notes"]:
+        log.warning("%s", note)
     folder = ensure_folder(data / "evaluate")
-    predicted = pl.Series("predicted", [classes[i] for i in ensemble.argmax(axis=1)], dtype=pl.String)
     confusion = index.select(pl.col("class").alias("actual")).with_columns(predicted).select(CONFUSION_COLUMNS)
-    curves = mean_curves(history)
     _write_csv(confusion, folder / "confusion.csv")
     _write_csv(fold_accuracies(predictions, index, predicted), folder / "folds.csv")
     _write_csv(curves, folder / "curves.csv")
@@ -113,6 +120,59 @@ def mean_curves(history: pl.DataFrame) -> pl.DataFrame:
     by_epoch = held_out.group_by("epoch", maintain_order=True)
     means = [pl.col(name).mean() for name in quantities]
     return by_epoch.agg(*means, *(pl.col(name).std().alias(f"{name}_sd") for name in quantities))
+
+
+def late_fall(losses: Sequence[float]) -> float | None:
+    """The share of the whole fall of a loss that comes in the last quarter of the epochs.
+
+    (L(e) - L(E)) / (L(1) - L(E)) with E epochs and e = E - max(1, E // 4). Of a fall that is even all along it is a
+    quarter, of one that has ended 0, below 0 where the loss rises at the end. A share of the loss itself would not do:
+    that of networks that are right about everything goes on towards 0, by a third in five epochs. None for one epoch,
+    and where the loss never fell.
+    """
+    if not losses[0] > losses[-1]:
+        return None
+    return (losses[-1 - _quarter(losses)] - losses[-1]) / (losses[0] - losses[-1])
+
+
+def _quarter(losses: Sequence[float]) -> int:
+    return max(1, len(losses) // 4)
+
+
+def doubts(
+    metrics: Mapping[str, Any],
+    actual: Sequence[str],
+    predicted: Sequence[str],
+    losses: Sequence[float],
+    params: Params,
+) -> list[str]:
+    """Sentences on what speaks against a training, without a full stop; empty where nothing does.
+
+    Its training loss still falls (`evaluate.still_falling`) or never fell; a class that has samples is never predicted;
+    single networks are right less often than a baseline, or than the name of the most frequent class would be.
+    """
+    found = []
+    fall = metrics.get("train_late_fall", 0.0)
+    last, quarter = losses[-1], _quarter(losses)
+    try_more = "more epochs or a higher learning rate may be needed (train.epochs, train.lr)"
+    if fall > params.evaluate.still_falling:
+        span = f"from {losses[-1 - quarter]:.3g} to {last:.3g} over the last {quarter} of {len(losses)} epochs"
+        found.append(f"the training loss still falls, {span}, {fall:.0%} of its whole fall: {try_more}")
+    if not losses[0] > last and len(losses) > 1:
+        found.append(f"the training loss never fell, from {losses[0]:.3g} to {last:.3g}: try another train.lr")
+    counts = Counter(actual)
+    for name in params.classes:
+        if counts[name] and name not in predicted:
+            found.append(f"{name} is never predicted, for none of the {len(actual)} samples; {counts[name]} are {name}")
+    own = metrics["accuracy"]
+    common, most = max(counts.items(), key=lambda item: item[1])
+    if own < most / len(actual):
+        theirs = most / len(actual)
+        found.append(f"the network's accuracy, {own:.1%}, is below that of always saying {common}, {theirs:.1%}")
+    for name, words in baselines.WORDS.items():
+        if own < (theirs := metrics[f"{name}_accuracy"]):
+            found.append(f"the network's accuracy, {own:.1%}, is below that of {words}, {theirs:.1%}")
+    return found
 
 
 def confusion_counts(confusion: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:

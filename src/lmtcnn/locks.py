@@ -8,8 +8,8 @@ file system knows of `flock`, or passes it on to other machines.
 A process is provably gone if it was of this host and has ended. That one of another host has ended cannot be known from
 here: its lock stands until somebody removes it, and the message says which file that is.
 
-Locks of a project's folders lie in `data/.locks`, in the order of the folders: DVC, which removes and counts what lies in
-a stage's folder, does not meet them. A folder elsewhere has them in a `.locks` of its own while it is written.
+Locks of a project's folders lie in `data/.locks`, in the order of the folders: DVC, which removes and counts what lies
+in a stage's folder, does not meet them. A folder elsewhere has them in a `.locks` of its own while it is written.
 """
 
 import contextlib

@@ -106,7 +106,19 @@ def _window(value: object) -> object:
     return value
 
 
-def _unique(values: tuple[int, ...]) -> tuple[int, ...]:
+V = TypeVar("V")
+
+
+def _rate(value: object) -> object:
+    if value == "auto":
+        return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 < float(value) < float("inf")):  # type: ignore[arg-type]
+        raise ValueError("a rate above 0, or auto")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _unique(values: tuple[V, ...]) -> tuple[V, ...]:
     if len(set(values)) != len(values):
         raise ValueError("values that differ")
     return values
@@ -121,6 +133,9 @@ PAPER_LR, PAPER_INTERVAL_S = 0.001, 3600
 MAX_RATE = 10
 """A step of training that is more than this many times the paper's is asked about."""
 
+WHERE_ONLY = ("device", "memory_gb")
+"""Keys of `train` that say where and in what portions a training ran, not what it is."""
+
 Label = Annotated[str, BeforeValidator(_label)]
 LabelValues = Annotated[str | tuple[str, ...], BeforeValidator(_label_values)]
 ClockTime = Annotated[str, AfterValidator(_clock_time)]
@@ -128,6 +143,7 @@ Scale = Annotated[Fraction, BeforeValidator(_fraction), AfterValidator(_positive
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float | Literal["auto"], BeforeValidator(_rate)]
 Celsius = Annotated[float, Field(ge=-50, le=100)]
 
 
@@ -242,17 +258,35 @@ class TrainParams(Section):
     channels: int = Field(ge=1)
     pool: int = Field(ge=1)
     transform: Literal["none", "log1p", "sqrt"]
-    lr: Positive
+    lr: Rate
+    lr_grid: Annotated[tuple[Positive, ...], AfterValidator(_unique)] = Field(min_length=1)
+    lr_folds: int = Field(ge=2)
     epochs: int = Field(ge=1)
     batch: int = Field(ge=1)
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_unique)] = Field(min_length=1)
     class_weight: Literal["none", "balanced"]
     device: Literal["auto", "cpu", "cuda"]
+    memory_gb: Positive
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """The values that a training's result depends on, as `dump` has them.
+
+        Without where and in what portions it ran, and without the grid of rates where none is chosen.
+        """
+        return decisive(dump(self))
+
+
+def decisive(train: Mapping[str, Any]) -> dict[str, Any]:
+    """Those values of the section `train` that a training's result depends on; see `TrainParams.decisive`."""
+    unused = () if train.get("lr") == "auto" else ("lr_grid", "lr_folds")
+    return {key: value for key, value in train.items() if key not in (*WHERE_ONLY, *unused)}
 
 
 class EvaluateParams(Section):
-    """The baselines of the paper."""
+    """The baselines of the paper, and when a training counts as unfinished."""
 
+    still_falling: Share
     pca_components: int = Field(ge=1)
     neighbours: int = Field(ge=1)
     svm_kernel: Literal["rbf", "linear", "poly", "sigmoid"]
@@ -400,10 +434,11 @@ class Params(Definitions):
         lr * interval_s.
         """
         lines = []
-        rate = self.train.lr * self.histograms.interval_s / (PAPER_LR * PAPER_INTERVAL_S)
+        lr = 0.0 if self.train.lr == "auto" else float(self.train.lr)
+        rate = lr * self.histograms.interval_s / (PAPER_LR * PAPER_INTERVAL_S)
         if rate > MAX_RATE:
             lines.append(
-                f"train.lr {self.train.lr:g} with intervals of {self.histograms.interval_s:g} s is {rate:.3g} times "
+                f"train.lr {lr:g} with intervals of {self.histograms.interval_s:g} s is {rate:.3g} times "
                 f"the paper's {PAPER_LR:g} with {PAPER_INTERVAL_S} s: is it the demo's? Recordings of real length: "
                 f"{PAPER_LR:g}"
             )

@@ -22,8 +22,8 @@ def keep_memory(below: int = 2**30) -> None:
 def cores() -> int:
     """How many cores this process may use, one or more.
 
-    Those of its affinity, which batch systems and `taskset` set, not those of the machine; and no more than the quota of
-    its group of processes (cgroup v2), by which containers are limited.
+    Those of its affinity, which batch systems and `taskset` set, not those of the machine; and no more than the quota
+    of its group of processes (cgroup v2), by which containers are limited.
     """
     count = getattr(os, "process_cpu_count", None)  # from Python 3.13 on
     own = count() if count else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

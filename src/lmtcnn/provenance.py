@@ -2,6 +2,7 @@
 
 import getpass
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -19,10 +20,8 @@ from lmtcnn import SIMULATED, __version__
 from lmtcnn.baselines import BASELINES
 from lmtcnn.files import digest
 from lmtcnn.names import safe
-from lmtcnn.params import Params, flat
+from lmtcnn.params import WHERE_ONLY, Params, dump, flat
 
-WHERE_ONLY = "train.device"
-"""Says where a training ran, not what it is: no part of key or name."""
 SHOWN_DIFFERENCES = 3
 REFERENCE = "reference"
 """Name of the first run, from which others are told apart."""
@@ -31,7 +30,9 @@ REFERENCE = "reference"
 def parameters(params: Params, sizes: Mapping[str, int]) -> dict[str, str]:
     """Flat parameters of a training, as text: `train.lr`, the preprocessing, the classes, the size of the cohort."""
     sections = ("train.", "histograms.", "stops.", *(("simulate.",) if params.simulates else ()))
-    chosen = {name: value for name, value in flat(params).items() if name.startswith(sections)}
+    unused = dump(params.train).keys() - params.train.decisive.keys() - set(WHERE_ONLY)
+    hidden = {f"train.{name}" for name in unused}
+    chosen = {name: v for name, v in flat(params).items() if name.startswith(sections) and name not in hidden}
     chosen |= {f"cohort.{name}": value for name, value in sizes.items()}
     return {"classes": ", ".join(params.classes)} | {name: _text(value) for name, value in chosen.items()}
 
@@ -48,7 +49,7 @@ def run_name(
         return REFERENCE
     there, its_tags = first
     parts = []
-    hidden: tuple[str, ...] = (WHERE_ONLY,)
+    hidden = tuple(f"train.{name}" for name in WHERE_ONLY)  # where it ran is no part of its name
     if tags["lmtcnn.simulated"] != its_tags.get("lmtcnn.simulated"):
         parts.append("simulated recordings" if tags["lmtcnn.simulated"] == "true" else "real recordings")
         hidden = (*hidden, "simulate.")
@@ -80,6 +81,8 @@ def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
         if method in BASELINES:
             measure, _, of_class = rest.partition("_")
             wanted = safe(f"{measure}_baseline/{method}_{of_class}" if of_class else f"baseline/{method}")
+        elif method == "train":
+            wanted = safe(f"train/{rest}")
         else:
             wanted = safe(f"cv/{rest if of_label else name}")
         named[wanted] = value  # params.yaml has no two names that would become one here
@@ -148,13 +151,14 @@ def dvc_hashes(data: Path) -> dict[str, str]:
 def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None = None, told: str = "") -> str:
     """A training in plain words, in Markdown; with its results once there are some, and what else is `told` of it."""
     train = summary["train"]
+    rate = f"rate {train['lr']:g}" if train["lr"] != "auto" else _rates(summary)
     kernels = " and ".join(f"{k}x{k}" for k in train["kernels"])
     lines = [f"**{SIMULATED}.**\n"] if summary["simulated"] else []
     lines += [
         f"A shallow network ({kernels} kernels, {train['channels']} channels each) that tells "
         f"{_listed(summary['classes'])} from maps of where a mouse stopped.\n",
         f"{summary['n_samples']} samples of {summary['n_recordings']} recordings; each of {len(summary['folds'])} "
-        f"cages was held out once, with {networks(len(summary['seeds']))} each; SGD, rate {train['lr']:g}, "
+        f"cages was held out once, with {networks(len(summary['seeds']))} each; SGD, {rate}, "
         f"{train['epochs']} epochs, batches of {train['batch']}.\n",
     ]
     if metrics:
@@ -164,7 +168,15 @@ def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None 
             + ", ".join(f"{name} {metrics[f'{name}_accuracy']:.1%}" for name in BASELINES)
             + ".\n"
         )
+        lines += [f"**Beware:** {note}.\n" for note in metrics.get("notes", ())]
     return "\n".join([*lines, told] if told else lines)
+
+
+def _rates(summary: Mapping[str, Any]) -> str:
+    """Which rates were chosen, and how often."""
+    found = sorted(summary["rates"].values())
+    counts = ", ".join(f"{rate:g} ({len(list(same))})" for rate, same in itertools.groupby(found))
+    return f"a rate chosen for each among its training cages: {counts}"
 
 
 def networks(n: int) -> str:

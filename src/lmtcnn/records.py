@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lmtcnn import __version__
 from lmtcnn.errors import DataError, problem
 from lmtcnn.files import digest, read_json
-from lmtcnn.params import Definitions, Params, dump
+from lmtcnn.params import Definitions, Params, decisive, dump
 
 log = logging.getLogger("lmtcnn")
 
@@ -96,7 +96,7 @@ class TrainRecord(Record):
             "floor_cm": self.floor_cm,
             "preprocessing": self.preprocessing,
             "classes": list(self.classes.items()),  # their order is that of the outputs
-            "train": {name: value for name, value in self.train.items() if name != "device"},
+            "train": decisive(self.train),
             "version": self.version,
             "revision": self.revision,
         }
@@ -357,14 +357,16 @@ def _sections(stage: str, params: Params) -> dict[str, Any]:
 def _changed(folder: Path, found: Mapping[str, Any], params: Definitions, stage: str) -> list[str]:
     """A line for each parameter of the present params.yaml that is another one in a record's sections `found`.
 
-    Where a training ran (`device`) does not matter.
+    Of the section `train` only what decides a training's result matters.
     """
     wanted = dump(params)
+    if "train" in found and "train" in wanted:
+        wanted["train"], found = decisive(wanted["train"]), {**found, "train": decisive(found["train"])}
     return [
         problem(folder, f"{section}.{name} {wanted[section].get(name)}", str(values.get(name)), _again(stage))
         for section, values in found.items()
         for name in dict.fromkeys([*wanted[section], *values])
-        if (section, name) != ("train", "device") and values.get(name) != wanted[section].get(name)
+        if values.get(name) != wanted[section].get(name)
     ]
 
 

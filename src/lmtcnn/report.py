@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from lmtcnn import SIMULATED, __version__, notices
+from lmtcnn.baselines import WORDS
 from lmtcnn.clock import counted_words, length
 from lmtcnn.errors import DataError, problem
 from lmtcnn.figures import class_colours
@@ -35,8 +36,8 @@ NAMES = {
     "mcc": ("Matthews' correlation", "1 is perfect, 0 is a guess that knows the classes' shares"),
     "log_loss": ("log loss", "natural logarithm; lower is better"),
     "brier": ("Brier score", "0 to 2; lower is better"),
-    "knn_accuracy": ("PCA and nearest neighbours", "accuracy on the same folds"),
-    "svm_accuracy": ("PCA and support vectors", "accuracy on the same folds"),
+    **{f"{name}_accuracy": (words, "accuracy on the same folds") for name, words in WORDS.items()},
+    "train_late_fall": ("fall of the training loss in the last quarter of the epochs", "share of its whole fall"),
 }
 PROBABILITIES = ("log_loss", "brier", "mcc", "macro_f1")  # shown as numbers, all others as shares
 
@@ -74,6 +75,7 @@ def report(data: Path, params: Params) -> Path:
         starts=start_rows(data / "histograms" / "start_hours.csv"),
         metrics=metrics,
         accuracy=_share(metrics["accuracy"]),
+        notes=metrics.get("notes", []),
         rows=metric_rows(metrics, params),
         recalls=recall_rows(metrics, params),
         same_classes=any(row.paper is not None for row in compare(metrics, params.classes)),

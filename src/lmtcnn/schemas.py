@@ -232,6 +232,7 @@ HISTORY = Table(
         "train_accuracy": _F64,
         "test_loss": _F64,
         "test_accuracy": _F64,
+        "lr": _F64,  # the rate of this network
     },
 )
 

@@ -53,6 +53,7 @@ PREDICTIONS = "lmtcnn.predictions"
 """A training done again elsewhere may give other numbers under the same key: a run bears the digest of its own."""
 TRAINING, FOLD, COHORT = "training", "fold", "cohort"
 FINISHED_TRAINING = f"tags.`{KIND}` = '{TRAINING}' and attributes.status = 'FINISHED'"
+NOTES, MAX_TAG = "lmtcnn.notes", 5000  # what speaks against a training, and MLflow's limit of a tag
 NOTE, COLOR = "mlflow.note.content", "mlflow.runColor"
 CURVES = {
     "test/accuracy": "test_accuracy",  # the first metric of a run is what the page that compares runs draws at first
@@ -197,8 +198,9 @@ def log_evaluate(data: Path, params: Params) -> str:
             points = [(name, value, 0) for name, value in provenance.metric_names(metrics).items()]
             for name in ("accuracy", "ensemble_accuracy"):
                 points += [(f"fold/{name}", value, step) for step, value in enumerate(folds[name].to_list())]
+            notes = "; ".join(metrics.get("notes", ())) or "none"
             note = provenance.training_note(training.record.model_dump(), metrics, told)
-            _add(client, run_id, points, tags={NOTE: note})
+            _add(client, run_id, points, tags={NOTE: note, NOTES: notes[:MAX_TAG]})
             for name in (*record.outputs, EVALUATION):
                 client.log_artifact(run_id, str(folder / name), "evaluate")
             _log_image(client, run_id, folder / "confusion.png", view.CONFUSION)
@@ -413,7 +415,7 @@ def _log_fold(
         ("cv/ensemble_accuracy", _share(samples["class"] == samples["ensemble"]), 0),
     ]
     with _opened(client, cage, tags, *times_ms) as child_id:
-        _add(client, child_id, points, times_ms=times_ms)
+        _add(client, child_id, points, {"train.lr": f"{history['lr'][0]:g}"}, times_ms=times_ms)
         confusion = samples.select(pl.col("class").alias("actual"), pl.col("ensemble").alias("predicted"))
         client.log_text(child_id, confusion.write_csv(), "confusion.csv")
         text = provenance.matrix_text(evaluate.confusion_counts(confusion, classes).tolist(), classes)
