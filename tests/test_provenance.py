@@ -138,6 +138,13 @@ def test_the_text_of_a_run_says_that_mice_are_simulated_and_what_was_done() -> N
         "Simpler methods: knn 25.0%, svm 100.0%.\n"
     )
     assert "SIMULATED" not in provenance.training_note(summary | {"simulated": False})
+    assert provenance.training_note(summary, metrics | {"notes": ["the training loss still falls", "more"]}).endswith(
+        "svm 100.0%.\n\n**Beware:** the training loss still falls.\n\n**Beware:** more.\n"
+    )
+    chosen = {"train": trained | {"lr": "auto"}, "rates": {"c1": 0.1, "c2": 0.01, "c3": 0.1, "": 0.03}}
+    assert "; SGD, a rate chosen for each among its training cages: 0.01 (1), 0.03 (1), 0.1 (2), 3 epochs" in (
+        provenance.training_note(summary | chosen)
+    )
 
 
 def test_a_run_says_whose_it_is_where_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

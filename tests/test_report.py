@@ -65,6 +65,18 @@ def test_the_page_is_whole_in_one_file_and_asks_nothing_of_anyone(study, params)
     assert not re.search(r"url\(|@import|https?://|\son\w+=", page)
 
 
+def test_what_speaks_against_a_training_stands_beside_the_headline(study, params):
+    path = study / "evaluate" / "metrics.json"
+    metrics = read_json(path, "metrics", "")
+    write_json(path, {**metrics, "notes": ["AF is never predicted", "the training loss still falls"]})
+    text = Reader(report(study, params).read_text()).text
+    write_json(path, {**metrics, "notes": []})
+    without = Reader(report(study, params).read_text()).text
+    write_json(path, metrics)
+    assert "Its accuracy is 100.0% . Beware: AF is never predicted. Beware: the training loss still falls." in text
+    assert "Beware" not in without.split("The study")[0]
+
+
 def test_the_page_gives_the_counts_of_the_study(study, params):
     text = Reader(report(study, params).read_text()).text
     for words in ("16 samples", "8 animals", "4 cages", "8 recordings", "Its accuracy is 100.0% ."):

@@ -139,6 +139,11 @@ def test_the_evaluation_joins_the_run_of_its_training(logged: str) -> None:
     note = run.data.tags["mlflow.note.content"]
     assert "Simpler methods: knn" in note
     assert "Left out of training, as they fail a check:\n\n- c9_adult: animal 2: detection 33.3 %" in note
+    assert metrics["notes"]
+    assert run.data.tags["lmtcnn.notes"] == "; ".join(metrics["notes"])
+    assert all(f"**Beware:** {each}." in note for each in metrics["notes"])
+    assert run.data.metrics["train/late_fall"] == metrics["train_late_fall"]
+    assert {fold.data.params["train.lr"] for fold in children(client, logged)} == {"0.05"}
     assert "evaluate/confusion.png" in {file.path for file in client.list_artifacts(logged, "evaluate")}
 
 

@@ -508,6 +508,13 @@ def test_what_the_choice_costs_is_said_before(tmp_path, tiny: Params, caplog) ->
     )
 
 
+@pytest.mark.parametrize("wrong", [0, -1.0, "auto ", True, float("inf"), None])
+def test_a_rate_is_a_number_above_0_or_auto(change, wrong: object) -> None:
+    (line,) = told(ParamsError, change, **{"train.lr": wrong})
+    assert line.startswith("test: train.lr: expected a rate above 0, or auto, found ")
+    assert change(**{"train.lr": 1}).train.lr == 1.0
+
+
 def test_a_grid_that_is_not_used_does_not_matter(data: Path, tiny: Params) -> None:
     train.check_made(data / "train", using(tiny, lr_grid=(0.5,), lr_folds=3, memory_gb=1.0))
     (line,) = told(DataError, train.check_made, data / "train", using(tiny, lr="auto"))[:1]
@@ -585,7 +592,7 @@ def test_a_disk_without_room_is_told_before_the_work(tiny: Params, tmp_path, mon
     monkeypatch.setattr(train.shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000))
     monkeypatch.setattr(train, "fit", None)
     (line,) = told(OutputError, train.train, tmp_path, tiny)
-    assert line == f"{tmp_path / 'train'}: expected 0.22 MB of free space, found 0.01 MB; make room on that disk"
+    assert line == f"{tmp_path / 'train'}: expected 0.06 MB of free space, found 0.01 MB; make room on that disk"
 
 
 # ---- Devices ---------------------------------------------------------------------------------------------------------

@@ -14,10 +14,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from lmtcnn.errors import DataError, problem
+from lmtcnn.metrics import WORDS
 from lmtcnn.model import Samples
 from lmtcnn.params import EvaluateParams
 
-WORDS = {"knn": "PCA and nearest neighbours", "svm": "PCA and support vectors"}
 BASELINES = tuple(WORDS)
 
 

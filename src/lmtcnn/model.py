@@ -272,8 +272,8 @@ def member_bytes(model: StereotypeCNN, batch: int) -> int:
     spectral = len(model.kernels) if max(model.kernels) >= SPECTRAL_KERNEL else 0  # a large one takes the others along
     maps = 8 * len(model.kernels) * batch * channels * tiles**2
     spectra = spectral * frequencies * 2 * intervals * channels
-    weights: int = 3 * sum(values[0].numel() for values in model.parameters())
-    return 4 * (maps + spectra + weights)
+    weights = 3 * sum(values[0].numel() for values in model.parameters())
+    return int(4 * (maps + spectra + weights))
 
 
 def softmax_members(model: StereotypeCNN, x: Tensor, batch: int = 32) -> NDArray[np.float64]:

@@ -14,12 +14,11 @@ import numpy as np
 import polars as pl
 
 from lmtcnn import SIMULATED, __version__, notices
-from lmtcnn.baselines import WORDS
 from lmtcnn.clock import counted_words, length
 from lmtcnn.errors import DataError, problem
 from lmtcnn.figures import class_colours
 from lmtcnn.files import digest, ensure_folder, read_json, write_json, write_text
-from lmtcnn.metrics import PAPER, compare
+from lmtcnn.metrics import PAPER, WORDS, compare
 from lmtcnn.names import label_metric, label_values, words_of
 from lmtcnn.params import Params, flat
 from lmtcnn.records import EVALUATION, INDEX, MAPS, METRICS, full_training, read_evaluation, read_maps, seal_results

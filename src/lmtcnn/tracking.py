@@ -199,7 +199,7 @@ def log_evaluate(data: Path, params: Params) -> str:
             for name in ("accuracy", "ensemble_accuracy"):
                 points += [(f"fold/{name}", value, step) for step, value in enumerate(folds[name].to_list())]
             notes = "; ".join(metrics.get("notes", ())) or "none"
-            note = provenance.training_note(training.record.model_dump(), metrics, told)
+            note = provenance.training_note(_summary(training), metrics, told)
             _add(client, run_id, points, tags={NOTE: note, NOTES: notes[:MAX_TAG]})
             for name in (*record.outputs, EVALUATION):
                 client.log_artifact(run_id, str(folder / name), "evaluate")
@@ -367,7 +367,7 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, training: Train
         KIND: TRAINING,
         IS_SIMULATED: str(made.simulated).lower(),
         HISTOGRAMS: made.inputs["histograms"][:16],
-        NOTE: provenance.training_note(made.model_dump(), told=notices.markdown(odd, params)),
+        NOTE: provenance.training_note(_summary(training), told=notices.markdown(odd, params)),
         **notices.tags(odd),
         **provenance.source_tags("lmtcnn train"),
         **provenance.dvc_hashes(data),
@@ -467,6 +467,13 @@ def _curve_points(history: pl.DataFrame) -> list[Point]:
 def _made(data: Path) -> dict[str, Any]:
     """histograms.json."""
     return read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", notices.KEYS)
+
+
+def _summary(training: Training) -> dict[str, Any]:
+    """train.json; of single folds, the first one's with the rates of all: they agree in all else that a run tells."""
+    parts = [read_json(part / "train.json", "the summary of a training", "train") for part in training.parts]
+    rates = {name: rate for part in parts for name, rate in part.get("rates", {}).items()}
+    return parts[0] | ({"rates": rates} if rates else {})
 
 
 def _interval_ms(training: Training, started_s: float | None) -> tuple[int, int]:
