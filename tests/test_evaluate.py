@@ -226,7 +226,7 @@ def test_nothing_speaks_against_a_training_that_has_ended_and_beats_its_baseline
 def test_a_loss_that_still_falls_is_told_with_what_to_do(params) -> None:
     (note,) = noted(params, even(20, 1.38, 1.27), RIGHT)
     assert note == (
-        "the training loss still falls, from 1.3 to 1.27 over the last 5 of 20 epochs, 26% of its whole fall: "
+        "the training loss still falls, from 1.299 to 1.27 over the last 5 of 20 epochs, 26% of its whole fall: "
         "more epochs or a higher learning rate may be needed (train.epochs, train.lr)"
     )
 

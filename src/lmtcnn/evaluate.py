@@ -156,10 +156,10 @@ def doubts(
     last, quarter = losses[-1], _quarter(losses)
     try_more = "more epochs or a higher learning rate may be needed (train.epochs, train.lr)"
     if fall > params.evaluate.still_falling:
-        span = f"from {losses[-1 - quarter]:.3g} to {last:.3g} over the last {quarter} of {len(losses)} epochs"
+        span = f"from {losses[-1 - quarter]:.4g} to {last:.4g} over the last {quarter} of {len(losses)} epochs"
         found.append(f"the training loss still falls, {span}, {fall:.0%} of its whole fall: {try_more}")
     if not losses[0] > last and len(losses) > 1:
-        found.append(f"the training loss never fell, from {losses[0]:.3g} to {last:.3g}: try another train.lr")
+        found.append(f"the training loss never fell, from {losses[0]:.4g} to {last:.4g}: try another train.lr")
     counts = Counter(actual)
     for name in params.classes:
         if counts[name] and name not in predicted:

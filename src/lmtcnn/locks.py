@@ -103,8 +103,9 @@ def _put(own: Path, folder: Path) -> bool:
 
 
 def _no_place(folder: Path, error: OSError) -> OutputError:
-    file = isinstance(error, FileExistsError | NotADirectoryError)
-    found = "a file of that name" if file else error.strerror or str(error)
+    found = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        found = "a file of that name" if folder.is_file() else "a file in place of a folder"
     do = "choose another or change its permissions"
     return OutputError(problem(folder, "a place that can be written", found, do))
 
