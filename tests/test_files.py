@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,19 @@ def test_a_file_gets_the_permissions_that_the_umask_says(tmp_path: Path) -> None
     finally:
         os.umask(old)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_umask_is_not_touched_as_it_is_that_of_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read it is to change it for a moment, in which another thread's file gets other permissions."""
+
+    def refuse(_: int) -> int:
+        raise AssertionError
+
+    monkeypatch.setattr(os, "umask", refuse)
+    ensure_folder(tmp_path / "a")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: write_text(tmp_path / "a" / f"{n}.txt", "x"), range(20)))
+    assert len({path.stat().st_mode for path in (tmp_path / "a").iterdir()}) == 1
 
 
 def test_a_place_that_cannot_be_written_is_told_in_one_line(blocked: Path) -> None:

@@ -17,9 +17,11 @@ from matplotlib.figure import Figure
 import study
 from conftest import Scene, small_disk, still, told
 from lmtcnn import (
+    bundle,
     cohort,
     evaluate,
     explain,
+    figures,
     files,
     histograms,
     predict,
@@ -243,9 +245,9 @@ def test_a_training_that_will_not_fit_is_not_begun(studied: Path, fold: str | No
     assert content(studied) == before
 
 
-@pytest.mark.parametrize("spare", [0, 20_000])
+@pytest.mark.parametrize("spare", [0, 4096])
 def test_stages_after_the_training_end_in_one_line(studied: Path, spare: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figures, "DPI", 40)
+    monkeypatch.setattr(figures, "DPI", 25)
     explain.explain(studied, PARAMS)
     fill(studied.parent, spare)
     for stage in (evaluate.evaluate, explain.explain, report.report):
