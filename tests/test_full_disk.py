@@ -245,18 +245,17 @@ def test_a_training_that_will_not_fit_is_not_begun(studied: Path, fold: str | No
     assert content(studied) == before
 
 
-@pytest.mark.parametrize("spare", [0, 4096])
-def test_stages_after_the_training_end_in_one_line(studied: Path, spare: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_after_the_training_end_in_one_line(studied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "DPI", 25)
     explain.explain(studied, PARAMS)
-    fill(studied.parent, spare)
+    before = content(studied)
+    filler = fill(studied.parent)
     for stage in (evaluate.evaluate, explain.explain, report.report):
         (line,) = told(OutputError, stage, studied, PARAMS)
         assert line.endswith("found No space left on device; make room there, or choose another")
-        assert left(studied) == []
-    (studied.parent / "filler").unlink()
-    for stage in (evaluate.evaluate, explain.explain, report.report):
-        stage(studied, PARAMS)
+    assert content(studied) == before
+    filler.unlink()
+    report.report(studied, PARAMS)
 
 
 def test_predictions_a_cohort_and_a_manifest_end_in_one_line(tmp_path: Path, disk: Path, params: Params) -> None:
@@ -282,7 +281,7 @@ def test_a_full_store_costs_no_result_and_leaves_no_model_pending(
         data = study.copy(study.prepared())
         run_id = tracking.log_evaluate(data, PARAMS)
         bundle.write(bundle.build(data, PARAMS), data / "register")
-        for spare in (0, 8192, 16_384, 40_000):  # where it breaks off: the database, the artifacts
+        for spare in (0, 16_384):  # where it breaks off: the database, the artifacts
             filler = fill(folder, spare)
             (line,) = told(OutputError, register.register, data, PARAMS)
             filler.unlink()
