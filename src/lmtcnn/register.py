@@ -458,9 +458,16 @@ def _version_of(
     first = _same(client, hashes) or own
     if first.version == own.version:
         return own, True
+    model_id = _model_id(str(client.get_model_version_download_uri(MODEL, own.version)))
     client.delete_model_version(MODEL, own.version)
-    _discard(client, client.get_logged_model(str(own.model_id)))
+    if model_id:
+        _discard(client, client.get_logged_model(model_id))
     return first, False
+
+
+def _model_id(place: str) -> str | None:
+    """Id of the logged model that lies there; MLflow's versions do not tell it."""
+    return next((part for part in reversed(place.split("/")) if part.startswith("m-")), None)
 
 
 def _same(client: "MlflowClient", hashes: Mapping[str, str]) -> "ModelVersion | None":
@@ -572,7 +579,7 @@ def _mend(client: "MlflowClient", version: "ModelVersion", folder: Path, made: B
         there = store.local_path(place) or _fetched(place, Path(temporary) / "there")
         lost = tuple(n for n, known in wanted.items() if not (there / n).is_file() or digest(there / n) != known)
         if lost:
-            logged = SimpleNamespace(artifact_location=place, model_id=version.model_id)
+            logged = SimpleNamespace(artifact_location=place, model_id=_model_id(place))
             path = _save_model(Path(temporary) / "model", logged, str(version.run_id), folder, made, version.tags)
             repository = get_artifact_repository(place, tracking_uri=store.tracking_uri())
             repository.log_artifacts(str(path))  # type: ignore[no-untyped-call]
