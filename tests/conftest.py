@@ -177,6 +177,7 @@ def run_command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
     handlers, before = logging.getLogger("lmtcnn").handlers[:], signal.getsignal(signal.SIGTERM)
 
     def run(*arguments: str) -> tuple[int, str, list[str]]:

@@ -160,6 +160,7 @@ def lmtcnn() -> Iterator[Callable[..., str]]:
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patched, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             patched.setattr(sys, "argv", ["lmtcnn", *arguments])
+            patched.delenv("COLUMNS", raising=False)
             with pytest.raises(SystemExit) as end:
                 cli.main()
         assert not end.value.code, err.getvalue()
@@ -244,7 +245,8 @@ def test_metrics_are_named_by_the_labels_and_are_those_of_their_samples(done: Do
     assert list(found) == [
         *("accuracy", "ensemble_accuracy", "balanced_accuracy", "macro_f1", "mcc", *labels, *recalls),
         *("log_loss", "brier", "knn_accuracy", *(f"knn_{name}" for name in recalls)),
-        *("svm_accuracy", *(f"svm_{name}" for name in recalls), "n_samples", "simulated", "training"),
+        *("svm_accuracy", *(f"svm_{name}" for name in recalls), "n_samples", "simulated", "train_late_fall"),
+        *("notes", "training"),
     ]
     hits = done.table("train/predictions.parquet").with_columns(hit=pl.col("class") == pl.col("predicted"))
     for name in labels:
@@ -362,7 +364,8 @@ def test_characters_that_the_figures_font_lacks_are_told_once(here: Path, caplog
     classes = {"野生": {"genotype": "野生"}, "Δ♀": {"genotype": "Δ♀"}}
     params = write(here, manifest(combined(genotype=("野生", "Δ♀"), time=(1,))), classes)
     to_report(params)
-    assert caplog.messages == ["classes: figures show 生野 as boxes: their font has no such characters"]
+    told = [line for line in caplog.messages if line.startswith("classes:")]
+    assert told == ["classes: figures show 生野 as boxes: their font has no such characters"]
     code = "import pathlib, lmtcnn.figures as f; f.save(f.confusion_matrix([[1]], ['野'], ''), pathlib.Path('a.png'))"
     alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (alone.stdout, alone.stderr) == ("", "")

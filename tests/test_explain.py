@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 import torch
 
+import study
 from lmtcnn import explain as module
 from lmtcnn import figures
 from lmtcnn.errors import DataError, OutputError, ParamsError
@@ -33,6 +34,9 @@ def undrawn(monkeypatch):
     def make(folder, drawings, workers):
         for drawing in drawings:
             drawing.make(*drawing.given, **drawing.named)
+            for path in (folder / name for name in drawing.files):
+                path.parent.mkdir(exist_ok=True)
+                path.touch()
 
     monkeypatch.setattr(module.gallery, "draw", make)
 
@@ -276,16 +280,19 @@ def test_a_study_without_its_databases_has_no_example_and_says_so(tmp_path, para
     assert caplog.messages == ["c1_adult: no database at hand, so no figures of an example"]
 
 
-def test_the_example_is_a_sample_with_a_stop(tmp_path, params, undrawn, caplog):
+def test_the_example_is_a_sample_with_a_stop(tmp_path, params, undrawn, caplog, monkeypatch):
     """The first two samples, of c1_adult, have none; then no sample has one."""
-    write_study(tmp_path, params)
-    path = tmp_path / "histograms" / "stacks.npy"
-    stacks = np.load(path)
-    stacks[:2] = 0
-    np.save(path, stacks)
-    explain(tmp_path, params)
-    np.save(path, np.zeros_like(stacks))
-    explain(tmp_path, params)
+    full = study.stacks_of
+    for empty in (2, None):
+
+        def stacks_of(*args, without: int | None = empty):
+            stacks = full(*args)
+            stacks[:without] = 0
+            return stacks
+
+        monkeypatch.setattr(study, "stacks_of", stacks_of)
+        write_study(tmp_path, params)
+        explain(tmp_path, params)
     assert caplog.messages == [
         "c1_juvenile: no database at hand, so no figures of an example",
         "no stop is counted in any sample, so no figures of an example",

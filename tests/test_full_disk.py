@@ -208,6 +208,7 @@ def test_stops_are_found_until_the_disk_is_full_and_then_one_line_is_told(
 
 
 def test_histograms_say_how_much_they_need(tmp_path: Path, disk: Path, params: Params) -> None:
+    params = params.model_copy(update={"quality": params.quality.model_copy(update={"on_fail": "keep"})})
     recordings = scenes(tmp_path, params)
     known = [r.__class__(r.name, r.files, r.arena, samples=_sample(r.name)) for r in recordings]
     stops.stops(known, tmp_path / "stops", params, 1)

@@ -226,6 +226,7 @@ class Study:
         for name, value in span_s.items():
             table = table.with_columns(pl.when(recording=name).then(value).otherwise("span_s").alias("span_s"))
         QUALITY.write(table, path)
+        self.seal()
 
     def one_cage(self) -> None:
         """Let both recordings be of one cage, so that none is lost when one of them is left out."""
@@ -445,6 +446,7 @@ def test_what_is_odd_about_the_recordings_is_written_for_the_page_and_the_run(st
     table = QUALITY.read(path).with_columns(n_unpaused=100, n_detected=100)
     mine = [pl.when(recording="r1").then(pl.lit(value)).otherwise(key).alias(key) for key, value in changes.items()]
     QUALITY.write(table.with_columns(mine).cast(dict(QUALITY.columns)), path)
+    study.seal()
     study.last(r2=60.0)
     study.run()
     made = read_json(study.folder / "histograms.json", "", "")

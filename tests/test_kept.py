@@ -1,5 +1,7 @@
 """Finished pieces of a training, until all of it has ended."""
 
+import errno
+import os
 import resource
 import signal
 from pathlib import Path
@@ -94,10 +96,16 @@ def test_a_disk_that_is_full_is_told_in_one_line_and_nothing_is_left(tmp_path: P
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("code", "words"), [(28, "a full disk"), (122, "a full quota"), (5, "Error while")])
-def test_the_system_s_errors_are_told_in_its_words(tmp_path: Path, monkeypatch, code: int, words: str) -> None:
+FORMS = ("I/O error: M (os error {})", 'I/O error: Os {{ code: {}, kind: K, message: "M" }}')
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_the_system_s_errors_are_told_in_its_words(tmp_path: Path, monkeypatch, code: int, form: str) -> None:
+    words = os.strerror(code)
+
     def full(*_: object) -> None:
-        raise kept.SafetensorError(f'Error while serializing: I/O error: Os {{ code: {code}, kind: K, message: "M" }}')
+        raise kept.SafetensorError("Error while serializing: " + form.format(code))
 
     monkeypatch.setattr(kept.safetensors.torch, "save_file", full)
     (line,) = told(OutputError, save_tensors, {"a": torch.ones(1)}, tmp_path / "a")

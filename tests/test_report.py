@@ -66,13 +66,12 @@ def test_the_page_is_whole_in_one_file_and_asks_nothing_of_anyone(study, params)
 
 
 def test_what_speaks_against_a_training_stands_beside_the_headline(study, params):
-    path = study / "evaluate" / "metrics.json"
-    metrics = read_json(path, "metrics", "")
-    write_json(path, {**metrics, "notes": ["AF is never predicted", "the training loss still falls"]})
+    before = read_json(study / "evaluate" / "metrics.json", "metrics", "")
+    seal_evaluation(study, params, notes=["AF is never predicted", "the training loss still falls"])
     text = Reader(report(study, params).read_text()).text
-    write_json(path, {**metrics, "notes": []})
+    seal_evaluation(study, params, notes=[])
     without = Reader(report(study, params).read_text()).text
-    write_json(path, metrics)
+    seal_evaluation(study, params, notes=before["notes"])
     assert "Its accuracy is 100.0% . Beware: AF is never predicted. Beware: the training loss still falls." in text
     assert "Beware" not in without.split("The study")[0]
 
@@ -174,8 +173,14 @@ def test_what_is_counted_and_what_looks_forgotten_is_told(study, params):
     text = Reader(report(study, params).read_text()).text
     assert "in each of 3 intervals of 10 s, and tells" in text
     assert "Counted:" not in text
+
+
+def test_a_cut_and_a_forgotten_rate_stand_on_the_page(tmp_path):
     cut = small_params(histograms__window=[1, 3], histograms__only="night", train__lr=50.0)
-    text = Reader(report(study, cut).read_text()).text
+    write_study(tmp_path, cut)
+    evaluate(tmp_path, cut)
+    explain(tmp_path, cut)
+    text = Reader(report(tmp_path, cut).read_text()).text
     assert "in each of 2 intervals of 10 s, and tells" in text
     assert "Counted: intervals 1 to 2 of 3 (from 10 s to 30 s), stops of the night (20:00 to 08:00 UTC" in text
     assert "Beware: train.lr 50 with intervals of 10 s is 139 times the paper's" in text

@@ -158,7 +158,10 @@ SHAPE = "columns (a list of names) and data (a list of rows, each a list of cell
         (split(["a" * 10**6, *ROWS[0][1:]]), "recording, row 0: expected a name of 1 to 200 characters, found aaa"),
         (b"[" * 100_000, "the body: expected a table, found lists within lists without end; correct it"),
         (b"\xff\xfe", "the body: expected UTF-8, found byte 0xff at 0; correct it"),
-        (split(ROWS[0]), "a: expected 90% of the model's 30 s, found 2.5 s; send all stops of the recording"),
+        (
+            split(ROWS[0]),
+            "a: expected 90% of the model's 30 s, found 2.5 s long, 8.33 % of the 30 s that are counted; send all stops",
+        ),
     ],
 )
 def test_a_body_that_is_no_table_is_refused_in_one_line(app: Starlette, body: bytes, line: str) -> None:

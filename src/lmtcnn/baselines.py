@@ -14,11 +14,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from lmtcnn.errors import DataError, problem
-from lmtcnn.metrics import WORDS
 from lmtcnn.model import Samples
+from lmtcnn.names import BASELINES
 from lmtcnn.params import EvaluateParams
-
-BASELINES = tuple(WORDS)
 
 
 def fit_predict(

@@ -15,8 +15,9 @@ from lmtcnn import SIMULATED, baselines, figures, histograms
 from lmtcnn.clock import counted_words
 from lmtcnn.errors import DataError, problem
 from lmtcnn.files import ensure_folder, write_json, write_text
-from lmtcnn.metrics import WORDS, codes_of, confusion_of, recalls, score
+from lmtcnn.metrics import codes_of, confusion_of, recalls, score
 from lmtcnn.model import Samples
+from lmtcnn.names import BASELINES
 from lmtcnn.params import Params
 from lmtcnn.records import EVALUATION, HISTORY_FILE, METRICS, PREDICTIONS, Training, find_training, seal_results
 from lmtcnn.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
@@ -169,7 +170,7 @@ def doubts(
     if own < most / len(actual):
         theirs = most / len(actual)
         found.append(f"the network's accuracy, {own:.1%}, is below that of always saying {common}, {theirs:.1%}")
-    for name, words in WORDS.items():
+    for name, words in BASELINES.items():
         if own < (theirs := metrics[f"{name}_accuracy"]):
             found.append(f"the network's accuracy, {own:.1%}, is below that of {words}, {theirs:.1%}")
     return found

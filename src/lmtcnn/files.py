@@ -191,8 +191,8 @@ def _output_reason(error: BaseException, temporary: Path, path: Path) -> str | N
 
 def of_disk(text: str) -> str | None:
     """The words of a full or failing disk in a library's message, None where it speaks of something else."""
-    if numbered := re.search(r"\(os error (\d+)\)", text):  # Rust's, of polars and safetensors
-        number = int(numbered[1])
+    if numbered := re.search(r"\(os error (\d+)\)|\bOs \{ code: (\d+),", text):  # Rust's, of polars and safetensors
+        number = int(numbered[1] or numbered[2])
         return os.strerror(number) if number in OF_THE_DISK else None
     if re.search(r"\d+ requested and \d+ written", text):  # numpy's
         return os.strerror(errno.ENOSPC)

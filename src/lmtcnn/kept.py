@@ -5,7 +5,6 @@ depends on, so that work of another study, of other parameters or of another pro
 is removed instead.
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -29,8 +28,6 @@ FOLDER = ".partial"
 INPUTS = ("stacks.npy", "index.parquet")
 CODE = ("model.py", "rates.py", "train.py")
 """Modules that make the work: what they made before a change is not taken for theirs."""
-
-FULL = {errno.ENOSPC: "a full disk", errno.EDQUOT: "a full quota", errno.EFBIG: "a limit of a file's size"}
 
 
 class Kept:
@@ -85,11 +82,7 @@ def key(histograms: Path, params: Params, members: Sequence[str], group: int, de
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors as safetensors, atomically; raises OutputError where they cannot be written, as on a full disk."""
     with atomic(path) as temporary:
-        try:
-            safetensors.torch.save_file({name: values.contiguous() for name, values in tensors.items()}, temporary)
-        except SafetensorError as error:  # an error of the system, in the words of Rust
-            code = next((code for code in FULL if f"code: {code}," in str(error)), errno.EIO)
-            raise OSError(code, FULL.get(code, str(error))) from error
+        safetensors.torch.save_file({name: values.contiguous() for name, values in tensors.items()}, temporary)
 
 
 def _remove(path: Path) -> None:

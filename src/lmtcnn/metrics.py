@@ -14,9 +14,6 @@ from sklearn import metrics as sk
 
 from lmtcnn.names import Values, label_metric, label_values, recall_metric, values_of
 
-WORDS = {"knn": "PCA and nearest neighbours", "svm": "PCA and support vectors"}
-"""The baselines, as names of metrics begin, and in words."""
-
 Labels = Mapping[str, Mapping[str, Values]]
 """The classes of params.yaml: name -> label column -> value, or several."""
 

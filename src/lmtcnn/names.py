@@ -29,6 +29,9 @@ PREFIXES = ("p_", "n_", "arena_", "stopped_s_")
 HOUR = "hour"
 """Heads the table of the hours at which recordings start, in which each class has a column."""
 
+BASELINES = {"knn": "PCA and nearest neighbours", "svm": "PCA and support vectors"}
+"""The baselines, as names of metrics begin, and in words."""
+
 FIXED = frozenset(
     (
         "accuracy", "ensemble_accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss", "brier", "knn_accuracy",

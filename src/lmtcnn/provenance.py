@@ -17,9 +17,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from lmtcnn import SIMULATED, __version__
-from lmtcnn.baselines import BASELINES
 from lmtcnn.files import digest
-from lmtcnn.names import safe
+from lmtcnn.names import BASELINES, safe
 from lmtcnn.params import WHERE_ONLY, Params, dump, flat
 
 SHOWN_DIFFERENCES = 3

@@ -369,20 +369,20 @@ def lookup(model: str, wanted: str) -> Version | None:
     client = tracking.connect()
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - after connect()
 
-    try:
-        with tracking.answering():
-            # A server with logins says of a model that is not there that one may not read it.
-            if not client.search_registered_models(f"name = '{model}'", max_results=1):
-                return None
+    with tracking.answering():
+        # A server with logins says of a model that is not there that one may not read it.
+        if not client.search_registered_models(f"name = '{model}'", max_results=1):
+            return None
+        try:
             if wanted.isdecimal():
                 found = client.get_model_version(model, wanted)
             else:
                 found = client.get_model_version_by_alias(model, wanted)
             place = client.get_model_version_download_uri(model, found.version)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
     return Version(model, str(found.version), store.at_home(str(place)), dict(found.tags), found.creation_timestamp)
 
 

@@ -18,8 +18,8 @@ from lmtcnn.clock import counted_words, length
 from lmtcnn.errors import DataError, problem
 from lmtcnn.figures import class_colours
 from lmtcnn.files import digest, ensure_folder, read_json, write_json, write_text
-from lmtcnn.metrics import PAPER, WORDS, compare
-from lmtcnn.names import label_metric, label_values, words_of
+from lmtcnn.metrics import PAPER, compare
+from lmtcnn.names import BASELINES, label_metric, label_values, words_of
 from lmtcnn.params import Params, flat
 from lmtcnn.records import EVALUATION, INDEX, MAPS, METRICS, full_training, read_evaluation, read_maps, seal_results
 from lmtcnn.schemas import index_table
@@ -35,7 +35,7 @@ NAMES = {
     "mcc": ("Matthews' correlation", "1 is perfect, 0 is a guess that knows the classes' shares"),
     "log_loss": ("log loss", "natural logarithm; lower is better"),
     "brier": ("Brier score", "0 to 2; lower is better"),
-    **{f"{name}_accuracy": (words, "accuracy on the same folds") for name, words in WORDS.items()},
+    **{f"{name}_accuracy": (words, "accuracy on the same folds") for name, words in BASELINES.items()},
     "train_late_fall": ("fall of the training loss in the last quarter of the epochs", "share of its whole fall"),
 }
 PROBABILITIES = ("log_loss", "brier", "mcc", "macro_f1")  # shown as numbers, all others as shares
