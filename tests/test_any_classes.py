@@ -245,8 +245,8 @@ def test_metrics_are_named_by_the_labels_and_are_those_of_their_samples(done: Do
     assert list(found) == [
         *("accuracy", "ensemble_accuracy", "balanced_accuracy", "macro_f1", "mcc", *labels, *recalls),
         *("log_loss", "brier", "knn_accuracy", *(f"knn_{name}" for name in recalls)),
-        *("svm_accuracy", *(f"svm_{name}" for name in recalls), "n_samples", "simulated", "train_late_fall"),
-        *("notes", "training"),
+        *("svm_accuracy", *(f"svm_{name}" for name in recalls), "n_samples", "simulated"),
+        *("training", "train_late_fall", "notes"),
     ]
     hits = done.table("train/predictions.parquet").with_columns(hit=pl.col("class") == pl.col("predicted"))
     for name in labels:

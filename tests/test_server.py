@@ -157,7 +157,9 @@ def test_two_logins_log_to_one_experiment_and_register_versions_of_one_model(
     log_in(monkeypatch, server, "ada", ADA)
     assert register.track(data, params)[-1] == "lmtcnn version 1 is champion: there was no champion"
     log_in(monkeypatch, server, "bob", BOB)
-    study.rewrite(data / "train" / "train.json", simulated=False)
+    study.seal_histograms(data, params, simulated=False)
+    study.seal_training(data / "train", simulated=False)
+    study.seal_evaluation(data, params, simulated=False)
     assert register.register(data, params).line == (
         "lmtcnn version 2 is champion: the champion learned from simulated mice, this one from real ones"
     )
