@@ -7,8 +7,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .PHONY: demo test proof bench ui clean
 
+# TORCH_INDEX: where PyTorch is taken from, if not from pip's own index; its Get Started page names that of the CPU builds
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear .venv
+	$(if $(TORCH_INDEX),pip install --quiet --disable-pip-version-check -c constraints.txt torch --index-url '$(TORCH_INDEX)')
 	pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch .venv/ready
 
