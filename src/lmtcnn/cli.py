@@ -173,7 +173,7 @@ def _steps_after_init(
         return
     if not is_of_study:
         yield f"in {params_file}: cohort.databases: {folder}, cohort.manifest: {manifest}"
-        yield f"in {params_file}: under compressed:, the values for real recordings"
+        yield f"in {params_file}: histograms.interval_s and train.lr, the values for real recordings"
     if others:
         yield classes
     yield "lmtcnn cohort check && dvc repro"
