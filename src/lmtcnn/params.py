@@ -74,6 +74,12 @@ def _align(value: str) -> str:
     return value if value == "start" else _clock_time(value)
 
 
+def _night(value: tuple[str, str]) -> tuple[str, str]:
+    if value[0] == value[1]:
+        raise ValueError("lights off and lights on at two times")
+    return value
+
+
 def _timezone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -235,7 +241,7 @@ class HistogramsParams(Section):
     only: Literal["all", "night", "day"]
     late: Literal["refuse", "cut"]
     timezone: Annotated[str, AfterValidator(_timezone)]
-    night: tuple[ClockTime, ClockTime]
+    night: Annotated[tuple[ClockTime, ClockTime], AfterValidator(_night)]
 
     @model_validator(mode="after")
     def _within(self) -> "HistogramsParams":
