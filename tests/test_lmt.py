@@ -150,6 +150,8 @@ def test_an_rfid_is_text_without_the_spaces_around_it(tmp_path: Path) -> None:
         (1039552591.0, "1039552591", "1039552591.0"),
         ("1039552591.00", "1039552591", "1039552591.00"),
         ("9.00E+14", "9.00E+14", "9.00E+14"),
+        ("9,00E+14", "9,00E+14", "9,00E+14"),
+        ("1039552591,0", "1039552591", "1039552591,0"),
         ("001039552591", "001039552591", None),
         ("RFID_A", "RFID_A", None),
         ("1.5", "1.5", None),
@@ -159,6 +161,14 @@ def test_an_rfid_that_was_stored_as_a_number_is_its_digits(tmp_path: Path, store
     path = Scene(still(1, 9), n_frames=9, animals={1: stored}).write(tmp_path / "a.sqlite")
     (animal,) = open_database(path).animals
     assert (animal.rfid, animal.number) == (rfid, number)
+
+
+def test_an_rfid_in_a_column_of_whole_numbers_is_told_as_one(tmp_path: Path) -> None:
+    path = Scene(still(1, 9), n_frames=9).write(tmp_path / "a.sqlite")
+    execute(path, "ALTER TABLE ANIMAL RENAME TO OLD")
+    execute(path, "CREATE TABLE ANIMAL AS SELECT ID, 1039552591 AS RFID FROM OLD")
+    (animal,) = open_database(path).animals
+    assert (animal.rfid, animal.number) == ("1039552591", "1039552591")
 
 
 @pytest.mark.parametrize("stored", ["1.0", "'1'", "' 1.0'"])

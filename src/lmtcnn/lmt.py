@@ -81,7 +81,7 @@ SLOW_BYTES = 10**9
 CONTENT = ("NULL value in ", "TEXT value in ", "NUMERIC value in ", "non-INTEGER ", "non-TEXT ", "non-REAL ", "CHECK ")
 """How SQLite's findings begin that are about values, not about the pages that hold them."""
 
-_RFID_NUMBER = re.compile(r"(\d+)\.0+|\d+(?:\.\d*)?[eE][+-]?\d+")
+_RFID_NUMBER = re.compile(r"(\d+)[.,]0+|\d+(?:[.,]\d*)?[eE][+-]?\d+")
 """How an RFID stands in a table of numbers: all its digits, or rounded ones."""
 
 _INTEGRITY_EVENT, _INTEGRITY_PROCESS = "IDs integrity ok", "correctdetectionintegrity"
@@ -582,7 +582,8 @@ def _animals(path: Path, connection: sqlite3.Connection) -> list[Animal]:
         stored = "" if columns["RFID"] is None else str(columns["RFID"]).strip()
         number = _RFID_NUMBER.fullmatch(stored)
         rfid = number[1] if number and number[1] else stored
-        found[key] = Animal(key, rfid or None, columns, stored if number else None)
+        is_number = bool(number) or isinstance(columns["RFID"], int)
+        found[key] = Animal(key, rfid or None, columns, stored if is_number else None)
     return [found[key] for key in sorted(found)]
 
 
