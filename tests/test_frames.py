@@ -45,7 +45,8 @@ def test_frames_without_a_number_or_a_time_are_counted_and_told(database: Path) 
         execute(database, f"UPDATE FRAME SET TIMESTAMP = {value} WHERE FRAMENUMBER = {frame}")
     execute(database, "UPDATE FRAME SET FRAMENUMBER = -5 WHERE FRAMENUMBER = 6")
     assert told(DatabaseError, read_clock, open_database(database)) == (
-        f"{database}: FRAME: expected whole numbers in FRAMENUMBER, TIMESTAMP and PAUSED, found 6 rows without: "
+        f"{database}: FRAME: expected whole numbers in FRAMENUMBER (0 or more), TIMESTAMP (ms, to the year 3000) "
+        "and PAUSED, found 6 rows without: "
         "FRAMENUMBER is -5 in row 1; leave the file out",
     )
 
@@ -145,7 +146,8 @@ def test_what_is_no_whole_number_is_told_with_its_column_and_row(
     if not pages:
         monkeypatch.setattr(lmt, "find_leaves", not_plain)
     assert told(DatabaseError, read_clock, open_database(database)) == (
-        f"{database}: FRAME: expected whole numbers in FRAMENUMBER, TIMESTAMP and PAUSED, found 1 rows without: "
+        f"{database}: FRAME: expected whole numbers in FRAMENUMBER (0 or more), TIMESTAMP (ms, to the year 3000) "
+        "and PAUSED, found 1 rows without: "
         f"{words}; leave the file out",
     )
 

@@ -51,7 +51,8 @@ def read_clock(database: Database, threads: int = 1, limits: Limits | None = Non
     if not frames.size:
         raise DatabaseError(problem(where, "a row for each frame", "no row", "leave the file out"))
     if bad.any():
-        wanted, n = "whole numbers in FRAMENUMBER, TIMESTAMP and PAUSED", int(np.count_nonzero(bad))
+        wanted = "whole numbers in FRAMENUMBER (0 or more), TIMESTAMP (ms, to the year 3000) and PAUSED"
+        n = int(np.count_nonzero(bad))
         raise DatabaseError(problem(where, wanted, f"{n} rows without: {first}", "leave the file out"))
     return Clock(frames, timestamps_ms, paused.view(np.bool_), sensors)
 
