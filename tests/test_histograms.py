@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import told
-from lmtcnn.clock import counted_words, covered_share
+from lmtcnn.clock import counted_words, covered_share, early_words
 from lmtcnn.cohort import Cohort
 from lmtcnn.errors import DataError
 from lmtcnn.files import digest, read_json, write_json
@@ -416,7 +416,28 @@ def test_a_recording_that_is_short_and_a_sample_that_is_empty_are_warned_of(stud
         "r1, r1a: no stop that is counted: an empty sample",
         "r2, r2a: no stop that is counted: an empty sample",
     ]
-    assert read_json(study.folder / "histograms.json", "", "")["kept"] == {"r1": SHORT}
+    made = read_json(study.folder / "histograms.json", "", "")
+    assert made["kept"] == {"r1": SHORT}
+    assert made["warned"] == {name: f"{name}a: no stop that is counted" for name in ("r1", "r2")}
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "window", "words"),
+    [
+        (15.0, (0, 3), ""),
+        (16.0, (0, 3), "16 s of the 30 s that are counted lie before it, and are empty: align 00:00 was 16 s earlier"),
+        (25.0, (1, 3), "15 s of the 20 s that are counted lie before it, and are empty: align 00:00 was 25 s earlier"),
+        (
+            86_399.0,
+            (0, 3),
+            "30 s of the 30 s that are counted lie before it, and are empty: align 00:00 was 24 h earlier",
+        ),
+    ],
+)
+def test_a_recording_that_begins_after_most_of_the_counted_time_is_told(small, offset_s, window, words) -> None:
+    """Three intervals of 10 s."""
+    params = small(intervals=3, interval_s=10, align="00:00", window=list(window))
+    assert early_words(params.histograms, offset_s) == words
 
 
 def test_a_recording_that_is_short_is_left_out_as_predict_refuses_it(study: Study, caplog) -> None:

@@ -28,7 +28,10 @@ BLOCK_FRAMES = 1 << 16
 """Frames at a time in passes over a recording, so that temporaries stay in the processor's cache."""
 
 MAX_LATE_SHARE = 0.5
-"""A recording with a larger share of its stops beyond interval T was made for another interval length."""
+"""A recording with a larger share of its stops beyond interval T was made for another interval length.
+
+One with a larger share of the counted time before its start was made for another `align` or window.
+"""
 
 DAY_S = 86_400
 
@@ -332,6 +335,19 @@ def short_words(span_s: float, params: Definitions, offset_s: float = 0.0) -> st
     wanted_s, share = len(settings.counted) * settings.interval_s, covered_share(span_s, settings, offset_s)
     which = f", {words}" if (words := _window_words(settings)) else ""
     return f"{length(span_s, wanted_s)} long, {100 * share:.3g} % of the {length(wanted_s)} that are counted{which}"
+
+
+def early_words(params: HistogramsParams, offset_s: float) -> str:
+    """In words, that a recording begins after more than half of the time that is counted; else nothing.
+
+    `offset_s` says how long before the recording interval 0 begins (`align`).
+    """
+    begin_s, end_s = (edge * params.interval_s for edge in (params.counted.start, params.counted.stop))
+    lost_s, wanted_s = min(offset_s, end_s) - begin_s, end_s - begin_s
+    if lost_s <= MAX_LATE_SHARE * wanted_s:
+        return ""
+    sizes = f"{length(lost_s, wanted_s)} of the {length(wanted_s)} that are counted lie before it"
+    return f"{sizes}, and are empty: align {params.align} was {length(offset_s)} earlier"
 
 
 def long_words(span_s: float, params: HistogramsParams) -> str:

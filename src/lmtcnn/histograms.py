@@ -159,6 +159,7 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
         if too_long:
             raise DataError(too_long)
     _warn(cohort, odd, rows)
+    odd["warned"] = _with_empty(odd["warned"], rows)
     schema = index_table(params.labels)
     index = pl.DataFrame(rows, schema=dict(schema.columns))
     schema.write(index, folder / INDEX)
@@ -214,6 +215,9 @@ def _odd(cohort: Cohort, quality: pl.DataFrame, failing: Mapping[str, str], para
     by_column: dict[str, dict[str, str]] = {"unlisted": {}, "never_detected": {}}
     for name, own in rows.items():
         words = [each for warned_of in own["warned"] for each in warned_of.split("; ")]
+        recording = next(recording for recording in cohort.recordings if recording.name == name)
+        offset_s = clocks.align_offset_s(int(own["start_ms"][0]), params.histograms, recording.timezone)
+        words.append(clocks.early_words(params.histograms, offset_s))
         words.append(clocks.long_words(float(own["span_s"].to_numpy().max()), params.histograms))
         if words := list(dict.fromkeys(filter(None, words))):
             warned[name] = "; ".join(words)
@@ -298,9 +302,26 @@ def _warn(cohort: Cohort, odd: Mapping[str, Any], rows: Sequence[Mapping[str, ob
     if warned := [r.name for r in cohort.recordings if r.name in odd["warned"]]:
         names = ", ".join(warned[:MAX_NAMED]) + (f" and {n} more" if (n := len(warned) - MAX_NAMED) > 0 else "")
         log.warning("to be looked at, the report says why: %s", names)
-    for row in rows:
-        if row["n_stops"] == int(str(row["n_late"])) + int(str(row["n_cut"])):
-            log.warning("%s, %s: no stop that is counted: an empty sample", row["recording"], row["rfid"])
+    for recording, rfid in _empty(rows):
+        log.warning("%s, %s: no stop that is counted: an empty sample", recording, rfid)
+
+
+def _empty(rows: Sequence[Mapping[str, object]]) -> list[tuple[str, str]]:
+    """Recording and RFID of the samples without a stop that is counted."""
+    return [
+        (str(row["recording"]), str(row["rfid"]))
+        for row in rows
+        if row["n_stops"] == int(str(row["n_late"])) + int(str(row["n_cut"]))
+    ]
+
+
+def _with_empty(warned: Mapping[str, str], rows: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    """What is warned of, and for each recording its samples that are empty, in the order of recordings."""
+    empty: dict[str, list[str]] = {}
+    for recording, rfid in _empty(rows):
+        empty.setdefault(recording, []).append(rfid)
+    told = {name: f"{', '.join(rfids)}: no stop that is counted" for name, rfids in empty.items()}
+    return {name: "; ".join(filter(None, (warned.get(name), told.get(name)))) for name in sorted({*warned, *told})}
 
 
 def _begin(stream: BinaryIO, folder: Path, samples: int, params: HistogramsParams) -> None:
