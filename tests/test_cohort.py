@@ -308,6 +308,38 @@ def test_rfids_of_two_cages_that_differ_in_leading_zeros_only_are_warned_of(read
     assert caplog.messages == ["cohort.csv: RFIDs 001, 1 in several cages differ in leading zeros only: one animal?"]
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ("Tom", "tom", "animals Tom, tom in several cages differ in capitals only"),
+        ("007", "7", "animals 007, 7 in several cages differ in leading zeros only"),
+        ("", "1", "animals 001, 1 in several cages differ in leading zeros only"),
+    ],
+)
+def test_names_of_animals_in_two_cages_that_are_nearly_one_are_warned_of(reading, caplog, one, other, words) -> None:
+    reading(f"{HEADER},animal\nr1,001,c1,M,adult,{one}\nr2,002,c2,M,adult,{other}\n")
+    assert caplog.messages == [f"cohort.csv: {words}: one animal?"]
+
+
+def test_check_warns_of_a_chip_that_the_manifest_names_in_part(tmp_path: Path, write_manifest, change) -> None:
+    """001 is Tom in c1 and nobody in c2; 002 is two animals in cage c1; 003 is one in each cage, as is said."""
+    rows = []
+    for day, (name, cage) in enumerate((("r1", "c1"), ("r2", "c2"), ("r3", "c1"))):
+        rfids = {"r1": ["001", "002", "003"], "r2": ["001", "003"], "r3": ["002"]}[name]
+        database(tmp_path / f"{name}.sqlite", dict(enumerate(rfids, start=1)), day=day)
+        names = {"001": "Tom" if name == "r1" else "", "002": f"{name}b", "003": f"{name}c"}
+        rows += [
+            {"recording": name, "rfid": rfid, "cage": cage, "sex": "M", "age": "adult", "animal": names[rfid]}
+            for rfid in rfids
+        ]
+    rows[-1]["age"] = "juvenile"
+    using = change(**{"cohort.manifest": str(write_manifest(rows)), "cohort.databases": str(tmp_path)})
+    assert [line for line in cohort.check(using).odd if "column animal" in line] == [
+        "RFID 001: the column animal names Tom in r1, nobody in r2: taken for 2 animals",
+        "RFID 002: the column animal names r1b in r1, r3b in r3: taken for 2 animals",
+    ]
+
+
 def test_labels_that_fit_two_classes_are_told(reading, manifest: Path, change) -> None:
     using = change(classes={"male": {"sex": "M"}, "adult": {"age": "adult"}})
     assert told(CohortError, reading, f"{HEADER}\nr1,001,c1,M,adult\n", using) == (
@@ -322,6 +354,10 @@ def test_labels_that_fit_two_classes_are_told(reading, manifest: Path, change) -
         ("20:00", "night: expected lights off and on as 20:00-08:00, found 20:00; write it so, or leave it empty"),
         ("1-2-3", "night: expected lights off and on as 20:00-08:00, found 1-2-3; write it so, or leave it empty"),
         ("20:00-24:00", "night.1: expected a clock time HH:MM, found '24:00'; correct the value"),
+        (
+            "08:00-08:00",
+            "night: expected lights off and lights on at two times, found ('08:00', '08:00'); correct the value",
+        ),
     ],
 )
 def test_a_night_that_is_none_is_told(problems, night: str, line: str) -> None:
@@ -627,7 +663,8 @@ def test_init_advises_what_a_first_study_needs(run, tmp_path: Path) -> None:
         0,
         ["c.csv: 1 animals. Next:", NEXT, "  2. in params.yaml: cohort.databases: raw, cohort.manifest: c.csv"],
     )
-    assert out.splitlines()[-2:] == [
+    assert out.splitlines()[-3:] == [
+        "  3. in params.yaml: histograms.interval_s and train.lr, the values for real recordings",
         "  4. in params.yaml: classes that name the values of dose",
         "  5. lmtcnn cohort check && dvc repro",
     ]

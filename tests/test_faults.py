@@ -444,7 +444,8 @@ def test_a_time_that_is_no_whole_number_is_refused_with_its_row(stops) -> None:
     sql = ["UPDATE FRAME SET TIMESTAMP = TIMESTAMP + 0.5 WHERE FRAMENUMBER = 7"]
     found = stops(Scene(still(1, 9), n_frames=9), [*sql, "UPDATE FRAME SET TIMESTAMP = 'x' WHERE FRAMENUMBER = 9"])
     assert found.lines == [
-        "error: r.sqlite: FRAME: expected whole numbers in FRAMENUMBER, TIMESTAMP and PAUSED, found 2 rows without: "
+        "error: r.sqlite: FRAME: expected whole numbers in FRAMENUMBER (0 or more), TIMESTAMP (ms, to the year 3000) "
+        "and PAUSED, found 2 rows without: "
         "TIMESTAMP is 1700000000200.5 in row 7; leave the file out"
     ]
 
@@ -558,7 +559,7 @@ def test_an_animal_whose_chip_was_not_read_is_one_of_its_recording_unless_the_ma
 
 
 def test_a_chip_that_two_mice_bore_is_two_animals_where_the_manifest_names_them(run, study: Study) -> None:
-    """001 was in cage a and, when that mouse was dead, in another of cage c."""
+    """001 was in cage a and, when that mouse was dead, in another of cage c; who is named in one row only is told."""
     study.write("c", {1: "001"})
     study.manifest(c="001")
     (line,) = run("cohort", "check")[2]
@@ -569,6 +570,13 @@ def test_a_chip_that_two_mice_bore_is_two_animals_where_the_manifest_names_them(
     )
     text = (study.folder / "cohort.csv").read_text().replace("files", "files,animal")
     (study.folder / "cohort.csv").write_text(text.replace("c,001,cc,F,", "c,001,cc,F,,Ann"))
+    assert run("cohort", "check")[::2] == (
+        0,
+        ["warning: RFID 001: the column animal names nobody in a, Ann in c: taken for 2 animals"],
+    )
+    (study.folder / "cohort.csv").write_text(
+        text.replace("c,001,cc,F,", "c,001,cc,F,,Ann").replace("001,ca,M,", "001,ca,M,,Tom")
+    )
     code, out, lines = run("cohort", "check")
     assert (code, out.splitlines()[-1], lines) == (0, FINE, [])
 

@@ -247,6 +247,7 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
         raise BatchError(failed)
     starts_s = {r.name: start_hours.clock_s(r, looks[r.name].start_ms, params) for r in cohort.recordings}
     odd = [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort), *_unread(cohort)]
+    odd += _named_in_part(cohort)
     for name, look in looks.items():
         odd += [f"{name}: {rfid} is in the manifest, but was never detected: the recording fails" for rfid in look.lost]
         recording = next(r for r in cohort.recordings if r.name == name)
@@ -254,8 +255,12 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
         if words := clocks.short_words(look.span_s, params, offset_s):
             fate = "left out of training" if params.quality.on_fail == "leave_out" else "the rest stays empty"
             odd.append(f"{name}: {words}: {fate}")
-        if words := clocks.long_words(look.span_s, params.histograms):
-            odd.append(f"{name}: {words}")
+        for words in (
+            clocks.early_words(params.histograms, offset_s),
+            clocks.long_words(look.span_s, params.histograms),
+        ):
+            if words:
+                odd.append(f"{name}: {words}")
     odd += _in_two_places(cohort, looks)
     odd += mixed({name: look.identity_corrected for name, look in looks.items()})
     odd += [*start_hours.warnings(cohort.samples, starts_s, params), *params.doubts]
@@ -342,6 +347,20 @@ def _unread(cohort: Cohort) -> list[str]:
         "recording; a column animal can say who it is"
         for cage, names in recordings.items()
     ]
+
+
+def _named_in_part(cohort: Cohort) -> Iterator[str]:
+    """Yield a line for each chip of several animals that no cage or name tells apart: a slip, most likely."""
+    rows: dict[str, list[Sample]] = defaultdict(list)
+    for sample in cohort.samples:
+        if has_chip(sample.rfid):
+            rows[sample.rfid].append(sample)
+    for rfid, own in rows.items():
+        animals = {sample.animal: sample for sample in own}
+        cages = {sample.cage for sample in own}
+        if len(animals) > 1 and (len(cages) < len(animals) or not all(sample.is_named for sample in own)):
+            who = [f"{s.animal if s.is_named else 'nobody'} in {s.recording}" for s in animals.values()]
+            yield f"RFID {rfid}: the column animal names {', '.join(who)}: taken for {len(who)} animals"
 
 
 def init(
@@ -643,22 +662,27 @@ def _doubled(manifest: Path, samples: Sequence[Sample]) -> Iterator[str]:
             both = f"RFIDs {', '.join(sorted(found))}"
             do = "one row a recording: nothing tells where one ends and the other begins"
             yield problem(f"{manifest}: {recording}", f"{who[animal]} once", both, do)
-    _warn_of_zeros(manifest, samples)
+    _warn_of_alike(manifest, samples)
     for animal, found in homes.items():
         if len(found) > 1:
             yield problem(f"{manifest}: {who[animal]}", "one cage", ", ".join(sorted(found)), ONE_CAGE)
 
 
-def _warn_of_zeros(manifest: Path, samples: Sequence[Sample]) -> None:
-    """Name RFIDs that differ in leading zeros only, and stand in several cages."""
+def _warn_of_alike(manifest: Path, samples: Sequence[Sample]) -> None:
+    """Name animals whose RFIDs or names differ in leading zeros or capitals only, and stand in several cages."""
     homes: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for sample in samples:
-        if has_chip(sample.rfid) and not sample.is_named:
-            homes[sample.rfid.lstrip("0")][sample.rfid].add(sample.cage)
-    for rfids in homes.values():
-        if len(rfids) > 1 and len(set().union(*rfids.values())) > 1:
-            names = ", ".join(sorted(rfids))
-            log.warning("%s: RFIDs %s in several cages differ in leading zeros only: one animal?", manifest.name, names)
+        if has_chip(sample.rfid) or sample.is_named:
+            homes[sample.animal.lstrip("0").casefold()][sample.animal].add(sample.cage)
+    named = {sample.animal for sample in samples if sample.is_named}
+    for animals in homes.values():
+        if len(animals) > 1 and len(set().union(*animals.values())) > 1:
+            words = "animals" if named & set(animals) else "RFIDs"
+            differ = "leading zeros" if len({animal.casefold() for animal in animals}) > 1 else "capitals"
+            log.warning(
+                "%s: %s %s in several cages differ in %s only: one animal?",
+                *(manifest.name, words, ", ".join(sorted(animals)), differ),
+            )
 
 
 def _recording(
