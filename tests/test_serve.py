@@ -160,7 +160,8 @@ SHAPE = "columns (a list of names) and data (a list of rows, each a list of cell
         (b"\xff\xfe", "the body: expected UTF-8, found byte 0xff at 0; correct it"),
         (
             split(ROWS[0]),
-            "a: expected 90% of the model's 30 s, found 2.5 s long, 8.33 % of the 30 s that are counted; send all stops",
+            "a: expected 90% of the model's 30 s, "
+            "found 2.5 s long, 8.33 % of the 30 s that are counted; send all stops",
         ),
     ],
 )
