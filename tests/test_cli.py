@@ -219,7 +219,11 @@ def test_cohort_init_says_what_comes_next(run, tmp_path: Path) -> None:
     code, out, _ = run("cohort", "init", "raw")
     assert code == 0
     assert out.splitlines()[0] == "data/cohort.csv: 1 animals. Next:"
-    assert "cohort.databases: raw, cohort.manifest: data/cohort.csv" in out
+    assert [line.strip() for line in out.splitlines()[2:]] == [
+        "2. in params.yaml: cohort.databases: raw, cohort.manifest: data/cohort.csv",
+        "3. in params.yaml: histograms.interval_s and train.lr, the values for real recordings",
+        "4. lmtcnn cohort check && dvc repro",
+    ]
     assert (tmp_path / "data" / "cohort.csv").read_text() == "recording,rfid,cage,sex,age,files\none,001,,,,\n"
 
 
