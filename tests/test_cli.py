@@ -111,6 +111,7 @@ def test_several_recordings_begin_with_a_line_each_and_fit_80_columns(run, tmp_p
     ]
     assert shown[2].startswith("┏")
     assert max(map(len, shown)) <= 80
+    assert out.count("flicker: frames in which") == 1  # what was told of one recording is not told again
     assert ["0", "23:13+01:00 night", "0 of 600", "0.0%"] in cells(out)
     assert ["0", "42%, 1, 8 s"] in cells(out)
 
@@ -271,6 +272,42 @@ def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch
     assert run("predict", "x.sqlite") == (2, "", ["error: x: too short"])
 
 
+@pytest.mark.parametrize("classes", [("AM", "JM", "AF", "JF"), ("wt_saline", "wt_drug", "ko_saline", "ko_drug")])
+def test_predictions_in_a_narrow_terminal_keep_who_is_who(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...]
+) -> None:
+    from lmtcnn import predict, register
+
+    found = [
+        predict.Prediction(
+            name,
+            i,
+            f"90000000500010{i}",
+            classes[0],
+            0.85,
+            dict(zip(classes, (0.85, 0.05, 0.04, 0.06), strict=True)),
+            1.0,
+            [],
+        )
+        for name in ("Box 1, 5 weeks", "Box 1, 12 weeks")
+        for i in (1, 2)
+    ]
+    bundle = SimpleNamespace(definitions=None, classes=classes, meta={}, digest=None)
+    monkeypatch.setattr(predict, "predict", lambda *a, **k: (found, []))
+    monkeypatch.setattr("lmtcnn.register.resolve", lambda model: register.Resolved(tmp_path, "x", None))
+    monkeypatch.setattr("lmtcnn.bundle.read", lambda folder: bundle)
+    monkeypatch.setattr("lmtcnn.cohort.unlisted", lambda paths, definitions: [])
+    wide = run("predict", "x.sqlite")[1]
+    who = ["1", "900000005000101", classes[0]]
+    numbers = ["0.85", "0.05", "0.04", "0.06", "100%"]
+    assert cells(wide).count(["Box 1, 5 weeks", *who, "0.85", *numbers]) == 1
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = run("predict", "x.sqlite")[1]
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert cells(narrow).count([*who, *numbers]) == 2
+    assert [line for line in narrow.splitlines() if line.startswith("Box")] == ["Box 1, 5 weeks", "Box 1, 12 weeks"]
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -303,9 +340,16 @@ def test_the_registry_is_shown_as_a_table_or_as_json_and_promoted_to_and_fro(
 ) -> None:
     import study
 
+    registered = study.registered()  # first: making it may warn of its training
     assert run("registry") == (0, "", ["no version is registered: run `dvc repro` first"])
     assert run("registry", "--json") == (0, '{\n  "versions": [],\n  "history": []\n}\n', [])
-    study.enter(study.registered(), monkeypatch, tmp_path / "copy")
+    study.enter(registered, monkeypatch, tmp_path / "copy")
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = run("registry")[1]
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "…" not in narrow
+    assert "version 1: simulated mice; there was no champion" in narrow
+    monkeypatch.delenv("COLUMNS")
     code, out, lines = run("registry")
     assert (code, lines) == (0, [])
     assert "champion" in out

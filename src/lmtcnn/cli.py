@@ -495,7 +495,8 @@ def predict(
         typer.Option(help="Manifest: who is who, and which files are one; with labels: scored, as a run of MLflow."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="models:/lmtcnn@champion, models:/lmtcnn/3 or a bundle's folder.")
+        str | None,
+        typer.Option(help="models:/lmtcnn/3 or a bundle's folder; without, the champion, models:/lmtcnn@champion."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table as .csv, .parquet or .json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -504,7 +505,7 @@ def predict(
 ) -> None:
     """Tell the class of every animal in new recordings.
 
-    Example: lmtcnn predict cohort.sqlite --out predictions.csv
+    Example: lmtcnn predict new.sqlite --out predictions.csv
     """
     if model is None or model.startswith("models:/"):
         from lmtcnn import store
@@ -548,10 +549,11 @@ def predict(
 @app.command()
 def serve(
     model: Annotated[
-        str | None, typer.Option(help="models:/lmtcnn@champion, models:/lmtcnn/3 or a bundle's folder.")
+        str | None,
+        typer.Option(help="models:/lmtcnn/3 or a bundle's folder; without, the champion, models:/lmtcnn@champion."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Where to listen; no login is asked for.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 5001,
+    host: Annotated[str, typer.Option(help="Address to listen at; no login is asked for.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of that address.", min=1, max=65535)] = 5001,
     workers: Annotated[int, typer.Option(help="Processes that answer.", min=1)] = 2,
 ) -> None:
     """Answer tables of stops over REST, until it is stopped.
@@ -643,8 +645,9 @@ def _show_inspections(inspections: "Sequence[Inspection]", *, hours: bool) -> No
     if several:
         for line in _summary_lines(inspections):
             print(line)
+    told: set[str] = set()
     for inspection in inspections:
-        _show_inspection(inspection, console, hours=hours)
+        _show_inspection(inspection, console, told, hours=hours)
 
 
 def _summary_lines(inspections: "Sequence[Inspection]") -> Iterator[str]:
@@ -687,7 +690,8 @@ WIDE = 120
 """Columns from which the tables of `inspect` show everything side by side."""
 
 
-def _show_inspection(found: "Inspection", console: Any, *, hours: bool) -> None:
+def _show_inspection(found: "Inspection", console: Any, told: set[str], *, hours: bool) -> None:
+    """The tables of a recording; below narrow ones the checks' definitions, but for those that were `told` before."""
     from rich.table import Table
 
     narrow = console.width < WIDE
@@ -702,8 +706,11 @@ def _show_inspection(found: "Inspection", console: Any, *, hours: bool) -> None:
         console.print(each)
     console.print(_check_table(found, narrow=narrow))
     if narrow:
-        for name, words in {c.name: c.definition for c in found.checks}.items():
-            console.print(f"{name}: {words}")
+        lines = [f"{name}: {words}" for name, words in {c.name: c.definition for c in found.checks}.items()]
+        for line in lines:
+            if line not in told:
+                console.print(line)
+        told.update(lines)
 
 
 def _recording_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
@@ -832,15 +839,17 @@ def _check_table(found: "Inspection", *, narrow: bool) -> Any:
 
 
 def _show_predictions(predictions: list[Any], classes: tuple[str, ...], caption: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
+    from itertools import groupby
 
-    columns = ("recording", "animal", "RFID", "class", "p", *(f"p({name})" for name in classes), "agreement")
-    table = Table(*columns, caption=Text(caption), caption_justify="left")
-    for p in predictions:
-        numbers = [f"{p.probability:.2f}", *(f"{p.probabilities[name]:.2f}" for name in classes), f"{p.agreement:.0%}"]
-        table.add_row(p.recording, str(p.animal_id), p.rfid or "", p.predicted, *numbers)
-    _console().print(table)
+    console = _console()
+    table = _prediction_table(predictions, classes)
+    if _fits(table, console):
+        console.print(table)
+    else:
+        for name, group in groupby(predictions, lambda p: p.recording):
+            console.print(name)
+            console.print(_prediction_table(list(group), classes, narrow=True))
+    console.print(caption)
     told: dict[str, list[str]] = {}
     for p in predictions:
         for line in p.warnings:
@@ -850,17 +859,55 @@ def _show_predictions(predictions: list[Any], classes: tuple[str, ...], caption:
         _say(f"warning: {who}: {line}")
 
 
+def _fits(table: Any, console: Any) -> bool:
+    """Whether a console shows a table with each cell in one line."""
+    return bool(console.measure(table, options=console.options.update(width=sys.maxsize)).maximum <= console.width)
+
+
+def _prediction_table(predictions: list[Any], classes: tuple[str, ...], *, narrow: bool = False) -> Any:
+    """A row for each animal; `narrow`: without the recording, and without p, the highest of the classes'."""
+    from rich.table import Table
+
+    table = Table()
+    if not narrow:
+        table.add_column("recording")
+    for name in ("animal", "RFID", "class"):
+        table.add_column(name, no_wrap=True)  # who is who is never cut
+    for name in ([] if narrow else ["p"]) + [f"p({name})" for name in classes] + ["agreement"]:
+        table.add_column(name, overflow="fold")
+    for p in predictions:
+        who = [*([] if narrow else [p.recording]), str(p.animal_id), p.rfid or "", p.predicted]
+        highest = [] if narrow else [f"{p.probability:.2f}"]
+        table.add_row(*who, *highest, *(f"{p.probabilities[name]:.2f}" for name in classes), f"{p.agreement:.0%}")
+    return table
+
+
 def _show_registry(versions: list[dict[str, Any]], history: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    table = Table("version", "alias", "registered (UTC)", "run", "balanced", "accuracy", "mice", "why")
+    head = ("version", "alias", "registered (UTC)", "run", "balanced", "accuracy", "mice", "why")
+    rows = []
     for each in versions:
         figures = [each["balanced_accuracy"], each["ensemble_accuracy"]]
         numbers = ["" if value is None else f"{value:.4f}" for value in figures]
         mice = {True: "simulated", False: "real", None: ""}[each["simulated"]]
-        words = [each["version"], ", ".join(each["aliases"]), _day(each["date"]), each["run"] or "", *numbers, mice]
-        table.add_row(*words, each["decision"] or "")
-    _console().print(table)
+        words = [each["version"], ", ".join(each["aliases"]), _day(each["date"]), each["run"] or "", *numbers]
+        rows.append([*words, mice, each["decision"] or ""])
+    console = _console()
+    whole = Table(*head)
+    for row in rows:
+        whole.add_row(*row)
+    if _fits(whole, console):
+        console.print(whole)
+    else:
+        part = Table()
+        for name in head[:-2]:
+            part.add_column(name, no_wrap=name != "run", overflow="fold")
+        for row in rows:
+            part.add_row(*row[:-2])
+        console.print(part)
+        for version, *_, mice, why in rows:
+            console.print(f"version {version}: {'; '.join(filter(None, [f'{mice} mice' if mice else '', why]))}")
     if history:
         print("champions, the last one below:")
     for event in history:
@@ -891,10 +938,11 @@ def _show_metrics(metrics: dict[str, Any], params: "Params") -> None:
 
     from lmtcnn.metrics import compare
 
-    title = SIMULATED if metrics["simulated"] else None
+    if metrics["simulated"]:
+        print(SIMULATED)  # as the table's title it would be broken: the table is narrower
     rows = compare(metrics, params.classes)
     shown = 2 if any(row.paper is not None for row in rows) else 1
-    table = Table("held-out cages", *("here", "paper")[:shown], title=title)
+    table = Table("held-out cages", *("here", "paper")[:shown])
     for name, *values in rows:
         table.add_row(name, *("" if value is None else f"{value:.3f}" for value in values[:shown]))
     _console().print(table)
