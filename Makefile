@@ -20,6 +20,7 @@ demo: .venv/ready  ## the whole pipeline on a simulated cohort, a prediction, tw
 	lmtcnn predict .demo/cohort
 	dvc exp run --temp -S histograms.tiles=10
 	lmtcnn track --compare 2
+	echo "The report is data/report/index.html. make ui serves the address above, which compares the two runs."
 
 test: .venv/ready  ## all checks and tests
 	ruff check .
