@@ -272,6 +272,18 @@ def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch
     assert run("predict", "x.sqlite") == (2, "", ["error: x: too short"])
 
 
+def test_that_mice_are_simulated_is_said_in_one_line_above_the_metrics(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from lmtcnn import cli
+
+    monkeypatch.setattr("lmtcnn.metrics.compare", lambda metrics, classes: [])
+    for simulated in (True, False):
+        cli._show_metrics({"simulated": simulated}, SimpleNamespace(classes=("A",)))  # type: ignore[arg-type]
+        first = capsys.readouterr().out.splitlines()[0]
+        assert (first == "SIMULATED MICE: this says nothing about real mice") is simulated
+
+
 @pytest.mark.parametrize("classes", [("AM", "JM", "AF", "JF"), ("wt_saline", "wt_drug", "ko_saline", "ko_drug")])
 def test_predictions_in_a_narrow_terminal_keep_who_is_who(
     run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...]
