@@ -101,9 +101,9 @@ def test_what_is_drawn_as_measured_is_not_filled(tmp_path: Path, using, drawn) -
 @pytest.mark.parametrize(
     ("animal", "interval", "line"),
     [
-        ("009", None, "--animal 009: expected one of 001, 002, found another; correct it"),
-        (None, 4, "--interval 4: expected 0 to 3, found another; correct it"),
-        (None, -1, "--interval -1: expected 0 to 3, found another; correct it"),
+        ("009", None, "--animal: expected one of 001, 002, found 009; correct it"),
+        (None, 4, "--interval: expected 0 to 3, found 4; correct it"),
+        (None, -1, "--interval: expected 0 to 3, found -1; correct it"),
     ],
 )
 def test_an_animal_or_interval_that_is_not_there_is_told(

@@ -15,6 +15,9 @@ from lmtcnn.clock import BLOCK_FRAMES
 from lmtcnn.params import StopsParams
 from lmtcnn.tracks import MAX_JUMP_CM, Gaps, Ints, Steps, Track, spread
 
+BACK = 4
+"""A centre that has hopped out and back has a path at least so many times its displacement."""
+
 FARTHEST_PX = 1e6
 """Positions beyond are taken to be here, so that sums of steps stay exact to far below a pixel."""
 
@@ -31,6 +34,9 @@ def find_flicker(track: Track, steps: Steps, gaps: Gaps, params: StopsParams) ->
 
         max d > flicker_top_cm,   (sum d - |p(last) - p(first)|) / (W - 1) > flicker_mean_cm,   and
         sum |d(f) - d(f - 1)| > sum |d|        (d as vectors: the changes of step exceed the path)
+
+    A hop out and one back in a window are as much, however short the path is over all of it: there it is enough that
+    two steps are above flicker_top_cm and that the displacement is less than a quarter of the path (ours).
 
     A missing position counts as the last one before it. A run goes from the first to the last of a series of hops, each
     fewer than W frames after the one before, of which such a window holds some; a hop is a step above `flicker_mean_cm`
@@ -129,12 +135,13 @@ class _Stretch:
         half = width // 2
         path = _sums(self.steps, width - 1)
         turns = _sums(np.hypot(np.diff(self.dx), np.diff(self.dy)), width - 2)
-        fast = _sums(self.steps > arena.px(self.params.flicker_top_cm), width - 1) > 0
+        n_fast = _sums(self.steps > arena.px(self.params.flicker_top_cm), width - 1)
         net = np.hypot(self.x[width - 1 :] - self.x[: 1 - width], self.y[width - 1 :] - self.y[: 1 - width])
         nowhere = path - net > arena.px(self.params.flicker_mean_cm) * (width - 1)
         whole = self.begin[half:-half] == self.begin[: 1 - width]
         whole &= self.begin[width - 1 :] == self.begin[: 1 - width]
-        found[half:-half] = whole & fast & nowhere & (turns > path)
+        back = (n_fast >= 2) & (net < path / BACK)
+        found[half:-half] = whole & (n_fast > 0) & (nowhere | back) & (turns > path)
         return found
 
     def hops(self) -> tuple[Ints, Ints]:

@@ -61,7 +61,7 @@ def drawings_of(
     if interval is None:
         interval = int(np.bincount(found).argmax()) if found.size else 0
     if not 0 <= interval <= last:
-        raise ParamsError(problem(f"--interval {interval}", f"0 to {last}", "another", "correct it"))
+        raise ParamsError(problem("--interval", f"0 to {last}", str(interval), "correct it"))
     own = trace.stops.filter(pl.Series(found == interval))
     begin_s = interval * settings.interval_s - offset_s
     unit, unit_s = ("min", 60.0) if settings.interval_s > SHORT_S else ("s", 1.0)

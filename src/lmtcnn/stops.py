@@ -161,7 +161,7 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
     chosen = next((i for i, rfid in known.items() if animal in (None, rfid, str(i))), None)
     if chosen is None:
         names = ", ".join(rfid or str(i) for i, rfid in known.items())
-        raise ParamsError(problem(f"--animal {animal}", f"one of {names}", "another", "correct it"))
+        raise ParamsError(problem("--animal", f"one of {names}", str(animal), "correct it"))
     settings = params.stops.model_copy(update={"arena": recording.arena})
     columns: list[tuple[NDArray[np.float64], ...]] = []
     tables = [STOPS.empty()]
