@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import told
 from lmtcnn.errors import DataError, OutputError
 from lmtcnn.files import atomic, digest, ensure_folder, owner, read_json, write_json, write_text
+from lmtcnn.kept import save_tensors
 
 
 @pytest.fixture
@@ -55,9 +57,13 @@ def test_a_file_gets_the_permissions_that_the_umask_says(tmp_path: Path) -> None
     old = os.umask(0o027)
     try:
         write_text(tmp_path / "a.txt", "x")
+        save_tensors({"w": torch.zeros(2)}, tmp_path / "a.safetensors")  # its writer makes a file of its own: 0600
     finally:
         os.umask(old)
-    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {
+        "a.txt": 0o640,
+        "a.safetensors": 0o640,
+    }
 
 
 def test_the_umask_is_not_touched_as_it_is_that_of_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

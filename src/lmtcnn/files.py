@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import socket
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,8 +37,11 @@ def atomic(path: Path) -> Iterator[Path]:
     as a source that is missing, is passed on as it is.
     """
     temporary = _temporary(path)
+    mode = stat.S_IMODE(temporary.stat().st_mode)
     try:
         yield temporary
+        if stat.S_IMODE(temporary.stat().st_mode) != mode:  # safetensors puts another in its place, for its owner alone
+            temporary.chmod(mode)
         temporary.replace(path)
     except BaseException as error:
         if reason := _output_reason(error, temporary, path):
