@@ -83,7 +83,7 @@ def test_a_clock_time_of_the_model_is_told() -> None:
         ({"recording": "a\nb"}, r"recording, row 1: expected a name of 1 to 200 characters, found a\nb; correct it"),
         ({"animal_id": 1.5}, "animal_id, row 1: expected a whole number, found 1.5; correct it"),
         ({"animal_id": True}, "animal_id, row 1: expected a whole number, found True; correct it"),
-        ({"animal_id": "1"}, "animal_id, row 1: expected a whole number, found 1; correct it"),
+        ({"animal_id": "1"}, "animal_id, row 1: expected a whole number, found the text 1; correct it"),
         ({"animal_id": math.nan}, "animal_id, row 1: expected a whole number, found nan; correct it"),
         ({"animal_id": 2**63}, f"animal_id, row 1: expected a whole number, found {2**63}; correct it"),
         ({"start_s": None}, "start_s, row 1: expected a number from 0 to 1e9, found None; correct it"),

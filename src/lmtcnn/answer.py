@@ -9,6 +9,7 @@ answered whole or refused whole, in words.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -71,9 +72,7 @@ def checked(columns: Mapping[str, Sequence[object]]) -> pl.DataFrame:
     for name, values in found.items():
         if None in values:
             row = values.index(None)
-            lines.append(
-                problem(f"{name}, row {row}", _expected(name), str(columns[name][row]) or "nothing", "correct it")
-            )
+            lines.append(problem(f"{name}, row {row}", _expected(name), _told(columns[name][row]), "correct it"))
     if lines:
         raise DataError(lines)
     stops = pl.DataFrame(
@@ -104,6 +103,13 @@ def _cell(name: str, value: object) -> str | int | float | None:
         whole = isinstance(value, int) or value.is_integer()
         return int(value) if whole and -MAX_ANIMAL <= value <= MAX_ANIMAL else None
     return float(value) if max(LEAST[name], -MAX_NUMBER) <= value <= MAX_NUMBER else None
+
+
+def _told(value: object) -> str:
+    """A refused cell as messages show it: of a text that looks like a number, that it is one."""
+    text = str(value)
+    looks = isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+(\.\d*)?\s*", text)
+    return f"the text {text.strip()}" if looks else text or "nothing"
 
 
 def _expected(name: str) -> str:
