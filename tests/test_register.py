@@ -199,6 +199,23 @@ def test_any_file_of_a_version_that_is_lost_or_altered_is_uploaded_again(copied:
     assert register.register(Path("data"), PARAMS).mended == ()
 
 
+def test_a_folder_in_the_place_of_a_registered_file_gives_way_to_it(copied: Path) -> None:
+    path = register.fetch(None) / "weights.safetensors"
+    before = path.read_bytes()
+    path.unlink()
+    (path / "within").mkdir(parents=True)
+    assert register.register(Path("data"), PARAMS).mended == ("artifacts/weights.safetensors",)
+    assert path.read_bytes() == before
+    assert register.register(Path("data"), PARAMS).mended == ()
+
+
+def test_a_champion_whose_files_were_altered_is_not_promoted_once_more(copied: Path) -> None:
+    assert register.promote("1") == "lmtcnn version 1 is champion already"
+    spoil(register.fetch(None) / "weights.safetensors", "altered")
+    with pytest.raises(ModelError, match="register the model again, which uploads its files"):
+        register.promote("1")
+
+
 def test_an_artifact_store_that_is_gone_is_one_line_and_is_made_again(copied: Path) -> None:
     tracking.configure()  # or it would look as if only the database had been copied
     shutil.rmtree(copied / "mlruns")

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -248,9 +248,9 @@ def promote(version: str | None) -> str:
         found = lookup(MODEL, chosen) if chosen else None
         if found is None:
             raise ModelError(problem(where, "an earlier champion in the history", "none", choice))
+        bundle.read(_files(found))
         if found.number == before:
             return f"{MODEL} version {found.number} is champion already"
-        bundle.read(_files(found))
         why = "promoted by hand" if version else f"taken back by hand, in place of version {before}"
         _crown(client, found.number, before, "hand", why)
         client.set_model_version_tag(MODEL, found.number, history.REASON, why)
@@ -582,9 +582,22 @@ def _mend(client: "MlflowClient", version: "ModelVersion", folder: Path, made: B
             logged = SimpleNamespace(artifact_location=place, model_id=_model_id(place))
             path = _save_model(Path(temporary) / "model", logged, str(version.run_id), folder, made, version.tags)
             repository = get_artifact_repository(place, tracking_uri=store.tracking_uri())
+            if store.local_path(place):
+                _make_way(there, lost)
             repository.log_artifacts(str(path))  # type: ignore[no-untyped-call]
             client.set_model_version_tag(MODEL, version.version, OTHERS, json.dumps(_others(path)))
     return lost
+
+
+def _make_way(folder: Path, names: Iterable[str]) -> None:
+    """Remove what lies in the place of these files: into a folder of a file's name the file would be copied."""
+    for name in names:
+        path = folder / name
+        try:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        except OSError as error:
+            found = error.strerror or str(error)
+            raise OutputError(problem(path, "a file that can be replaced", found, "remove it by hand")) from error
 
 
 def _fetched(place: str, folder: Path) -> Path:
