@@ -36,9 +36,9 @@ from typing import Any
 import polars as pl
 from ruamel.yaml import YAML
 
-from lmtcnn import params as parameters
-from lmtcnn.lmt import open_database
-from lmtcnn.stops import to_floor
+from lmtcnn.core import params as parameters
+from lmtcnn.lmt.lmt import open_database
+from lmtcnn.stops.stops import to_floor
 
 ROOT = Path(__file__).parent.parent
 PARAMS = ROOT / "params.yaml"

@@ -24,10 +24,10 @@ from threading import Thread
 
 import psutil
 
-from lmtcnn import bundle
-from lmtcnn.histograms import floor_of
-from lmtcnn.model import StereotypeCNN, initialise, join
-from lmtcnn.params import dump, load
+from lmtcnn.bundle import bundle
+from lmtcnn.core.params import dump, load
+from lmtcnn.histograms.histograms import floor_of
+from lmtcnn.train.model import StereotypeCNN, initialise, join
 
 COMMAND = [sys.executable, "-c", "from lmtcnn.cli import main; main()"]
 HOUR_S = 3600.0

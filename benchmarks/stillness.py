@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lmtcnn import params as parameters
-from lmtcnn.bouts import find_stops
-from lmtcnn.clock import Layout
-from lmtcnn.tracks import Track
+from lmtcnn.core import params as parameters
+from lmtcnn.stops.bouts import find_stops
+from lmtcnn.timeline.clock import Layout
+from lmtcnn.timeline.tracks import Track
 
 HOUR_FRAMES = 108_000
 SEEDS = range(5)

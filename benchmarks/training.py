@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from lmtcnn import params as parameters
-from lmtcnn import process
-from lmtcnn.folds import ALL
-from lmtcnn.train import Study, batches, fit
+from lmtcnn.core import params as parameters
+from lmtcnn.core import process
+from lmtcnn.train.folds import ALL
+from lmtcnn.train.train import Study, batches, fit
 
 
 class Plain(nn.Module):

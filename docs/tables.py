@@ -20,10 +20,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from typer.main import get_command
 
-from lmtcnn import quality
-from lmtcnn.cli import app
-from lmtcnn.params import Params, load
-from lmtcnn.schemas import COVERAGE, QUALITY
+from lmtcnn.cli.cli import app
+from lmtcnn.core.params import Params, load
+from lmtcnn.core.schemas import COVERAGE, QUALITY
+from lmtcnn.stops import quality
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -30,9 +30,12 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from conftest import T0_MS, Scene, run, still  # noqa: E402 - the tests' scenes are the undamaged files
-from lmtcnn import cohort, lmt, params, stops  # noqa: E402
-from lmtcnn.errors import LmtcnnError  # noqa: E402
-from lmtcnn.recording import Recording  # noqa: E402
+from lmtcnn.cohort import cohort  # noqa: E402
+from lmtcnn.cohort.recording import Recording  # noqa: E402
+from lmtcnn.core import params  # noqa: E402
+from lmtcnn.core.errors import LmtcnnError  # noqa: E402
+from lmtcnn.lmt import lmt  # noqa: E402
+from lmtcnn.stops import stops  # noqa: E402
 
 LIMIT_S = 30
 KINDS = ("bytes", "bytes", "rows", "torn", "torn", "stored", "stored", "manifest")

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from lmtcnn.errors import LmtcnnError
-from lmtcnn.pages import NotPlain
-from lmtcnn.params import Params, dump, load, parse
+from lmtcnn.core.errors import LmtcnnError
+from lmtcnn.core.params import Params, dump, load, parse
+from lmtcnn.lmt.pages import NotPlain
 
 ROOT = Path(__file__).parent.parent
 
@@ -171,7 +171,7 @@ def run_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., tuple[int, str, list[str]]]]:
     """Run a command in an empty project; gives (exit code, stdout, lines of stderr)."""
-    from lmtcnn import cli
+    from lmtcnn.cli import cli
 
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.chdir(tmp_path)
@@ -218,8 +218,8 @@ OWN_RECORDINGS = (
 def look(tmp_path: Path, params: Params) -> "Look":
     """Write a scene, change it with SQL, and inspect it."""
 
-    from lmtcnn.inspect import inspect_one
-    from lmtcnn.recording import Recording
+    from lmtcnn.cohort.recording import Recording
+    from lmtcnn.inspect.inspect import inspect_one
 
     def look(scene: Scene, sql: Sequence[str] = (), using: Params = params) -> Any:
         path = scene.write(tmp_path / f"scene{len(list(tmp_path.iterdir()))}.sqlite")
@@ -242,7 +242,7 @@ def tiny(change: Callable[..., Params]) -> Params:
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Params) -> Path:
     """The data folder of a study of three cages, trained whole; not to be changed."""
     import study
-    from lmtcnn import train
+    from lmtcnn.train import train
 
     data = tmp_path_factory.mktemp("study") / "data"
     study.write_histograms(data, tiny, study.THREE_CAGES)

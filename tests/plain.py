@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lmtcnn.model import StereotypeCNN
+from lmtcnn.train.model import StereotypeCNN
 
 
 class Plain(nn.Module):

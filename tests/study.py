@@ -17,13 +17,17 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import ROOT
-from lmtcnn import evaluate, records, register, tracking, train
-from lmtcnn.files import write_json
-from lmtcnn.folds import ALL
-from lmtcnn.histograms import floor_of
-from lmtcnn.model import StereotypeCNN, initialise, join
-from lmtcnn.params import Params, dump, load, parse
-from lmtcnn.schemas import HISTORY, index_table, predictions_table
+from lmtcnn.core import records
+from lmtcnn.core.files import write_json
+from lmtcnn.core.params import Params, dump, load, parse
+from lmtcnn.core.schemas import HISTORY, index_table, predictions_table
+from lmtcnn.evaluate import evaluate
+from lmtcnn.histograms.histograms import floor_of
+from lmtcnn.register import register
+from lmtcnn.tracking import tracking
+from lmtcnn.train import train
+from lmtcnn.train.folds import ALL
+from lmtcnn.train.model import StereotypeCNN, initialise, join
 
 CAGES = {"c1": "F", "c2": "M", "c3": "F", "c4": "M"}
 """Cage -> sex of its mice."""

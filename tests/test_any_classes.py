@@ -27,26 +27,21 @@ from ruamel.yaml import YAML
 
 import study
 from conftest import ROOT, T0_MS, Scene, run, still, told
-from lmtcnn import (
-    SIMULATED,
-    cli,
-    cohort,
-    evaluate,
-    explain,
-    figures,
-    gallery,
-    histograms,
-    metrics,
-    provenance,
-    report,
-    stops,
-    tracking,
-    train,
-)
-from lmtcnn import bundle as bundles
-from lmtcnn import params as parameters
-from lmtcnn.errors import BatchError, CohortError, DataError, ParamsError
-from lmtcnn.params import Params
+from lmtcnn import SIMULATED
+from lmtcnn.bundle import bundle as bundles
+from lmtcnn.cli import cli
+from lmtcnn.cohort import cohort
+from lmtcnn.core import params as parameters
+from lmtcnn.core.errors import BatchError, CohortError, DataError, ParamsError
+from lmtcnn.core.params import Params
+from lmtcnn.evaluate import evaluate, metrics
+from lmtcnn.explain import explain
+from lmtcnn.figures import figures, gallery
+from lmtcnn.histograms import histograms
+from lmtcnn.report import report
+from lmtcnn.stops import stops
+from lmtcnn.tracking import provenance, tracking
+from lmtcnn.train import train
 
 STAGES = ("stops", "histograms", "train", "evaluate", "explain", "register", "report")
 SMALL = {

@@ -9,8 +9,8 @@ import pytest
 
 import study
 from conftest import ROOT, Scene, still
-from lmtcnn import bundle
-from lmtcnn.cli import EXTRAS
+from lmtcnn.bundle import bundle
+from lmtcnn.cli.cli import EXTRAS
 
 PARAMS = study.small_params()
 WITHOUT = f"""

@@ -31,7 +31,7 @@ from conftest import (
     still,
 )
 from conftest import run as running
-from lmtcnn import lmt
+from lmtcnn.lmt import lmt
 
 TABLES = ("r", "quality", "coverage", "intervals")
 FINISH = "let the program that writes it finish, or copy both files and ask the copy something with sqlite3"

@@ -16,28 +16,26 @@ from matplotlib.figure import Figure
 
 import study
 from conftest import Scene, small_disk, still, told
-from lmtcnn import (
-    bundle,
-    cohort,
-    evaluate,
-    explain,
-    figures,
-    files,
-    histograms,
-    predict,
-    register,
-    report,
-    simulate,
-    stops,
-    tracking,
-    train,
-)
-from lmtcnn.cohort import Cohort
-from lmtcnn.errors import BatchError, OutputError
-from lmtcnn.files import PART, allocate, atomic, ensure_space, write_text
-from lmtcnn.ledger import Ledger
-from lmtcnn.params import Params
-from lmtcnn.recording import Recording
+from lmtcnn.bundle import bundle
+from lmtcnn.cohort import cohort
+from lmtcnn.cohort.cohort import Cohort
+from lmtcnn.cohort.recording import Recording
+from lmtcnn.core import files
+from lmtcnn.core.errors import BatchError, OutputError
+from lmtcnn.core.files import PART, allocate, atomic, ensure_space, write_text
+from lmtcnn.core.params import Params
+from lmtcnn.evaluate import evaluate
+from lmtcnn.explain import explain
+from lmtcnn.figures import figures
+from lmtcnn.histograms import histograms
+from lmtcnn.predict import predict
+from lmtcnn.register import register
+from lmtcnn.report import report
+from lmtcnn.simulate import simulate
+from lmtcnn.stops import stops
+from lmtcnn.stops.ledger import Ledger
+from lmtcnn.tracking import tracking
+from lmtcnn.train import train
 
 MB = 10**6
 PARAMS = study.small_params()
@@ -222,7 +220,7 @@ def test_histograms_say_how_much_they_need(tmp_path: Path, disk: Path, params: P
 
 
 def _sample(name: str) -> dict[str, Any]:
-    from lmtcnn.recording import Sample
+    from lmtcnn.cohort.recording import Sample
 
     return {"001": Sample(name, "001", name, {"sex": "M", "age": "adult"}, "AM")}
 

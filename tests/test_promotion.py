@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
-from lmtcnn.register import load_rule
+from lmtcnn.register.register import load_rule
 
 A, B, C = ["r1", "001"], ["r1", "002"], ["r2", "003"]
 LIMITS = {"least_gain": 0.02, "most_loss": 0.02}

@@ -16,8 +16,9 @@ import requests
 
 import study
 from conftest import ROOT, told
-from lmtcnn import register, tracking
-from lmtcnn.errors import OutputError
+from lmtcnn.core.errors import OutputError
+from lmtcnn.register import register
+from lmtcnn.tracking import tracking
 
 SERVER = ROOT / "mlops" / "server"
 ADMIN, ADA, BOB = "admin-password-123", "ada-password-123", "bob-password-123"

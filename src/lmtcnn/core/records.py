@@ -1,0 +1,382 @@
+"""Records: each stage's JSON says what the stage was made from and by, and the next stage holds it to that.
+
+A record bears the digests (sha256) of the stage's inputs and outputs, its parameters and its revision. Whatever belongs
+to a training (its metrics, maps, bundle and page) bears the key of that training, too: a hash of all that determines
+it. So files that were exchanged, or that were left by another order of commands, are refused in one line that says
+which stage to run again. No stage takes numbers up that are not those of the present files and parameters.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lmtcnn import __version__
+from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.files import digest, read_json
+from lmtcnn.core.params import Definitions, Params, decisive, dump
+
+log = logging.getLogger("lmtcnn")
+
+REVISIONS = {"stops": 1, "histograms": 1, "train": 1, "evaluate": 1, "explain": 1, "register": 1, "report": 1}
+"""A number for each stage, to be raised when its results change: records of another revision are refused."""
+
+DEFINITIONS = ("stops", "histograms", "quality")
+"""Sections of params.yaml that make histograms, besides the classes."""
+
+STACKS, INDEX = "stacks.npy", "index.parquet"
+PREDICTIONS, HISTORY_FILE = "predictions.parquet", "history.parquet"
+FOLDS, WEIGHTS = "folds.safetensors", "weights.safetensors"
+EVALUATION, METRICS, MAPS = "evaluate.json", "metrics.json", "activation_maps.json"
+
+SHOWN = 12
+"""Digits of a digest or key that a message shows."""
+
+
+class Record(BaseModel):
+    """What every record says: the stage's revision, and name -> sha256 of its inputs and outputs."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    revision: int
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+class StopsRecord(Record):
+    """stops.json: the parameters, and of each recording its files, floor and animals."""
+
+    stops: dict[str, Any]
+    quality: dict[str, Any]
+    recordings: dict[str, Any]
+
+
+class HistogramsRecord(Record):
+    """histograms.json: all that a new recording must go through to be comparable."""
+
+    simulated: bool
+    floor_cm: tuple[float, float]
+    classes: dict[str, Any]
+    stops: dict[str, Any]
+    histograms: dict[str, Any]
+    quality: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The one digest of histograms: sha256 over those of stacks and index, as hexadecimal text."""
+        return hashlib.sha256("".join(self.outputs[name] for name in (STACKS, INDEX)).encode()).hexdigest()
+
+
+class TrainRecord(Record):
+    """train.json: what was trained on what; `training` is its key."""
+
+    training: str
+    version: str
+    classes: dict[str, Any]
+    seeds: list[int]
+    folds: list[str]
+    architecture: dict[str, Any]
+    train: dict[str, Any]
+    simulated: bool
+    preprocessing: dict[str, dict[str, Any]]
+    floor_cm: tuple[float, float]
+
+    @property
+    def key(self) -> str:
+        """sha256 of all that determines a training: histograms, classes, parameters (not `device`), our version."""
+        what = {
+            "histograms": self.inputs.get("histograms"),
+            "simulated": self.simulated,
+            "floor_cm": self.floor_cm,
+            "preprocessing": self.preprocessing,
+            "classes": list(self.classes.items()),  # their order is that of the outputs
+            "train": decisive(self.train),
+            "version": self.version,
+            "revision": self.revision,
+        }
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+class ResultRecord(Record):
+    """evaluate.json, activation_maps.json, report.json: of which training, and by which sections of params.yaml."""
+
+    training: str
+    parameters: dict[str, Any]
+
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training that fits the present histograms and parameters.
+
+    `folder` is data/train; `parts` are this folder, or those of single folds; `record` is the (first) train.json;
+    `predictions` and `history` are the digests of the tables, `weights` that of the networks that see all cages.
+    """
+
+    folder: Path
+    parts: tuple[Path, ...]
+    record: TrainRecord
+    predictions: str
+    history: str
+    weights: str | None
+
+    @property
+    def key(self) -> str:
+        """The key that all its results bear."""
+        return self.record.training
+
+
+def seal(
+    stage: str, content: Mapping[str, Any], inputs: Mapping[str, str], folder: Path, outputs: Iterable[str]
+) -> dict[str, Any]:
+    """A record as it is written: `content`, the stage's revision, digests of `inputs` and of files in `folder`."""
+    return {
+        **content,
+        "revision": REVISIONS[stage],
+        "inputs": dict(inputs),
+        "outputs": {name: digest_of(folder / name) for name in outputs},
+    }
+
+
+def seal_training(folder: Path, summary: Mapping[str, Any], histograms: HistogramsRecord) -> dict[str, Any]:
+    """train.json of the results in `folder`: `summary`, and the training's key."""
+    written = [name for name in (PREDICTIONS, HISTORY_FILE, FOLDS, WEIGHTS) if (folder / name).is_file()]
+    sealed = seal("train", {**summary, "version": __version__}, {"histograms": histograms.digest}, folder, written)
+    return {**sealed, "training": TrainRecord(**{**sealed, "training": ""}).key}
+
+
+def seal_results(
+    stage: str, content: Mapping[str, Any], training: Training, inputs: Mapping[str, str], params: Params,
+    folder: Path, outputs: Iterable[str],
+) -> dict[str, Any]:  # fmt: skip
+    """The record of results of a training: `content`, its key, the stage's sections of params.yaml."""
+    of_training = {"training": training.key, "parameters": _sections(stage, params)}
+    return seal(stage, {**content, **of_training}, inputs, folder, outputs)
+
+
+def read_record(path: Path, kind: type[R], expected: str, stage: str) -> R:
+    """The record that a stage wrote; DataError where it is missing, damaged, of an old form or another revision."""
+    again = f"run `lmtcnn {stage}` again"
+    required = [name for name, field in kind.model_fields.items() if field.is_required()]
+    content = read_json(path, expected, stage, required)
+    try:
+        record = kind(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise DataError(problem(path, expected, found, again)) from error
+    if record.revision != REVISIONS[stage]:
+        wanted = f"revision {REVISIONS[stage]} of `{stage}`"
+        raise DataError(problem(path, wanted, f"revision {record.revision}", again))
+    return record
+
+
+def read_histograms(folder: Path, params: Params) -> HistogramsRecord:
+    """The record in data/histograms, once stacks and index are those that it lists.
+
+    Raises DataError where they are others, or were made by other parameters, stop tables or another manifest than the
+    present ones, as far as these are at hand.
+    """
+    record = read_record(folder / "histograms.json", HistogramsRecord, "the histograms", "histograms")
+    lines = _changed(folder, {name: getattr(record, name) for name in DEFINITIONS}, params, "histograms")
+    if list(record.classes.items()) != list(dump(params)["classes"].items()):
+        lines.append(problem(folder, f"classes {_named(params.classes)}", _named(record.classes), _again("histograms")))
+    lines += check_outputs(folder, record, "histograms", dict.fromkeys((STACKS, INDEX, *record.outputs)))
+    for name, path in (("stops", folder.parent / "stops" / "stops.json"), ("manifest", Path(params.cohort.manifest))):
+        if name in record.inputs and path.is_file() and digest_of(path) != record.inputs[name]:
+            lines.append(problem(folder, f"histograms by the present {path}", "by another one", _again("histograms")))
+    if lines:
+        raise DataError(lines)
+    return record
+
+
+def training_key(data: Path, params: Params) -> str:
+    """The key of a training of the present histograms by the present parameters, whether it was done or not."""
+    made = read_histograms(data / "histograms", params)
+    return TrainRecord(
+        revision=REVISIONS["train"],
+        inputs={"histograms": made.digest},
+        outputs={},
+        training="",
+        version=__version__,
+        classes=dump(params)["classes"],
+        seeds=[],
+        folds=[],
+        architecture={},
+        train=dump(params.train),
+        simulated=made.simulated,
+        preprocessing={"stops": made.stops, "histograms": made.histograms},
+        floor_cm=made.floor_cm,
+    ).key
+
+
+def has_training(data: Path) -> bool:
+    """Whether a training, or a single fold of one, lies in data/train, of whatever study."""
+    return any((data / "train").glob(pattern := "train.json")) or any((data / "train").glob(f"folds/*/{pattern}"))
+
+
+def find_training(data: Path, params: Params) -> Training:
+    """The training of the present histograms by the present parameters: the full one, else its single folds.
+
+    A full training that does not fit gives way to folds that do, with a warning; folds may still be incomplete. Raises
+    DataError that says what does not fit where there is neither, and names folds of the study that do not fit.
+    """
+    made = read_histograms(data / "histograms", params)
+    folder = data / "train"
+    misfits: list[str] = []
+    if (folder / "train.json").is_file() or (folder / PREDICTIONS).is_file():
+        misfits = _misfits(folder, params, made, (PREDICTIONS, HISTORY_FILE))
+        if not misfits:
+            return _training(folder, (folder,))
+    folds = {path.parent: None for name in ("train.json", PREDICTIONS) for path in folder.glob(f"folds/*/{name}")}
+    told = {part: _misfits(part, params, made, (PREDICTIONS, HISTORY_FILE)) for part in sorted(folds)}
+    fitting = tuple(part for part, lines in told.items() if not lines)
+    if not fitting:
+        if lines := misfits or [line for of_fold in told.values() for line in of_fold]:
+            raise DataError(lines)
+        raise DataError(
+            problem(folder / PREDICTIONS, "the out-of-fold predictions", "no file", "run `lmtcnn train` first")
+        )
+    training = _training(folder, fitting)
+    if lines := [line for part in training.record.folds for line in told.get(folder / "folds" / part, ())]:
+        raise DataError(lines)
+    if misfits:
+        log.warning("%s: not used, as its single folds are of the present study and it is not: %s", folder, misfits[0])
+    return training
+
+
+def full_training(data: Path, params: Params) -> Training:
+    """The full training of the present histograms by the present parameters, with the networks that see all cages."""
+    made = read_histograms(data / "histograms", params)
+    if lines := _misfits(data / "train", params, made, (WEIGHTS,)):
+        raise DataError(lines)
+    return _training(data / "train", (data / "train",))
+
+
+def read_evaluation(data: Path, params: Params, training: Training, names: Iterable[str] | None = None) -> ResultRecord:
+    """The record of data/evaluate, once its files (`names`, or all) are those that it lists, and of this training."""
+    inputs = {"predictions": training.predictions, "history": training.history}
+    return _read_results(data / "evaluate" / EVALUATION, "evaluate", "the metrics", params, training, inputs, names)
+
+
+def read_maps(data: Path, params: Params, training: Training) -> ResultRecord:
+    """The record of data/explain, once its files are those that it lists and of this training's networks."""
+    inputs = {"weights": training.weights or "none"}
+    return _read_results(data / "explain" / MAPS, "explain", "the activation maps", params, training, inputs)
+
+
+def check_outputs(folder: Path, record: Record, stage: str, names: Iterable[str] | None = None) -> list[str]:
+    """A line for each of a record's files (`names`, or all) that is missing or is not what the stage wrote."""
+    lines = []
+    for name in record.outputs if names is None else names:
+        path, wanted = folder / name, record.outputs.get(name)
+        found = digest_of(path) if path.is_file() else None
+        if found is None:
+            lines.append(problem(path, "a file", "none", _again(stage)))
+        elif found != wanted:
+            expected = f"what its record lists (sha256 {wanted[:SHOWN]})" if wanted else "a file that its record lists"
+            lines.append(problem(path, expected, f"another file (sha256 {found[:SHOWN]})", _again(stage)))
+    return lines
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a file; a large one that did not change is read once in a process."""
+    status = path.stat()
+    if status.st_size < 2**23:
+        return digest(path)
+    return _digest_of_large(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of_large(path: Path, *_state: int) -> str:
+    return digest(path)
+
+
+def _training(folder: Path, parts: tuple[Path, ...]) -> Training:
+    records = [read_record(p / "train.json", TrainRecord, "the summary of a training", "train") for p in parts]
+    predictions, history = (_together(records, name) for name in (PREDICTIONS, HISTORY_FILE))
+    return Training(folder, parts, records[0], predictions, history, records[0].outputs.get(WEIGHTS))
+
+
+def _together(records: Sequence[Record], name: str) -> str:
+    digests = [record.outputs.get(name, "") for record in records]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _misfits(folder: Path, params: Params, made: HistogramsRecord, names: Sequence[str]) -> list[str]:
+    """Why the training in `folder` is not one of these histograms by these parameters, with these files; or nothing."""
+    try:
+        record = read_record(folder / "train.json", TrainRecord, "the summary of a training", "train")
+    except DataError as error:
+        return list(error.lines)
+    sections = {name: record.preprocessing.get(name, {}) for name in ("stops", "histograms")}
+    lines = _changed(folder, {"train": record.train, **sections}, params, "train")
+    if list(record.classes.items()) != list(dump(params)["classes"].items()):
+        lines.append(problem(folder, f"classes {_named(params.classes)}", _named(record.classes), _again("train")))
+    same = (record.simulated, record.floor_cm) == (made.simulated, made.floor_cm)
+    if not lines and (record.inputs.get("histograms") != made.digest or not same):
+        expected = f"a training on the present histograms (sha256 {made.digest[:SHOWN]})"
+        lines.append(problem(folder, expected, f"one on others ({_short(record, 'histograms')})", _again("train")))
+    elif not lines and record.key != record.training:
+        expected = f"the key {record.key[:SHOWN]} of what it lists"
+        lines.append(problem(folder / "train.json", expected, record.training[:SHOWN], _again("train")))
+    return lines or check_outputs(folder, record, "train", names)
+
+
+def _read_results(
+    path: Path, stage: str, expected: str, params: Params, training: Training, inputs: Mapping[str, str],
+    names: Iterable[str] | None = None,
+) -> ResultRecord:  # fmt: skip
+    record = read_record(path, ResultRecord, expected, stage)
+    if record.training != training.key or any(record.inputs.get(name) != value for name, value in inputs.items()):
+        wanted = f"results of the present training, {training.key[:SHOWN]}"
+        found = f"those of another, {record.training[:SHOWN]}"
+        if record.training == training.key:
+            found = f"those of other files of it: {', '.join(n for n in inputs if record.inputs.get(n) != inputs[n])}"
+        raise DataError(problem(path.parent, wanted, found, _again(stage)))
+    lines = _changed(path.parent, record.parameters, params, stage)
+    if lines := lines or check_outputs(path.parent, record, stage, names):
+        raise DataError(lines)
+    return record
+
+
+def _sections(stage: str, params: Params) -> dict[str, Any]:
+    """The sections of params.yaml that make a stage's results of a training."""
+    names = {"evaluate": ("evaluate",), "explain": ("explain", "zones"), "report": ("report",)}
+    return {name: dump(params)[name] for name in names[stage]}
+
+
+def _changed(folder: Path, found: Mapping[str, Any], params: Definitions, stage: str) -> list[str]:
+    """A line for each parameter of the present params.yaml that is another one in a record's sections `found`.
+
+    Of the section `train` only what decides a training's result matters.
+    """
+    wanted = dump(params)
+    if "train" in found and "train" in wanted:
+        wanted["train"], found = decisive(wanted["train"]), {**found, "train": decisive(found["train"])}
+    return [
+        problem(folder, f"{section}.{name} {wanted[section].get(name)}", str(values.get(name)), _again(stage))
+        for section, values in found.items()
+        for name in dict.fromkeys([*wanted[section], *values])
+        if values.get(name) != wanted[section].get(name)
+    ]
+
+
+def _named(classes: Iterable[str]) -> str:
+    return str(list(classes))
+
+
+def _short(record: Record, name: str) -> str:
+    return f"sha256 {record.inputs[name][:SHOWN]}" if name in record.inputs else "of unknown digest"
+
+
+def _again(stage: str) -> str:
+    return f"run `lmtcnn {stage}` again"

@@ -1,0 +1,1 @@
+"""From held-out predictions to figures of merit, beside the baselines."""

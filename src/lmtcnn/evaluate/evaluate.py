@@ -1,0 +1,230 @@
+"""How well cages that were never seen are labelled: figures of merit, the confusion matrix, the baselines."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from lmtcnn import SIMULATED
+from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.files import ensure_folder, write_json, write_text
+from lmtcnn.core.names import BASELINES
+from lmtcnn.core.params import Params
+from lmtcnn.core.records import EVALUATION, HISTORY_FILE, METRICS, PREDICTIONS, Training, find_training, seal_results
+from lmtcnn.core.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
+from lmtcnn.evaluate import baselines
+from lmtcnn.evaluate.metrics import codes_of, confusion_of, recalls, score
+from lmtcnn.figures import figures
+from lmtcnn.histograms import histograms
+from lmtcnn.timeline.clock import counted_words
+from lmtcnn.train.model import Samples
+
+log = logging.getLogger("lmtcnn")
+
+TABLES = ("confusion.csv", "folds.csv", "curves.csv", "baselines.csv")
+FIGURES = ("confusion", "curves")
+"""Outputs besides metrics.json."""
+
+
+def evaluate(data: Path, params: Params) -> dict[str, Any]:
+    """The stage: metrics.json, confusion.csv, folds.csv, curves.csv, baselines.csv, two figures; returns metrics.
+
+    Reads data/histograms and data/train, or, where a full training is missing or does not fit the present histograms
+    and parameters, data/train/folds/<cage>/ of every cage. evaluate.json says of which training the results are.
+    Raises DataError that names the cages without predictions, and where no training fits.
+    """
+    stacks, index = histograms.load(data / "histograms", params)
+    training = find_training(data, params)
+    predictions, history = read_training(training, index, params)
+    simulated = training.record.simulated
+    classes = tuple(params.classes)
+    ensemble = average(predictions, index, classes)
+    baseline = baselines.fit_predict(
+        Samples(stacks, params.train.transform, torch.device("cpu")),
+        index["class"].to_list(),
+        index["cage"].to_list(),
+        params.evaluate,
+    )
+    actual = index["class"].to_list()
+    predicted = pl.Series("predicted", [classes[i] for i in ensemble.argmax(axis=1)], dtype=pl.String)
+    curves = mean_curves(history)
+    metrics: dict[str, Any] = {
+        "accuracy": float((predictions["class"] == predictions["predicted"]).mean()),  # type: ignore[arg-type]
+        **score(actual, ensemble, classes, params.classes, {name: index[name].to_list() for name in params.labels}),
+        **_baseline_metrics(actual, baseline, classes),
+        "n_samples": index.height,
+        "simulated": simulated,
+        "training": training.key,
+    }
+    if (fall := late_fall(curves["train_loss"].to_list())) is not None:
+        metrics["train_late_fall"] = fall
+    metrics["notes"] = doubts(metrics, actual, predicted.to_list(), curves["train_loss"].to_list(), params)
+    for note in metrics["notes"]:
+        log.warning("%s", note)
+    folder = ensure_folder(data / "evaluate")
+    confusion = index.select(pl.col("class").alias("actual")).with_columns(predicted).select(CONFUSION_COLUMNS)
+    _write_csv(confusion, folder / "confusion.csv")
+    _write_csv(fold_accuracies(predictions, index, predicted), folder / "folds.csv")
+    _write_csv(curves, folder / "curves.csv")
+    labels = index.select("recording", "animal_id", "class").with_columns(
+        **{k: pl.Series(v) for k, v in baseline.items()}
+    )
+    _write_csv(labels, folder / "baselines.csv")
+    _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=simulated)
+    write_json(folder / METRICS, metrics)
+    inputs = {
+        "histograms": training.record.inputs["histograms"],
+        "predictions": training.predictions,
+        "history": training.history,
+    }
+    written = (METRICS, *TABLES, *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
+    write_json(folder / EVALUATION, seal_results("evaluate", {}, training, inputs, params, folder, written))
+    return metrics
+
+
+def read_training(training: Training, index: pl.DataFrame, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read the out-of-fold predictions and the history of a complete training, a full one or single folds.
+
+    Raises DataError where a sample lacks a seed's prediction (naming its cage), or the samples are others.
+    """
+    table, parts = predictions_table(tuple(params.classes)), training.parts
+    predictions = pl.concat([table.read(part / PREDICTIONS) for part in parts])
+    _check_complete(training.folder, predictions, index, params)
+    return predictions, pl.concat([HISTORY.read(part / HISTORY_FILE) for part in parts])
+
+
+def average(predictions: pl.DataFrame, index: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
+    """Softmax averaged over seeds, (samples, classes), in the order of `index`."""
+    columns = [f"p_{name}" for name in classes]
+    keys = ["recording", "animal_id"]
+    ordered = predictions.sort("seed")  # so that the sum has one order
+    means = ordered.group_by(keys, maintain_order=True).agg(pl.col(columns).mean())
+    return index.select(keys).join(means, on=keys, how="left", maintain_order="left").select(columns).to_numpy()
+
+
+def fold_accuracies(predictions: pl.DataFrame, index: pl.DataFrame, predicted: pl.Series) -> pl.DataFrame:
+    """fold, n, accuracy (mean over seeds), ensemble_accuracy: a row for each held-out cage, sorted by name."""
+    hit = (pl.col("class") == pl.col("predicted")).mean()
+    single = predictions.group_by(pl.col("fold")).agg(accuracy=hit)
+    ensemble = index.with_columns(predicted).group_by(pl.col("cage").alias("fold"))
+    rows = ensemble.agg(n=pl.len().cast(pl.Int64), ensemble_accuracy=hit).join(single, on="fold").sort("fold")
+    return rows.select("fold", "n", "accuracy", "ensemble_accuracy")
+
+
+def mean_curves(history: pl.DataFrame) -> pl.DataFrame:
+    """Loss and accuracy at each epoch, mean and sd over all networks with a held-out cage; the sd of one is null."""
+    quantities = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+    held_out = history.filter(pl.col("test_loss").is_not_null()).sort("epoch", "seed", "fold")
+    by_epoch = held_out.group_by("epoch", maintain_order=True)
+    means = [pl.col(name).mean() for name in quantities]
+    return by_epoch.agg(*means, *(pl.col(name).std().alias(f"{name}_sd") for name in quantities))
+
+
+def late_fall(losses: Sequence[float]) -> float | None:
+    """The share of the whole fall of a loss that comes in the last quarter of the epochs.
+
+    (L(e) - L(E)) / (L(1) - L(E)) with E epochs and e = E - max(1, E // 4). Of a fall that is even all along it is a
+    quarter, of one that has ended 0, below 0 where the loss rises at the end. A share of the loss itself would not do:
+    that of networks that are right about everything goes on towards 0, by a third in five epochs. None for one epoch,
+    and where the loss never fell.
+    """
+    if not losses[0] > losses[-1]:
+        return None
+    return (losses[-1 - _quarter(losses)] - losses[-1]) / (losses[0] - losses[-1])
+
+
+def _quarter(losses: Sequence[float]) -> int:
+    return max(1, len(losses) // 4)
+
+
+def doubts(
+    metrics: Mapping[str, Any],
+    actual: Sequence[str],
+    predicted: Sequence[str],
+    losses: Sequence[float],
+    params: Params,
+) -> list[str]:
+    """Sentences on what speaks against a training, without a full stop; empty where nothing does.
+
+    Its training loss still falls (`evaluate.still_falling`) or never fell; a class that has samples is never predicted;
+    single networks are right less often than a baseline, or than the name of the most frequent class would be.
+    """
+    found = []
+    fall = metrics.get("train_late_fall", 0.0)
+    last, quarter = losses[-1], _quarter(losses)
+    try_more = "more epochs or a higher learning rate may be needed (train.epochs, train.lr)"
+    if fall > params.evaluate.still_falling:
+        span = f"from {losses[-1 - quarter]:.4g} to {last:.4g} over the last {quarter} of {len(losses)} epochs"
+        found.append(f"the training loss still falls, {span}, {fall:.0%} of its whole fall: {try_more}")
+    if not losses[0] > last and len(losses) > 1:
+        found.append(f"the training loss never fell, from {losses[0]:.4g} to {last:.4g}: try another train.lr")
+    counts = Counter(actual)
+    for name in params.classes:
+        if counts[name] and name not in predicted:
+            found.append(f"{name} is never predicted, for none of the {len(actual)} samples; {counts[name]} are {name}")
+    own = metrics["accuracy"]
+    common, most = max(counts.items(), key=lambda item: item[1])
+    if own < most / len(actual):
+        theirs = most / len(actual)
+        found.append(f"the network's accuracy, {own:.1%}, is below that of always saying {common}, {theirs:.1%}")
+    for name, words in BASELINES.items():
+        if own < (theirs := metrics[f"{name}_accuracy"]):
+            found.append(f"the network's accuracy, {own:.1%}, is below that of {words}, {theirs:.1%}")
+    return found
+
+
+def confusion_counts(confusion: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Table 1 of confusion.csv, (classes, classes): rows true, columns predicted."""
+    actual, predicted = (confusion[column].to_list() for column in CONFUSION_COLUMNS)
+    return confusion_of(actual, predicted, classes)
+
+
+def _baseline_metrics(
+    actual: Sequence[str], baseline: Mapping[str, NDArray[np.str_]], classes: Sequence[str]
+) -> dict[str, float]:
+    codes = codes_of(actual, classes)
+    found: dict[str, float] = {}
+    for name, labels in baseline.items():
+        guesses = codes_of(labels.tolist(), classes)
+        found[f"{name}_accuracy"] = float((codes == guesses).mean())
+        found.update({f"{name}_{key}": value for key, value in recalls(codes, guesses, classes).items()})
+    return found
+
+
+def _check_complete(folder: Path, predictions: pl.DataFrame, index: pl.DataFrame, params: Params) -> None:
+    keys = ["recording", "animal_id", "rfid", "cage", "class"]
+    wanted = index.select(keys).join(pl.DataFrame({"seed": list(params.train.seeds)}), how="cross")
+    seeds = ", ".join(map(str, params.train.seeds))
+    missing = wanted.join(predictions, on=[*keys, "seed"], how="anti")
+    if missing.height:
+        cages = ", ".join(missing["cage"].unique().sort())
+        do = "run `lmtcnn train`, or `lmtcnn train --fold CAGE` for each of them"
+        raise DataError(problem(folder, f"predictions of every sample by seeds {seeds}", f"none for cages {cages}", do))
+    if predictions.height != wanted.height:
+        expected = f"{wanted.height} predictions, one for each sample and seed"
+        raise DataError(problem(folder, expected, str(predictions.height), "run `lmtcnn train` again"))
+
+
+def _draw(
+    folder: Path, confusion: pl.DataFrame, curves: pl.DataFrame, *, params: Params, cages: int, simulated: bool
+) -> None:
+    classes, mark = tuple(params.classes), f"{SIMULATED}. " if simulated else ""
+    networks = f"{len(params.train.seeds)} networks" if len(params.train.seeds) > 1 else "one network"
+    if boxes := figures.lacking("".join(classes)):
+        log.warning("classes: figures show %s as boxes: their font has no such characters", boxes)
+    counts = confusion_counts(confusion, classes)
+    cut = f" Counted: {words}." if (words := counted_words(params.histograms)) else ""
+    note = f"{mark}{confusion.height} samples, each labelled by {networks} that never saw its cage.{cut}"
+    figures.save(figures.confusion_matrix(counts, classes, "Held-out cages", note), folder / "confusion.png")
+    note = f"{mark}Mean and standard deviation over {cages} held-out cages and {networks} each.{cut}"
+    figures.save(figures.curves(curves, "Training, cage by cage", note), folder / "curves.png")
+
+
+def _write_csv(frame: pl.DataFrame, path: Path) -> None:
+    write_text(path, frame.write_csv())

@@ -1,0 +1,312 @@
+"""Drawings of the cage's floor, seen from above: x to the right and y down, as in the cage, in cm.
+
+What stands in the cage (`zones` of params.yaml) is outlined on each: feeders red, water blue, nest and dome white.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps, patheffects
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Rectangle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from lmtcnn.figures.figures import class_colours, fitting, sheet, styled, wrapped
+
+Zones = Mapping[str, Mapping[str, Any]]
+"""Name -> {shape: circle, x_cm, y_cm, radius_cm} or {shape: rectangle, x_cm, y_cm, width_cm, height_cm}, and `kind`."""
+
+INTENSITY = "viridis"  # rises in lightness alone, so it survives a grey printer
+LATER = LinearSegmentedColormap.from_list("later", colormaps["cividis"](np.linspace(0.25, 1.0, 64)))
+NAME_ROOM_CM = 2.0
+GROUND, GRID_COLOUR, CROSS_COLOUR = "#14171A", "#F0E442", "#E8112D"
+KIND_COLOURS = {"feeder": "#FF5A4E", "water": "#56B4E9", "nest": "#FFFFFF", "dome": "#FFFFFF", "other": "#BBBBBB"}
+
+
+@styled()
+def stops_on_floor(
+    x_cm: NDArray[np.float64],
+    y_cm: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    floor_cm: tuple[float, float],
+    tiles: int,
+    span: float,
+    title: str,
+    *,
+    unit: str,
+    note: str = "",
+    zones: Zones | None = None,
+) -> Figure:
+    """Where a mouse stopped, lighter = later, on the N x N grid that its stops are counted in (the paper's figure 1b).
+
+    `starts` and `span`, the time that the colours cover, in `unit`.
+    """
+    width, height = floor_cm
+    figure, (axes,) = sheet(1, (5.6, 5.4), title, note)
+    axes.set_facecolor(GROUND)
+    axes.vlines(np.linspace(0, width, tiles + 1), 0, height, color=GRID_COLOUR, linewidth=0.35, alpha=0.6)
+    axes.hlines(np.linspace(0, height, tiles + 1), 0, width, color=GRID_COLOUR, linewidth=0.35, alpha=0.6)
+    points = axes.scatter(x_cm, y_cm, c=starts, cmap=LATER, vmin=0, vmax=span, s=20, linewidth=0, zorder=3)
+    draw_furniture(axes, zones or {}, named=True)
+    _frame(axes, floor_cm)
+    figure.colorbar(points, ax=axes, label=f"start of the stop ({unit})", shrink=0.8)
+    return figure
+
+
+@styled()
+def histogram(
+    counts: NDArray[Any], floor_cm: tuple[float, float], title: str, *, label: str, note: str = "", zones: Zones | None
+) -> Figure:
+    """One histogram, (N, N), rows are y; lighter = more (the paper's figure 1c). `label` names what is counted."""
+    width, height = floor_cm
+    figure, (axes,) = sheet(1, (5.6, 5.4), title, note)
+    image = axes.imshow(counts, cmap=INTENSITY, vmin=0, vmax=max(counts.max(), 1), extent=(0, width, height, 0))
+    draw_furniture(axes, zones or {}, named=True)
+    _frame(axes, floor_cm)
+    ticks = MaxNLocator(integer=counts.dtype.kind in "iu")
+    figure.colorbar(image, ax=axes, label=label, shrink=0.8, ticks=ticks)
+    return figure
+
+
+@styled()
+def activation_maps(
+    maps: NDArray[Any],
+    classes: Sequence[str],
+    floor_cm: tuple[float, float],
+    title: str,
+    *,
+    note: str = "",
+    crosses: Sequence[tuple[int, int]] = (),
+    furniture: Zones | None = None,
+    planted: Zones | None = None,
+) -> Figure:
+    """One channel's mean map for each class, in two columns and one colour scale (the paper's figure 3).
+
+    `maps` is (classes, N, N), rows are y; `crosses` are (row, column) of tiles, marked in red in every panel;
+    `planted` are zones by a short name, dashed. A class without samples (NaN) stays empty.
+    """
+    width, height = floor_cm
+    rows = -(-len(classes) // 2)
+    lines = wrapped(note, 6.6)
+    above, below = 0.62, 0.62 + 0.145 * len(lines)  # inches: title; axis labels and note
+    tall = above + 2.8 * rows + below
+    figure = Figure(figsize=(6.6, tall))
+    # Fixed margins: a study has dozens of these, and an automatic layout draws each of them twice.
+    grid = figure.add_gridspec(
+        rows, 2, left=0.075, right=0.86, top=1 - above / tall, bottom=below / tall, wspace=0.08, hspace=0.2
+    )
+    figure.suptitle(title, size=12, y=1 - 0.1 / tall)
+    figure.text(0.02, 0.06 / tall, "\n".join(lines), size=8, va="bottom")
+    low, high = _scale(maps)
+    colours = class_colours(classes)
+    for place, (name, values) in enumerate(zip(classes, maps, strict=True)):
+        panel = figure.add_subplot(grid[place // 2, place % 2])
+        image = panel.imshow(values, cmap=INTENSITY, vmin=low, vmax=high, extent=(0, width, height, 0))
+        words, size = fitting(name, 2.5, 10, bold=True)
+        panel.set_title(words, weight="bold", size=size, pad=7)
+        panel.spines[:].set(visible=True, color=colours[name], linewidth=2.5)
+        draw_furniture(panel, furniture or {})
+        for label, zone in (planted or {}).items():
+            _draw_zone(panel, zone, "white", label)
+        _draw_crosses(panel, crosses, floor_cm, values.shape)
+        _frame(panel, floor_cm)
+        _outer(panel, left=place % 2 == 0, lowest=place + 2 >= len(classes))
+        if np.isnan(values).all():
+            panel.text(width / 2, height / 2, "no samples", ha="center", va="center")
+    bar = figure.add_axes((0.885, 0.3, 0.022, 0.45))
+    figure.colorbar(image, cax=bar, label="mean activation")
+    return figure
+
+
+@styled()
+def atlas(
+    maps: NDArray[Any],
+    classes: Sequence[str],
+    kernels: Sequence[int],
+    beside: Sequence[str],
+    title: str,
+    note: str = "",
+) -> Figure:
+    """All channels at a glance: a column of channels for each kernel, a small map for each class.
+
+    `maps` is (classes, channels of all kernels, N, N). Each channel has a scale of its own and its words in `beside`.
+    """
+    per_kernel = maps.shape[1] // len(kernels)
+    lines = wrapped(note, 4.2 * len(kernels))
+    above, below = 0.85, 0.2 + 0.145 * len(lines)
+    tall = above + 0.93 * per_kernel + below
+    figure = Figure(figsize=(4.2 * len(kernels), tall))
+    figure.suptitle(title, size=12, y=1 - 0.1 / tall)
+    figure.text(0.02, 0.06 / tall, "\n".join(lines), size=8, va="bottom")
+    grid = figure.add_gridspec(
+        per_kernel,
+        len(kernels),
+        left=0.1,
+        right=0.99,
+        top=1 - above / tall,
+        bottom=below / tall,
+        wspace=0.2,
+        hspace=0.06,
+    )
+    side = maps.shape[-1]
+    gap = max(1, side // 15)
+    for number in range(maps.shape[1]):
+        column, row = divmod(number, per_kernel)
+        panel = figure.add_subplot(grid[row, column])
+        strip = np.full((side, len(classes) * (side + gap) - gap), np.nan)
+        for place, values in enumerate(maps[:, number]):
+            strip[:, place * (side + gap) : place * (side + gap) + side] = values
+        low, high = _scale(maps[:, number])
+        panel.imshow(strip, cmap=INTENSITY, vmin=low, vmax=high, aspect="equal", interpolation="nearest")
+        panel.set_axis_off()
+        panel.text(-gap, side / 2, beside[number], size=7, ha="right", va="center")
+        if row == 0:
+            panel.set_title(f"{kernels[column]}x{kernels[column]}", pad=16, weight="bold")
+            for place, name in enumerate(classes):
+                words, size = fitting(name, 3.2 / len(classes), 8)
+                panel.text((place + 0.5) * side + place * gap, -gap, words, size=size, ha="center", va="bottom")
+    return figure
+
+
+def draw_furniture(axes: Axes, zones: Zones, *, named: bool = False) -> None:
+    """Outline what stands in the cage; `named`, with its name above it (below it at the upper border)."""
+    for name, zone in zones.items():
+        colour = KIND_COLOURS[zone["kind"]]
+        _draw_zone(axes, zone, colour)
+        if named:
+            circle = zone["shape"] == "circle"
+            x, top = zone["x_cm"], zone["y_cm"] - zone["radius_cm"] if circle else zone["y_cm"]
+            bottom = zone["y_cm"] + (zone["radius_cm"] if circle else zone["height_cm"])
+            x += 0 if circle else zone["width_cm"] / 2
+            y, side = (top - 0.4, "bottom") if top > NAME_ROOM_CM else (bottom + 0.4, "top")
+            text = name.replace("_", " ")
+            axes.text(x, y, text, color=colour, size=7.5, ha="center", va=side, zorder=4, clip_on=True)
+
+
+@styled()
+def paper_maps(
+    maps: NDArray[Any],
+    classes: Sequence[str],
+    channels: Sequence[str],
+    floor_cm: tuple[float, float],
+    colours: Mapping[str, str],
+    *,
+    title: str = "",
+    note: str = "",
+    crosses: Sequence[Sequence[tuple[int, int]]] = (),
+    furniture: Zones | None = None,
+) -> Figure:
+    """Chosen channels for chosen classes as a figure for a paper: a row for each channel, a column for each class.
+
+    Parameters
+    ----------
+    maps
+        Mean activation maps (classes, channels, N, N); rows of a map are y. Every row of the figure has one scale.
+    classes, channels
+        Names of the columns and of the rows. A single channel has none beside it: the paper's caption says it.
+    floor_cm
+        Width and height of the floor in cm.
+    colours
+        The colour of each class, `class_colours` of all classes of the study, so that a class keeps its own.
+    title, note
+        What stands above and, in small print, below; nothing by default.
+    crosses
+        For each channel (row, column) of the tiles that are marked.
+    furniture
+        What stands in the cage, outlined.
+    """
+    wide, tall = 2.1 * len(classes) + 1.25, 2.1 * len(channels)
+    lines = wrapped(note, wide) if note else []
+    above, below = (0.62 if title else 0.3), 0.5 + 0.145 * len(lines)
+    high = above + tall + below
+    figure = Figure(figsize=(wide, high))
+    grid = figure.add_gridspec(
+        len(channels),
+        len(classes),
+        left=0.62 / wide,
+        right=1 - 0.75 / wide,
+        top=1 - above / high,
+        bottom=below / high,
+        wspace=0.08,
+        hspace=0.12,
+    )
+    figure.suptitle(title, size=12, y=1 - 0.1 / high)
+    figure.text(0.02, 0.05 / high, "\n".join(lines), size=8, va="bottom")
+    for row, channel in enumerate(channels):
+        low, top = _scale(maps[:, row])
+        for column, name in enumerate(classes):
+            panel = figure.add_subplot(grid[row, column])
+            extent = (0, floor_cm[0], floor_cm[1], 0)
+            image = panel.imshow(maps[column, row], cmap=INTENSITY, vmin=low, vmax=top, extent=extent)
+            if row == 0:
+                words, size = fitting(name, 1.9, 10, bold=True)
+                panel.set_title(words, weight="bold", size=size, pad=5)
+            panel.spines[:].set(visible=True, color=colours[name], linewidth=2)
+            draw_furniture(panel, furniture or {})
+            _draw_crosses(panel, crosses[row] if crosses else (), floor_cm, maps[column, row].shape)
+            _frame(panel, floor_cm)
+            _outer(panel, left=column == 0, lowest=row == len(channels) - 1)
+            if np.isnan(maps[column, row]).all():
+                panel.text(floor_cm[0] / 2, floor_cm[1] / 2, "no samples", ha="center", va="center")
+        place = panel.get_position()
+        bar = figure.add_axes((place.x1 + 0.1 / wide, place.y0, 0.09 / wide, place.height))
+        figure.colorbar(image, cax=bar, label=channel if len(channels) > 1 else "mean activation")
+    return figure
+
+
+def _outer(panel: Axes, *, left: bool, lowest: bool) -> None:
+    """Numbers and names of the axes only at the border of a grid of panels: what a panel beside it says already goes.
+
+    matplotlib's own `label_outer` looks at the grid, and leaves a panel above an empty place without numbers.
+    """
+    if not left:
+        panel.set_ylabel("")
+        panel.tick_params(labelleft=False)
+    if not lowest:
+        panel.set_xlabel("")
+        panel.tick_params(labelbottom=False)
+
+
+def _scale(maps: NDArray[Any]) -> tuple[float, float]:
+    """Colours from 0 (or the least value, below it) to the greatest."""
+    known = maps[np.isfinite(maps)]
+    low, high = min(0.0, float(known.min(initial=0))), float(known.max(initial=0))
+    return low, high if high > low else low + 1.0
+
+
+def _frame(axes: Axes, floor_cm: tuple[float, float]) -> None:
+    axes.set(xlabel="x (cm)", ylabel="y (cm)", xlim=(0, floor_cm[0]), ylim=(floor_cm[1], 0), aspect="equal")
+
+
+def _draw_crosses(
+    panel: Axes, crosses: Sequence[tuple[int, int]], floor_cm: tuple[float, float], shape: tuple[int, ...]
+) -> None:
+    if not len(crosses):
+        return
+    row, column = np.asarray(crosses).T
+    x, y = (column + 0.5) * floor_cm[0] / shape[1], (row + 0.5) * floor_cm[1] / shape[0]
+    edge = [patheffects.withStroke(linewidth=3, foreground="white")]  # red alone is dark for some readers
+    panel.plot(x, y, "x", color=CROSS_COLOUR, markersize=6, markeredgewidth=1.5, path_effects=edge)
+
+
+def _draw_zone(axes: Axes, zone: Mapping[str, Any], colour: str, name: str = "") -> None:
+    """Outline a zone: solid what stands in the cage; dashed, with its name on the outline, what was planted.
+
+    The name stands at the upper left: the middle is where crosses fall.
+    """
+    line: dict[str, Any] = {"fill": False, "edgecolor": colour, "linewidth": 1.1, "zorder": 2.5}
+    if name:
+        line |= {"linewidth": 0.8, "linestyle": (0, (4, 2))}
+    x, y = zone["x_cm"], zone["y_cm"]
+    if zone["shape"] == "circle":
+        axes.add_patch(Circle((x, y), zone["radius_cm"], **line))
+        x, y = x - zone["radius_cm"] * 0.707, y - zone["radius_cm"] * 0.707
+    else:
+        axes.add_patch(Rectangle((x, y), zone["width_cm"], zone["height_cm"], **line))
+    if name:
+        edge = [patheffects.withStroke(linewidth=1.5, foreground="black")]
+        axes.text(x, y, name, color=colour, size=7, ha="center", va="center", path_effects=edge)

@@ -1,0 +1,1 @@
+"""From stop tables to stacks of histograms, and what a reader should know of the recordings."""

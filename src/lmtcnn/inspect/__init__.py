@@ -1,0 +1,1 @@
+"""Looking at recordings: findings, and one interval of one mouse."""

@@ -1,0 +1,1 @@
+"""Live Mouse Tracker databases: the only reader of SQLite."""

@@ -1,0 +1,1 @@
+"""The registry of models: versions, the rule, the history of champions, the registered program."""

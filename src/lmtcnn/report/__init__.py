@@ -1,0 +1,1 @@
+"""The page, and tables for other programs."""

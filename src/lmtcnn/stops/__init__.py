@@ -1,0 +1,1 @@
+"""From positions to stop tables: bouts, flicker, quality, and what is still good."""

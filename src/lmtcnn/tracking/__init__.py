@@ -1,0 +1,1 @@
+"""MLflow: runs, their store, where they came from, how they are shown."""

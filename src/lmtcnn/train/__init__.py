@@ -1,0 +1,1 @@
+"""From stacks to networks: folds, rates, the network, its training."""

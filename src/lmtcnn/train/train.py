@@ -1,0 +1,471 @@
+"""Training: all folds of a study in one program.
+
+For each seed one batch passes through a network for every held-out cage and one that sees all cages: the members. A
+member's loss is sum(w l) / sum(w) over the batch, with weight 0 for its held-out cage; where sum(w) = 0 it takes no
+step. Initial weights depend on the seed only, batch order on (seed, epoch) only, so that a fold trained alone is the
+fold of the full run. Weights are those after the last epoch, never picked by a held-out curve. Cross-entropy and
+plain SGD are the paper's; the number of epochs and the batch are ours.
+
+Members are trained in groups that fit in `train.memory_gb`. They share nothing but the batch, so a group's networks
+are those of the whole but for rounding. Each group is kept on disk as soon as it is trained, until the stage has ended:
+what a full disk or a kill interrupts goes on there (kept.py). With `train.lr: auto` each member's rate is chosen first
+(rates.py).
+"""
+
+import functools
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn import functional
+
+from lmtcnn.core.errors import DataError, ParamsError, problem
+from lmtcnn.core.files import ensure_folder, ensure_space, write_json
+from lmtcnn.core.params import Params, TrainParams, dump
+from lmtcnn.core.records import (
+    FOLDS,
+    HISTORY_FILE,
+    PREDICTIONS,
+    WEIGHTS,
+    HistogramsRecord,
+    Training,
+    full_training,
+    read_histograms,
+    seal_training,
+)
+from lmtcnn.core.schemas import HISTORY, predictions_table
+from lmtcnn.histograms import histograms
+from lmtcnn.train import rates
+from lmtcnn.train.folds import ALL, cages_of
+from lmtcnn.train.kept import Kept, key, save_tensors
+from lmtcnn.train.model import Samples, StereotypeCNN, initialise, member_bytes, softmax_members
+from lmtcnn.train.rates import Trial
+
+log = logging.getLogger("lmtcnn")
+
+Progress = Callable[[int, int], None]
+
+ROW_BYTES = 200
+"""Bytes that a row of a table needs at most on disk."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is trained on: inputs (S, T, N, N) on the device, class numbers (S,), cage of each sample, class names."""
+
+    x: Samples | Tensor
+    y: Tensor
+    cages: NDArray[np.str_]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Networks of one seed: the members, and their history (M, epochs, 4), see `Tally`."""
+
+    model: StereotypeCNN
+    history: NDArray[np.float64]
+
+
+def fit(
+    study: Study,
+    folds: Sequence[str | tuple[str, ...]],
+    seed: int,
+    params: TrainParams,
+    progress: Callable[[], None],
+    at: Sequence[float] = (),
+    *,
+    may_diverge: bool = False,
+) -> Fitted:
+    """Fit one member for each fold, all at once.
+
+    Parameters
+    ----------
+    study : Study
+        What is trained on.
+    folds : sequence
+        What each member holds out: a cage, several cages, or ALL, which holds nothing out.
+    seed : int
+        Initial weights and the order of batches depend on it.
+    params : TrainParams
+        Architecture and training; `lr` only where `at` says no rates.
+    progress : callable
+        Called after every epoch.
+    at : sequence of float
+        The learning rate of each member; empty: `lr`.
+    may_diverge : bool
+        Go on where the loss of a member is not finite; else that raises ParamsError.
+    """
+    model = network(study, params, len(folds))
+    initialise(model, seed)
+    model.to(study.x.device)
+    held_out = torch.from_numpy(np.stack([np.isin(study.cages, fold) for fold in folds])).to(study.x.device)  # (M, S)
+    weights = class_weights(study.y, held_out, len(study.classes), params.class_weight)
+    at = at or [float(params.lr)] * len(folds)
+    optimiser = torch.optim.SGD(model.parameters(), lr=max(at))
+    steps = torch.tensor([rate / max(at) for rate in at], device=study.x.device)  # (M,), shares of the highest rate
+    history = np.empty((len(folds), params.epochs, 4))
+    for epoch in range(params.epochs):
+        tally = Tally(held_out)
+        for batch in batches(len(study.x), params.batch, seed, epoch):
+            logits, y = model(study.x[batch]), study.y[batch]
+            losses = sample_losses(logits, y)
+            optimiser.zero_grad()
+            (steps * member_losses(losses, weights[:, batch])).sum().backward()
+            optimiser.step()
+            tally.add(losses.detach(), logits.detach().argmax(dim=2) == y, batch)
+        history[:, epoch] = tally.means()
+        if not (may_diverge or np.isfinite(history[:, epoch, 0]).all()):
+            found = f"an infinite one in epoch {epoch + 1}, seed {seed}"
+            raise ParamsError(problem("train.lr", "a rate at which the loss stays finite", found, "lower it"))
+        progress()
+    return Fitted(model.cpu(), history)
+
+
+def network(study: Study, params: TrainParams, members: int) -> StereotypeCNN:
+    """A network of so many members for the samples of a study."""
+    return StereotypeCNN(
+        members=members,
+        intervals=study.x.shape[1],
+        tiles=study.x.shape[2],
+        classes=len(study.classes),
+        kernels=params.kernels,
+        channels=params.channels,
+        pool=params.pool,
+    )
+
+
+def batches(samples: int, size: int, seed: int, epoch: int) -> list[Tensor]:
+    """The batches of an epoch: a permutation of all samples by (seed, epoch) alone, cut into pieces of `size`."""
+    order = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(samples)
+    return list(torch.from_numpy(order).split(size))
+
+
+def class_weights(y: Tensor, held_out: Tensor, classes: int, how: str) -> Tensor:
+    """Weight of each sample for each member, (M, S): 0 where held out; `balanced` by the classes of its training cages.
+
+    balanced: n_train / (classes present * n_train of the sample's class).
+    """
+    training = (~held_out).float()
+    if how == "none":
+        return training
+    counts = training @ functional.one_hot(y, classes).float()  # (M, C)
+    present = (counts > 0).sum(dim=1, keepdim=True)
+    return training * (training.sum(dim=1, keepdim=True) / (present * counts.clamp(min=1)))[:, y]
+
+
+def sample_losses(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of every member on every sample, (M, B), of logits (M, B, C) and classes y (B,)."""
+    return functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)), reduction="none").view(len(logits), -1)
+
+
+def member_losses(losses: Tensor, weights: Tensor) -> Tensor:
+    """Loss of each member, (M,): sum(w l) / sum(w), and 0 without a gradient where sum(w) = 0; both (M, B)."""
+    total = weights.sum(dim=1)
+    return (weights * losses).sum(dim=1) / torch.where(total > 0, total, torch.ones_like(total))
+
+
+class Tally:
+    """Mean loss and accuracy of every member over an epoch, on its training and its held-out samples.
+
+    Taken as the batches pass, each before its step: held-out samples go through the networks anyway, with weight 0,
+    so that a curve costs nothing. The figures of merit come from the weights after the last epoch instead.
+    """
+
+    def __init__(self, held_out: Tensor) -> None:
+        self.sets = torch.stack((~held_out, held_out)).double()  # (2, M, S)
+        self.sums = torch.zeros(2, 2, len(held_out), dtype=torch.float64, device=held_out.device)
+
+    def add(self, losses: Tensor, correct: Tensor, batch: Tensor) -> None:
+        """Take a batch's losses and hits, both (M, B)."""
+        for i, values in enumerate((losses, correct)):
+            self.sums[i] += (self.sets[:, :, batch] * values.double()).sum(dim=2)
+
+    def means(self) -> NDArray[np.float64]:
+        """(M, 4): train loss, train accuracy, test loss, test accuracy; nan where there are no samples."""
+        means = self.sums / self.sets.sum(dim=2)  # (loss or accuracy, train or test, M)
+        return np.asarray(means.permute(2, 1, 0).flatten(1).cpu().numpy())
+
+
+def train(
+    data: Path, params: Params, fold: str | None = None, progress: Progress = lambda done, total: None
+) -> dict[str, Any]:
+    """The stage: every fold and seed, and the networks that see all cages; returns the summary of train.json.
+
+    With `fold`, only that cage's networks, into data/train/folds/<cage>/, leaving the full result alone. Goes on with
+    what a training of the same data and parameters had finished when it was interrupted.
+    """
+    stacks, index = histograms.load(data / "histograms", params)
+    made = read_histograms(data / "histograms", params)
+    cages = cages_of(index["cage"].to_list(), index["animal"].to_list())
+    if len(found := index["class"].unique().to_list()) < 2:
+        do = "add recordings of another class"
+        raise DataError(problem(data / "histograms", "samples of two classes or more", f"only {found[0]}", do))
+    if fold is not None and fold not in cages:
+        raise ParamsError(problem(f"--fold {fold}", f"a cage ({', '.join(cages)})", "another name", "correct it"))
+    for line in params.doubts:
+        log.warning("%s", line)
+    members = (fold,) if fold else (*cages, ALL)
+    tried = rates.trials(members, cages, params.train) if params.train.lr == "auto" else []
+    folder = ensure_folder(data / "train" / "folds" / fold if fold else data / "train")
+    study = load_study(stacks, index, params)
+    size = group_size(study, params.train)
+    ensure_space(folder, size_of_results(members, study, params.train))
+    kept = Kept(folder, key(data / "histograms", params, members, size, study.x.device))
+    pieces = len(groups(len(tried), size)) + len(params.train.seeds) * len(groups(len(members), size))
+    work = Work(study, params.train, size, kept, pieces, progress)
+    chosen = work.choose(members, tried) if tried else dict.fromkeys(members, float(params.train.lr))
+    result = work.result(members, chosen)
+    write(folder, result, index, params)
+    content = summarise(study, cages, index, params, made) | ({"rates": chosen} if tried else {})
+    summary = seal_training(folder, content, made)
+    write_json(folder / "train.json", summary)
+    kept.clear()
+    return summary
+
+
+@dataclass(frozen=True)
+class Result:
+    """All networks of a training and what they say.
+
+    Members M (cages, and ALL), their rates, weights name -> (seeds, M, ...), history (seeds, M, epochs, 4) as in
+    `Tally`, and probabilities (seeds, S, C) of each sample by the member that has not seen its cage (nan where that is
+    none of them).
+    """
+
+    members: tuple[str, ...]
+    rates: Mapping[str, float]
+    weights: Mapping[str, Tensor]
+    history: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+
+
+class Work:
+    """The networks of a training, group by group; each group is kept on disk once it is trained."""
+
+    def __init__(
+        self, study: Study, params: TrainParams, size: int, kept: Kept, pieces: int, progress: Progress
+    ) -> None:
+        self.study, self.params, self.size, self.kept = study, params, size, kept
+        self.done, self.total, self.progress = 0, pieces * params.epochs, progress
+
+    def choose(self, members: Sequence[str], tried: Sequence[Trial]) -> dict[str, float]:
+        """The rate of each member, by networks that are trained for the choice alone."""
+        own = len(members) * len(self.params.seeds)
+        words = "train.lr: auto: %d networks choose the rates of %d, %.0f times the work of a training by one rate"
+        log.info(words, len(tried), own, 1 + len(tried) / own)
+        found = []
+        for group in groups(len(tried), self.size):
+            make = functools.partial(self._try, tried[group])
+            found.append(self._piece(f"rates-{group.start}", f"networks {group.start} to {group.stop} of those", make))
+        losses, right = (torch.cat([piece[name] for piece in found]).numpy() for name in ("losses", "right"))
+        chosen = rates.choose(members, self.study.cages, tried, losses, right, self.params)
+        log.info("train.lr: auto: %s", ", ".join(f"{name} {rate:g}" for name, rate in chosen.items()))
+        return chosen
+
+    def result(self, members: Sequence[str], chosen: Mapping[str, float]) -> Result:
+        """Train every member of every seed."""
+        seeds, samples = len(self.params.seeds), len(self.study.x)
+        shapes = {name: values.shape[1:] for name, values in network(self.study, self.params, 1).state_dict().items()}
+        result = Result(
+            tuple(members),
+            chosen,
+            {name: torch.empty(seeds, len(members), *shape) for name, shape in shapes.items()},
+            np.empty((seeds, len(members), self.params.epochs, 4)),
+            np.full((seeds, samples, len(self.study.classes)), np.nan),
+        )
+        for place, seed in enumerate(self.params.seeds):
+            for group in groups(len(members), self.size):
+                make = functools.partial(self._networks, members[group], seed, [chosen[m] for m in members[group]])
+                what = f"seed {seed}, {group.stop - group.start} networks"
+                piece = self._piece(f"seed{seed}-{group.start}", what, make)
+                for name, values in result.weights.items():
+                    values[place, group] = piece[name]
+                result.history[place, group] = piece["history"].numpy()
+                result.probabilities[place, piece["rows"].numpy()] = piece["probabilities"].numpy()
+        return result
+
+    def _piece(self, name: str, what: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        found = self.kept.load(name)
+        if found is None:
+            found = make()
+            self.kept.save(name, found)
+        else:
+            log.info("%s: kept by an interrupted training", what)
+            for _ in range(self.params.epochs):
+                self._advance()
+        return found
+
+    def _networks(self, folds: Sequence[str], seed: int, at: Sequence[float]) -> dict[str, Tensor]:
+        """Weights and history of these members, and probabilities of the samples (rows) that they hold out."""
+        fitted = fit(self.study, folds, seed, self.params, self._advance, at)
+        cages = {name: i for i, name in enumerate(folds) if name != ALL}
+        rows = np.flatnonzero(np.isin(self.study.cages, list(cages)))
+        own = np.array([cages[cage] for cage in self.study.cages[rows]], dtype=np.int64)
+        p = np.empty((len(rows), len(self.study.classes)))
+        for part in batched(len(rows)):
+            found = softmax_members(fitted.model, self.study.x[rows[part]])  # (M, B, C)
+            p[part] = found[own[part], np.arange(found.shape[1])]
+        told = {"history": fitted.history, "rows": rows, "probabilities": p}
+        return fitted.model.state_dict() | {name: torch.from_numpy(values) for name, values in told.items()}
+
+    def _try(self, tried: Sequence[Trial]) -> dict[str, Tensor]:
+        """Log loss of these networks on every sample, and whether they label it right, both (M, S)."""
+        folds, at = [trial.held_out for trial in tried], [trial.rate for trial in tried]
+        fitted = fit(self.study, folds, self.params.seeds[0], self.params, self._advance, at, may_diverge=True)
+        p = np.empty((len(tried), len(self.study.x), len(self.study.classes)))
+        for part in batched(len(self.study.x)):
+            p[:, part] = softmax_members(fitted.model, self.study.x[part])
+        y = self.study.y.cpu().numpy()
+        true = np.take_along_axis(p, y[None, :, None], axis=2)[..., 0]
+        losses = -np.log(np.maximum(true, np.finfo(np.float64).tiny))  # nan stays nan
+        return {"losses": torch.from_numpy(losses), "right": torch.from_numpy(p.argmax(axis=2) == y)}
+
+    def _advance(self) -> None:
+        self.done += 1
+        self.progress(self.done, self.total)
+
+
+def groups(members: int, size: int) -> list[slice]:
+    """Members in as few groups of at most `size` as there can be, of like sizes."""
+    count = -(-members // size)
+    bounds = [members * i // count for i in range(count + 1)] if count else [0]
+    return [slice(*pair) for pair in itertools.pairwise(bounds)]
+
+
+def group_size(study: Study, params: TrainParams) -> int:
+    """How many members fit in `memory_gb` (1e9 bytes) while they are trained; one at least."""
+    return max(1, int(params.memory_gb * 1e9 / member_bytes(network(study, params, 1), params.batch)))
+
+
+def batched(samples: int, size: int = 32) -> list[slice]:
+    """Numbers of samples in pieces, for a pass without gradients."""
+    return [slice(start, start + size) for start in range(0, samples, size)]
+
+
+def load_study(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> Study:
+    """Inputs and labels on the device that `train.device` says."""
+    device = choose_device(params.train.device)
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    classes = tuple(params.classes)
+    y = torch.tensor([classes.index(name) for name in index["class"]])
+    x = Samples(stacks, params.train.transform, device)
+    return Study(x, y.to(device), index["cage"].to_numpy().astype(np.str_), classes)
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is a GPU where there is one. Raises ParamsError where `cuda` is asked for and there is none."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ParamsError(problem("train.device", "a GPU for cuda", "none", "write auto or cpu"))
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def write(folder: Path, result: Result, index: pl.DataFrame, params: Params) -> None:
+    """Predictions, history and weights, each file atomically."""
+    classes, seeds = tuple(params.classes), params.train.seeds
+    predictions = [_predictions(p, seed, index, classes) for p, seed in zip(result.probabilities, seeds, strict=True)]
+    predictions_table(classes).write(pl.concat(predictions), folder / PREDICTIONS)
+    history = [_history(h, result, seed) for h, seed in zip(result.history, seeds, strict=True)]
+    HISTORY.write(pl.concat(history), folder / HISTORY_FILE)
+    cages = sum(name != ALL for name in result.members)  # ALL is the last
+    folds = {name: values[:, :cages].flatten(0, 1) for name, values in result.weights.items()}
+    save_tensors(folds, folder / FOLDS)
+    if ALL in result.members:
+        served = {name: values[:, cages] for name, values in result.weights.items()}
+        save_tensors(served, folder / WEIGHTS)
+
+
+def summarise(
+    study: Study, cages: Sequence[str], index: pl.DataFrame, params: Params, made: HistogramsRecord
+) -> dict[str, Any]:
+    """Say what was trained on what, for train.json."""
+    return {
+        "format": 1,
+        "classes": dump(params)["classes"],
+        "seeds": list(params.train.seeds),
+        "folds": list(cages),
+        "architecture": network(study, params.train, len(params.train.seeds)).architecture,
+        "train": dump(params.train),
+        "simulated": made.simulated,
+        "n_samples": index.height,
+        "n_recordings": index["recording"].n_unique(),
+        "preprocessing": {"stops": made.stops, "histograms": made.histograms},
+        "floor_cm": list(made.floor_cm),
+    }
+
+
+def load_members(data: Path, params: Params) -> tuple[StereotypeCNN, Training]:
+    """Load the networks that see all cages, one member for each seed, and what train.json says of them.
+
+    Raises DataError where they are missing, or not of the present histograms and parameters.
+    """
+    training = full_training(data, params)
+    model = StereotypeCNN(**training.record.architecture)
+    load_weights(model, data / "train" / WEIGHTS, "run `lmtcnn train` again")
+    return model, training
+
+
+def size_of_results(members: Sequence[str], study: Study, params: TrainParams) -> int:
+    """Bytes that a training needs on its disk: its tables, and all weights twice, as they are kept meanwhile."""
+    one = network(study, params, 1)
+    weights: int = sum(values.numel() * values.element_size() for values in one.state_dict().values())
+    rows = len(study.x) + len(members) * params.epochs
+    return len(params.seeds) * (2 * len(members) * weights + rows * ROW_BYTES)
+
+
+def save_weights(model: StereotypeCNN, path: Path) -> None:
+    """Weights as safetensors, atomically."""
+    save_tensors(model.state_dict(), path)
+
+
+def load_weights(model: StereotypeCNN, path: Path, do: str) -> None:
+    """Load weights into a model; raises DataError where they are missing, damaged, of another shape or not finite."""
+    try:
+        model.load_state_dict(safetensors.torch.load_file(path))
+        if not all(bool(values.isfinite().all()) for values in model.state_dict().values()):
+            raise DataError(problem(path, "finite weights", "nan or inf", do))
+    except FileNotFoundError:
+        raise DataError(problem(path, "weights", "no file", do)) from None
+    except (SafetensorError, RuntimeError, OSError) as error:
+        said = [line.strip().rstrip(".") for line in str(error).splitlines()]  # torch's first line is a heading
+        raise DataError(problem(path, "weights of this architecture", said[min(1, len(said) - 1)], do)) from error
+
+
+def _predictions(p: NDArray[np.float64], seed: int, index: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
+    """Each sample's probabilities (S, C) by the member that has not seen its cage; samples without are left out."""
+    chosen = np.flatnonzero(~np.isnan(p).any(axis=1))
+    rows, p = index[chosen], p[chosen]
+    return rows.select("recording", "animal_id", "rfid", "cage").with_columns(
+        fold=rows["cage"],
+        seed=pl.lit(seed, pl.Int64),
+        **{"class": rows["class"]},
+        predicted=pl.Series([classes[i] for i in p.argmax(axis=1)], dtype=pl.String),
+        **{f"p_{name}": pl.Series(p[:, i]) for i, name in enumerate(classes)},
+    )
+
+
+def _history(history: NDArray[np.float64], result: Result, seed: int) -> pl.DataFrame:
+    epochs = history.shape[1]
+    columns = dict(zip(list(HISTORY.columns)[3:7], history.reshape(-1, 4).T, strict=True))
+    return pl.DataFrame(
+        {
+            "fold": np.repeat(np.array(result.members, dtype=np.str_), epochs).tolist(),
+            "seed": [seed] * (len(result.members) * epochs),
+            "epoch": list(range(1, epochs + 1)) * len(result.members),
+            **{name: pl.Series(values).fill_nan(None) for name, values in columns.items()},
+            "lr": np.repeat([result.rates[name] for name in result.members], epochs),
+        },
+        schema=dict(HISTORY.columns),
+    )

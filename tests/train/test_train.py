@@ -1,0 +1,688 @@
+"""Training: all folds at once, each as if it were alone."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from conftest import told
+from lmtcnn import __version__
+from lmtcnn.core.errors import DataError, OutputError, ParamsError
+from lmtcnn.core.files import digest, read_json
+from lmtcnn.core.params import Params, TrainParams, dump
+from lmtcnn.core.records import full_training, read_histograms, training_key
+from lmtcnn.histograms import histograms
+from lmtcnn.train import train
+from lmtcnn.train.folds import ALL
+from lmtcnn.train.model import Samples, StereotypeCNN, initialise, member_bytes, prepare, select, softmax_members
+from lmtcnn.train.train import Study, batches, class_weights, fit, load_study, member_losses, sample_losses
+from plain import Plain
+from study import THREE_CAGES, seal_histograms, write_histograms
+
+CAGES = tuple(THREE_CAGES)
+CLASSES = ["AM", "JM", "AF", "JF"]
+
+
+@pytest.fixture(scope="module")
+def data(trained: Path) -> Path:
+    return trained
+
+
+@pytest.fixture(scope="module")
+def study(data: Path, tiny: Params) -> Study:
+    found = load_study(*histograms.load(data / "histograms", tiny), tiny)
+    return Study(found.x[:], found.y, found.cages, found.classes)
+
+
+def fitted(study: Study, folds: tuple[str, ...], params: Params, **values: object) -> tuple[StereotypeCNN, np.ndarray]:
+    """Networks of seed 0, and their history."""
+    settings: TrainParams = params.train.model_copy(update=values)
+    found = fit(study, folds, 0, settings, lambda: None)
+    return found.model, found.history
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def start(study: Study, params: Params) -> Plain:
+    """The plain network with the starting weights of seed 0."""
+    made = {name: getattr(params.train, name) for name in ("kernels", "channels", "pool")}
+    model = StereotypeCNN(1, study.x.shape[1], study.x.shape[2], len(study.classes), **made)
+    initialise(model, 0)
+    return Plain(model, 0)
+
+
+def weights_of(plain: Plain, kernels: tuple[int, ...]) -> dict[str, Tensor]:
+    named = {"linear.weight": plain.linear.weight, "linear.bias": plain.linear.bias}
+    for kernel, branch in zip(kernels, plain.branches, strict=True):
+        named |= {f"branch{kernel}.weight": branch[0].weight, f"branch{kernel}.bias": branch[0].bias}
+    return named
+
+
+def same_weights(model: StereotypeCNN, member: int, plain: Plain) -> bool:
+    expected = weights_of(plain, model.kernels)
+    found = model.state_dict()
+    return found.keys() == expected.keys() and all(
+        torch.allclose(found[name][member], values, rtol=1e-5, atol=1e-6) for name, values in expected.items()
+    )
+
+
+# ---- What a member learns from ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fold", [*CAGES, ALL])
+def test_a_member_learns_as_a_plain_network_on_the_samples_of_its_training_cages(study, tiny, fold: str) -> None:
+    """Three epochs of one batch: a step on the mean loss of the samples that are not held out."""
+    folds = (*CAGES, ALL)
+    model, _ = fitted(study, folds, tiny, batch=99)
+    plain, seen = start(study, tiny), torch.from_numpy(study.cages != fold)
+    optimiser = torch.optim.SGD(plain.parameters(), lr=tiny.train.lr)
+    for _ in range(3):
+        optimiser.zero_grad()
+        functional.cross_entropy(plain(study.x[seen]), study.y[seen]).backward()
+        optimiser.step()
+    assert same_weights(model, folds.index(fold), plain)
+
+
+def test_no_step_is_taken_where_a_batch_holds_only_held_out_samples(study, tiny) -> None:
+    """Batches of one sample against a plain network that goes through the training samples alone."""
+    model, _ = fitted(study, CAGES, tiny, batch=1, epochs=2)
+    for member, fold in enumerate(CAGES):
+        plain = start(study, tiny)
+        optimiser = torch.optim.SGD(plain.parameters(), lr=tiny.train.lr)
+        for epoch in range(2):
+            for batch in batches(len(study.x), 1, 0, epoch):
+                if study.cages[batch.item()] != fold:
+                    optimiser.zero_grad()
+                    functional.cross_entropy(plain(study.x[batch]), study.y[batch]).backward()
+                    optimiser.step()
+        assert same_weights(model, member, plain)
+
+
+def test_held_out_samples_have_no_influence(study, tiny) -> None:
+    """The stacks and labels of c2 changed: the member that holds c2 out is the same, the others are not."""
+    held_out = torch.from_numpy(study.cages == "c2")
+    x, y = study.x.clone(), study.y.clone()
+    x[held_out] = x[held_out].flip(2) * 7
+    y[held_out] = (y[held_out] + 1) % 4
+    before, _ = fitted(study, CAGES, tiny)
+    after, _ = fitted(Study(x, y, study.cages, study.classes), CAGES, tiny)
+    for name, values in before.state_dict().items():
+        other = after.state_dict()[name]
+        assert torch.allclose(values[1], other[1], rtol=0, atol=1e-7)
+        assert not torch.allclose(values[0], other[0], rtol=0, atol=1e-4)
+
+
+def test_a_batch_without_weight_gives_no_loss_and_no_gradient() -> None:
+    logits = torch.randn(2, 3, 4, requires_grad=True)
+    losses = sample_losses(logits, torch.tensor([0, 1, 2]))
+    weights = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 3.0]])
+    found = member_losses(losses, weights)
+    found.sum().backward()
+    assert found[0] == 0
+    assert found[1].item() == pytest.approx(((losses[1, 0] + 3 * losses[1, 2]) / 4).item())
+    assert logits.grad[0].abs().sum() == 0
+    assert logits.grad[1, 1].abs().sum() == 0
+    assert logits.grad[1, [0, 2]].abs().sum() > 0
+
+
+def test_unbalanced_every_training_sample_weighs_one() -> None:
+    held_out = torch.tensor([[True, False, False], [False, False, False]])
+    assert class_weights(torch.tensor([0, 1, 1]), held_out, 4, "none").tolist() == [[0, 1, 1], [1, 1, 1]]
+
+
+def test_balanced_every_class_of_the_training_cages_weighs_the_same() -> None:
+    """Classes 0, 0, 0, 1, 2; held out the first, then the last."""
+    held_out = torch.tensor([[True, False, False, False, False], [False, False, False, False, True]])
+    weights = class_weights(torch.tensor([0, 0, 0, 1, 2]), held_out, 4, "balanced")
+    assert weights.numpy() == pytest.approx(
+        np.array([[0, 4 / 6, 4 / 6, 4 / 3, 4 / 3], [4 / 6, 4 / 6, 4 / 6, 4 / 2, 0]]), abs=1e-6
+    )
+
+
+def test_balanced_weights_are_those_of_a_weighted_plain_network(study, tiny) -> None:
+    model, _ = fitted(study, (ALL,), tiny, batch=99, epochs=1, class_weight="balanced")
+    counts = torch.bincount(study.y)
+    plain = start(study, tiny)
+    functional.cross_entropy(plain(study.x), study.y, weight=1.0 / counts).backward()
+    torch.optim.SGD(plain.parameters(), lr=tiny.train.lr).step()
+    assert counts.tolist() == [4, 4, 2, 2]
+    assert same_weights(model, 0, plain)
+
+
+def test_the_order_of_batches_depends_on_seed_and_epoch_alone() -> None:
+    orders = {(seed, epoch): torch.cat(batches(20, 6, seed, epoch)).tolist() for seed in (0, 1) for epoch in (0, 1)}
+    assert all(sorted(order) == list(range(20)) for order in orders.values())
+    assert len(set(map(tuple, orders.values()))) == 4
+    assert [len(batch) for batch in batches(20, 6, 0, 0)] == [6, 6, 6, 2]
+    assert torch.cat(batches(20, 3, 1, 1)).tolist() == orders[1, 1]
+
+
+def test_weights_start_and_learn_by_the_seed_alone(study, tiny) -> None:
+    torch.manual_seed(1)
+    one, _ = fitted(study, CAGES, tiny)
+    torch.manual_seed(2)
+    other, _ = fitted(study, CAGES, tiny)
+    assert all(torch.equal(values, other.state_dict()[name]) for name, values in one.state_dict().items())
+
+
+def test_networks_learn_what_tells_the_classes_apart(study, tiny) -> None:
+    _, history = fitted(study, (ALL,), tiny, epochs=40)
+    assert history[0, -1, 0] < history[0, 0, 0] / 2
+    assert history[0, -1, 1] == 1.0
+
+
+# ---- The curves ------------------------------------------------------------------------------------------------------
+
+
+def test_curves_are_means_over_training_and_held_out_samples_before_each_step(study, tiny) -> None:
+    """One batch an epoch: the plain network's loss and accuracy on both sets, epoch by epoch."""
+    _, history = fitted(study, ("c2",), tiny, batch=99)
+    plain, seen = start(study, tiny), torch.from_numpy(study.cages != "c2")
+    optimiser = torch.optim.SGD(plain.parameters(), lr=tiny.train.lr)
+    for epoch in range(3):
+        logits = plain(study.x)
+        losses = functional.cross_entropy(logits, study.y, reduction="none")
+        hits = (logits.argmax(dim=1) == study.y).float()
+        expected = [losses[seen].mean(), hits[seen].mean(), losses[~seen].mean(), hits[~seen].mean()]
+        assert history[0, epoch] == pytest.approx([value.item() for value in expected], abs=1e-5)
+        optimiser.zero_grad()
+        losses[seen].mean().backward()
+        optimiser.step()
+
+
+def test_the_history_has_a_row_for_each_fold_seed_and_epoch(data: Path) -> None:
+    history = pl.read_parquet(data / "train" / "history.parquet")
+    expected = {(fold, seed, epoch) for fold in (*CAGES, ALL) for seed in (0, 1) for epoch in (1, 2, 3)}
+    rows = list(history.select("fold", "seed", "epoch").iter_rows())
+    assert len(rows) == len(expected)
+    assert set(rows) == expected
+
+
+def test_only_networks_that_hold_nothing_out_have_no_test_values(data: Path) -> None:
+    history = pl.read_parquet(data / "train" / "history.parquet")
+    whole = history.filter(pl.col("fold") == ALL)
+    assert whole.select("test_loss", "test_accuracy").null_count().row(0) == (whole.height, whole.height)
+    assert history.filter(pl.col("fold") != ALL).null_count().sum_horizontal().item() == 0
+    assert history.select("train_loss", "train_accuracy").null_count().sum_horizontal().item() == 0
+
+
+# ---- What is written -------------------------------------------------------------------------------------------------
+
+
+def test_the_stage_writes_its_five_files(data: Path) -> None:
+    assert set(content(data / "train")) == {
+        "folds.safetensors", "history.parquet", "predictions.parquet", "train.json", "weights.safetensors",
+    }  # fmt: skip
+
+
+def test_each_sample_is_predicted_once_a_seed_by_the_fold_that_holds_its_cage_out(data: Path, tiny: Params) -> None:
+    predictions = pl.read_parquet(data / "train" / "predictions.parquet")
+    index = pl.read_parquet(data / "histograms" / "index.parquet")
+    keys = ["recording", "animal_id", "rfid", "cage", "class"]
+    for seed in (0, 1):
+        own = predictions.filter(pl.col("seed") == seed)
+        assert own.select(keys).sort(keys).equals(index.select(keys).sort(keys))
+    assert predictions["fold"].equals(predictions["cage"], check_names=False)
+
+
+def test_predictions_are_those_of_the_networks_that_were_written(data: Path, tiny: Params) -> None:
+    """folds.safetensors holds its members by seed, then by fold."""
+    model = StereotypeCNN(6, 4, 8, 4, channels=2)
+    model.load_state_dict(safetensors.torch.load_file(data / "train" / "folds.safetensors"))
+    stacks, index = histograms.load(data / "histograms", tiny)
+    probabilities = softmax_members(model, prepare(np.asarray(stacks), "none"))
+    predictions = pl.read_parquet(data / "train" / "predictions.parquet")
+    for row in predictions.iter_rows(named=True):
+        sample = index.select(
+            ((pl.col("recording") == row["recording"]) & (pl.col("rfid") == row["rfid"])).arg_true()
+        ).item()
+        p = [row[f"p_{name}"] for name in CLASSES]
+        assert p == pytest.approx(probabilities[row["seed"] * 3 + CAGES.index(row["fold"]), sample], abs=1e-6)
+        assert row["predicted"] == CLASSES[int(np.argmax(p))]
+
+
+def test_the_summary_says_what_was_trained_on_what(data: Path, tiny: Params) -> None:
+    made = read_json(data / "histograms" / "histograms.json", "", "")
+    assert read_json(data / "train" / "train.json", "", "") == {
+        "format": 1,
+        "classes": dump(tiny)["classes"],
+        "seeds": [0, 1],
+        "folds": list(CAGES),
+        "architecture": {
+            "members": 2, "intervals": 4, "tiles": 8, "classes": 4, "kernels": [3, 9], "channels": 2, "pool": 2,
+        },
+        "train": dump(tiny.train),
+        "simulated": True,
+        "n_samples": 12,
+        "n_recordings": 6,
+        "preprocessing": {"stops": made["stops"], "histograms": made["histograms"]},
+        "floor_cm": made["floor_cm"],
+        "version": __version__,
+        "revision": 1,
+        "inputs": {"histograms": read_histograms(data / "histograms", tiny).digest},
+        "outputs": {
+            name: digest(data / "train" / name)
+            for name in ("predictions.parquet", "history.parquet", "folds.safetensors", "weights.safetensors")
+        },
+        "training": training_key(data, tiny),
+    }  # fmt: skip
+
+
+def test_the_networks_that_are_served_have_seen_all_cages(data: Path, study: Study, tiny: Params) -> None:
+    model, training = train.load_members(data, tiny)
+    assert model.members == len(training.record.seeds)
+    for member, seed in enumerate(tiny.train.seeds):
+        alone = fit(study, (ALL,), seed, tiny.train, lambda: None).model
+        for name, values in select(model, [member]).state_dict().items():
+            assert torch.allclose(values, alone.state_dict()[name], atol=1e-5)
+
+
+def test_two_runs_write_the_same_bytes(data: Path, tmp_path: Path, tiny: Params) -> None:
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    train.train(tmp_path, tiny)
+    assert content(tmp_path / "train") == content(data / "train")
+
+
+def test_a_rate_that_was_forgotten_is_asked_about(tmp_path: Path, change, tiny: Params, caplog) -> None:
+    real = change(**{"histograms.interval_s": 3600, "cohort.databases": "raw"})
+    sizes = {"intervals": tiny.histograms.intervals, "tiles": tiny.histograms.tiles}
+    params = tiny.model_copy(
+        update={"cohort": real.cohort, "histograms": real.histograms.model_copy(update=sizes), "train": tiny.train}
+    )
+    write_histograms(tmp_path / "data", params, THREE_CAGES)
+    train.train(tmp_path / "data", params)
+    assert caplog.messages == params.doubts
+    assert "train.lr 0.05 with intervals of 3600 s is 50 times the paper's" in caplog.messages[0]
+
+
+def test_progress_is_told_after_every_epoch_of_every_seed(tmp_path: Path, tiny: Params) -> None:
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    told_of = []
+    train.train(tmp_path, tiny, progress=lambda done, total: told_of.append((done, total)))
+    assert told_of == [(i, 6) for i in range(1, 7)]
+
+
+# ---- One fold --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_fold(tmp_path_factory, tiny: Params) -> tuple[dict[str, bytes], Path]:
+    """A full run, what it wrote, and then a fold alone."""
+    folder = tmp_path_factory.mktemp("fold") / "data"
+    write_histograms(folder, tiny, THREE_CAGES)
+    train.train(folder, tiny)
+    before = content(folder / "train")
+    train.train(folder, tiny, fold="c2")
+    return before, folder / "train"
+
+
+def test_a_fold_alone_is_the_fold_of_the_full_run(with_fold) -> None:
+    _, folder = with_fold
+    for name in ("predictions.parquet", "history.parquet"):
+        full = pl.read_parquet(folder / name).filter(pl.col("fold") == "c2")
+        alone = pl.read_parquet(folder / "folds" / "c2" / name)
+        numbers = [column for column, kind in full.schema.items() if kind == pl.Float64]
+        assert alone.drop(numbers).equals(full.drop(numbers))
+        assert np.abs(alone.select(numbers).to_numpy() - full.select(numbers).to_numpy()).max() < 1e-5
+    weights = safetensors.torch.load_file(folder / "folds.safetensors")
+    for name, values in safetensors.torch.load_file(folder / "folds" / "c2" / "folds.safetensors").items():
+        assert torch.allclose(values, weights[name][[1, 4]], rtol=0, atol=1e-5)
+
+
+def test_a_fold_alone_leaves_the_full_result_as_it_is(with_fold) -> None:
+    before, folder = with_fold
+    now = content(folder)
+    assert {name: now[name] for name in before} == before
+
+
+def test_a_fold_alone_writes_into_a_folder_of_its_own(with_fold) -> None:
+    before, folder = with_fold
+    assert set(content(folder)) - set(before) == {
+        f"folds/c2/{name}" for name in ("folds.safetensors", "history.parquet", "predictions.parquet", "train.json")
+    }
+
+
+def test_an_unknown_cage_is_told_with_those_there_are(data: Path, tiny: Params) -> None:
+    assert told(ParamsError, train.train, data, tiny, fold="c9") == (
+        "--fold c9: expected a cage (c1, c2, c3), found another name; correct it",
+    )
+    assert not (data / "train" / "folds").exists()
+
+
+# ---- Groups, and rates that are chosen -------------------------------------------------------------------------------
+
+
+def using(params: Params, **values: object) -> Params:
+    return params.model_copy(update={"train": params.train.model_copy(update=values)})
+
+
+def written(folder: Path, params: Params, fold: str | None = None, cages: dict[str, str] = THREE_CAGES) -> Path:
+    """A training of its own; returns where it was written."""
+    if not (folder / "histograms").is_dir():
+        write_histograms(folder, params, cages)
+    train.train(folder, params, fold)
+    return folder / "train" / "folds" / fold if fold else folder / "train"
+
+
+def apart(one: Path, other: Path) -> float:
+    """The largest difference of any number in two trainings' tables and weights."""
+    found = []
+    for name in ("predictions.parquet", "history.parquet"):
+        a, b = pl.read_parquet(one / name), pl.read_parquet(other / name)
+        numbers = [column for column, kind in a.schema.items() if kind == pl.Float64]
+        assert a.drop(numbers).equals(b.drop(numbers))
+        found.append(np.nanmax(np.abs(a.select(numbers).to_numpy() - b.select(numbers).to_numpy()).astype(float)))
+    for name in ("folds.safetensors", "weights.safetensors"):
+        a, b = (safetensors.torch.load_file(folder / name) for folder in (one, other))
+        found += [float((a[key] - b[key]).abs().max()) for key in a]
+    return max(found)
+
+
+def test_members_trained_in_groups_are_those_trained_at_once(data: Path, tiny: Params, study: Study, tmp_path) -> None:
+    """A budget for one member, and for two: the same networks but for rounding."""
+    one_gb = member_bytes(train.network(study, tiny.train, 1), tiny.train.batch) / 1e9
+    for size in (1, 2):
+        params = using(tiny, memory_gb=one_gb * (size + 0.5))
+        assert train.group_size(study, params.train) == size
+        assert apart(written(tmp_path / str(size), params), data / "train") < 1e-6
+
+
+def test_groups_are_as_few_as_there_can_be_and_alike(tiny: Params) -> None:
+    assert [g.stop - g.start for g in train.groups(13, 13)] == [13]
+    assert [g.stop - g.start for g in train.groups(13, 12)] == [6, 7]
+    assert [list(range(10))[g] for g in train.groups(10, 3)] == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]]
+    assert train.groups(0, 3) == []
+
+
+def test_a_budget_below_one_member_trains_them_one_by_one(study: Study, tiny: Params) -> None:
+    assert train.group_size(study, using(tiny, memory_gb=1e-6).train) == 1
+
+
+def test_a_paper_s_network_is_reckoned_with_its_size() -> None:
+    """Measured: 25 MB a member (72 x 30 x 30, batches of 16), 62 MB with batches of 64, 86 MB with 60 x 60 tiles."""
+    found = [
+        member_bytes(StereotypeCNN(1, 72, tiles, 4), batch) / 1e6 for tiles, batch in ((30, 16), (30, 64), (60, 16))
+    ]
+    assert found == pytest.approx([25, 62, 86], rel=0.25)
+
+
+def test_samples_are_read_from_disk_a_batch_at_a_time(data: Path, tiny: Params, study: Study) -> None:
+    found = load_study(*histograms.load(data / "histograms", tiny), tiny)
+    assert isinstance(found.x, Samples)
+    assert isinstance(found.x.stacks, np.memmap)
+    batch = torch.tensor([5, 0, 7])
+    assert torch.equal(found.x[batch], study.x[batch])
+    assert found.x[batch].dtype == torch.float32
+    assert len(found.x) == 12
+
+
+def test_each_member_learns_at_its_own_rate(study, tiny) -> None:
+    rates = [0.1, 0.02, 0.005]
+    together = fit(study, CAGES, 0, tiny.train, lambda: None, rates).model
+    for member, (fold, rate) in enumerate(zip(CAGES, rates, strict=True)):
+        alone, _ = fitted(study, (fold,), tiny, lr=rate)
+        for name, values in together.state_dict().items():
+            assert torch.allclose(values[member], alone.state_dict()[name][0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def auto(tmp_path_factory, tiny: Params) -> tuple[Params, Path]:
+    """A study whose rates were chosen, from one that is too low, one that is right, and one that diverges."""
+    params = using(tiny, lr="auto", lr_grid=(1e-5, 0.05, 1e30), epochs=6, seeds=(3, 4))
+    folder = tmp_path_factory.mktemp("auto")
+    written(folder, params)
+    return params, folder
+
+
+def chosen_by_hand(study: Study, params: Params, fold: str) -> float:
+    """The rate by one training after the other, each of one network."""
+    scores = []
+    for rate in params.train.lr_grid:
+        right, loss = 0, 0.0
+        for inner in sorted(set(CAGES) - {fold}):
+            out = tuple({inner, fold} - {ALL})
+            found = fit(study, (out,), 3, params.train, lambda: None, [rate], may_diverge=True).model
+            own = torch.from_numpy(study.cages == inner)
+            p = torch.from_numpy(softmax_members(found, study.x[own])[0])
+            right += int((p.argmax(dim=1) == study.y[own]).sum())
+            loss -= float(p[torch.arange(len(p)), study.y[own]].log().sum())
+        scores.append((-right, loss, rate) if np.isfinite(loss) else (1, 0, rate))
+    return min(scores)[2]
+
+
+def test_the_rate_of_every_fold_is_that_which_does_best_within_its_training_cages(auto, study: Study) -> None:
+    params, folder = auto
+    summary = read_json(folder / "train" / "train.json", "", "")
+    assert summary["rates"] == {fold: chosen_by_hand(study, params, fold) for fold in (*CAGES, ALL)}
+    assert len(set(summary["rates"].values())) == 2
+    assert summary["train"]["lr"] == "auto"
+    history = pl.read_parquet(folder / "train" / "history.parquet")
+    assert dict(history.select("fold", "lr").unique().iter_rows()) == summary["rates"]
+
+
+def test_networks_by_chosen_rates_are_those_of_a_training_by_them(auto, study: Study) -> None:
+    params, folder = auto
+    weights = safetensors.torch.load_file(folder / "train" / "folds.safetensors")
+    rates = read_json(folder / "train" / "train.json", "", "")["rates"]
+    for member, fold in enumerate(CAGES):
+        alone = fit(study, (fold,), 4, params.train, lambda: None, [rates[fold]]).model.state_dict()
+        assert all(torch.allclose(weights[name][3 + member], values[0], atol=1e-5) for name, values in alone.items())
+
+
+def test_a_fold_alone_chooses_as_the_full_run(auto) -> None:
+    params, folder = auto
+    alone = written(folder, params, "c2")
+    rates = read_json(folder / "train" / "train.json", "", "")["rates"]
+    assert read_json(alone / "train.json", "", "")["rates"] == {"c2": rates["c2"]}
+    whole = pl.read_parquet(folder / "train" / "predictions.parquet").filter(pl.col("fold") == "c2")
+    found = pl.read_parquet(alone / "predictions.parquet")
+    numbers = [f"p_{name}" for name in CLASSES]
+    assert np.abs(found.select(numbers).to_numpy() - whole.select(numbers).to_numpy()).max() < 1e-5
+
+
+def test_the_choice_does_not_look_at_the_held_out_cage(auto, tmp_path) -> None:
+    """The stacks of c2 replaced by noise: its own fold's networks are the same."""
+    params, folder = auto
+    write_histograms(tmp_path, params, THREE_CAGES)
+    index = pl.read_parquet(tmp_path / "histograms" / "index.parquet")
+    stacks = np.load(tmp_path / "histograms" / "stacks.npy")
+    stacks[(index["cage"] == "c2").to_numpy()] = np.random.default_rng(1).poisson(3, stacks[0].shape)
+    np.save(tmp_path / "histograms" / "stacks.npy", stacks)
+    seal_histograms(tmp_path, params)
+    found = safetensors.torch.load_file(written(tmp_path, params, "c2") / "folds.safetensors")
+    before = safetensors.torch.load_file(written(folder, params, "c2") / "folds.safetensors")
+    assert all(torch.allclose(found[name], values, atol=1e-6) for name, values in before.items())
+
+
+def test_what_the_choice_costs_is_said_before(tmp_path, tiny: Params, caplog) -> None:
+    """Three cages: 3 pairs and 3 single ones at two rates are 12 networks, for 4 members of 2 seeds."""
+    caplog.set_level("INFO", "lmtcnn")
+    written(tmp_path, using(tiny, lr="auto", lr_grid=(0.01, 0.05), epochs=1))
+    assert [line for line in caplog.messages if "networks choose" in line] == [
+        "train.lr: auto: 12 networks choose the rates of 8, 2 times the work of a training by one rate"
+    ]
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, "auto ", True, float("inf"), None])
+def test_a_rate_is_a_number_above_0_or_auto(change, wrong: object) -> None:
+    (line,) = told(ParamsError, change, **{"train.lr": wrong})
+    assert line.startswith("test: train.lr: expected a rate above 0, or auto, found ")
+    assert change(**{"train.lr": 1}).train.lr == 1.0
+
+
+def test_a_grid_that_is_not_used_does_not_matter(data: Path, tiny: Params) -> None:
+    full_training(data, using(tiny, lr_grid=(0.5,), lr_folds=3, memory_gb=1.0))
+    (line,) = told(DataError, full_training, data, using(tiny, lr="auto"))[:1]
+    assert line.startswith(f"{data / 'train'}: expected train.lr auto, found 0.05")
+
+
+# ---- Interrupted -----------------------------------------------------------------------------------------------------
+
+
+class StopHereError(Exception):
+    pass
+
+
+def interrupted(folder: Path, params: Params, after: int, fold: str | None = None) -> None:
+    """Train until so many epochs of all are done."""
+
+    def stop(done: int, total: int) -> None:
+        if done == after:
+            raise StopHereError
+
+    with pytest.raises(StopHereError):
+        train.train(folder, params, fold, stop)
+
+
+@pytest.mark.parametrize("fold", [None, "c2"])
+def test_a_training_goes_on_where_it_was_interrupted_and_gives_the_same_bytes(
+    data: Path, tiny: Params, tmp_path, monkeypatch, fold: str | None
+) -> None:
+    """After one epoch of the second seed: the first is not trained again."""
+    expected = content(written(tmp_path / "whole", tiny, fold))
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    interrupted(tmp_path, tiny, 4, fold)
+    seeds = []
+    monkeypatch.setattr(train, "initialise", lambda model, seed: (seeds.append(seed), initialise(model, seed)))
+    assert content(written(tmp_path, tiny, fold)) == expected
+    assert seeds == [1]
+
+
+def test_a_choice_of_rates_that_was_made_is_not_made_again(tiny: Params, tmp_path, monkeypatch) -> None:
+    params = using(tiny, lr="auto", lr_grid=(0.01, 0.05))
+    expected = content(written(tmp_path / "whole", params))
+    write_histograms(tmp_path, params, THREE_CAGES)
+    interrupted(tmp_path, params, 3 + 1)
+    members = []
+    monkeypatch.setattr(
+        train, "initialise", lambda model, seed: (members.append(model.members), initialise(model, seed))
+    )
+    assert content(written(tmp_path, params)) == expected
+    assert members == [4, 4]
+
+
+def test_a_training_of_other_parameters_begins_anew(data: Path, tiny: Params, tmp_path) -> None:
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    interrupted(tmp_path, using(tiny, epochs=2), 3)
+    assert (tmp_path / "train" / ".partial").is_dir()
+    assert content(written(tmp_path, tiny)) == content(data / "train")
+
+
+def test_a_disk_that_is_full_at_the_end_costs_no_training(data: Path, tiny: Params, tmp_path, monkeypatch) -> None:
+    """The last of the files does not fit: one line, and the next run trains nothing."""
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+
+    def full(tensors: object, path: Path) -> None:
+        raise OutputError(f"{path}: expected a place that can be written, found a full disk; choose another")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "save_tensors", full)
+        assert "found a full disk" in told(OutputError, train.train, tmp_path, tiny)[0]
+    monkeypatch.setattr(train, "fit", None)
+    assert content(written(tmp_path, tiny)) == content(data / "train")
+
+
+# ---- Devices ---------------------------------------------------------------------------------------------------------
+
+
+def test_cuda_where_there_is_none_is_told(data: Path, tiny: Params, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    using = tiny.model_copy(update={"train": tiny.train.model_copy(update={"device": "cuda"})})
+    assert told(ParamsError, train.train, data, using) == (
+        "train.device: expected a GPU for cuda, found none; write auto or cpu",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "available", "device"),
+    [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu"), ("cuda", True, "cuda")],
+)
+def test_auto_is_a_gpu_where_there_is_one(monkeypatch, name: str, available: bool, device: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert train.choose_device(name).type == device
+
+
+# ---- What is missing or does not fit ---------------------------------------------------------------------------------
+
+
+def test_without_histograms_there_is_no_training(tmp_path: Path, tiny: Params) -> None:
+    assert told(DataError, train.train, tmp_path, tiny) == (
+        f"{tmp_path / 'histograms' / 'histograms.json'}: expected the histograms, found no file; "
+        "run `lmtcnn histograms` first",
+    )
+
+
+def test_without_a_training_there_are_no_members(tmp_path: Path, tiny: Params) -> None:
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    assert told(DataError, train.load_members, tmp_path, tiny) == (
+        f"{tmp_path / 'train' / 'train.json'}: expected the summary of a training, found no file; "
+        "run `lmtcnn train` first",
+    )
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> tuple[StereotypeCNN, Path]:
+    model = StereotypeCNN(1, 2, 4, 2, channels=1)
+    initialise(model, 0)
+    train.save_weights(model, tmp_path / "w.safetensors")
+    return model, tmp_path / "w.safetensors"
+
+
+def test_weights_are_read_as_they_were_written(weights) -> None:
+    model, path = weights
+    again = StereotypeCNN(**model.architecture)
+    train.load_weights(again, path, "train again")
+    assert all(torch.equal(values, again.state_dict()[name]) for name, values in model.state_dict().items())
+
+
+def test_weights_that_are_missing_are_told(weights) -> None:
+    model, path = weights
+    path.unlink()
+    assert told(DataError, train.load_weights, model, path, "train again") == (
+        f"{path}: expected weights, found no file; train again",
+    )
+
+
+def test_weights_that_are_not_finite_are_told(weights) -> None:
+    model, path = weights
+    model.linear.bias.data[0, 1] = torch.nan
+    train.save_weights(model, path)
+    assert told(DataError, train.load_weights, model, path, "train again") == (
+        f"{path}: expected finite weights, found nan or inf; train again",
+    )
+
+
+@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:-1], lambda b: b"x" * 100, lambda b: bytes(len(b))])
+def test_weights_that_are_damaged_are_told_in_one_line(weights, damage) -> None:
+    model, path = weights
+    path.write_bytes(damage(path.read_bytes()))
+    (line,) = told(DataError, train.load_weights, model, path, "train again")
+    assert line.startswith(f"{path}: expected weights of this architecture, found ")
+    assert line.endswith("; train again")
+    assert "\n" not in line
+
+
+def test_weights_of_another_shape_are_told(weights) -> None:
+    _, path = weights
+    other = StereotypeCNN(1, 2, 4, 3, channels=1)
+    assert told(DataError, train.load_weights, other, path, "train again") == (
+        f"{path}: expected weights of this architecture, found "
+        "size mismatch for linear.weight: copying a param with shape torch.Size([1, 2, 8]) from checkpoint, "
+        "the shape in current model is torch.Size([1, 3, 8]); train again",
+    )
+
+
+def test_a_training_that_diverges_is_told_and_leaves_no_result(tmp_path: Path, tiny: Params) -> None:
+    write_histograms(tmp_path, tiny, THREE_CAGES)
+    wild = tiny.model_copy(update={"train": tiny.train.model_copy(update={"lr": 1e30})})
+    (line,) = told(ParamsError, train.train, tmp_path, wild)
+    assert line.startswith("train.lr: expected a rate at which the loss stays finite, found an infinite one in epoch ")
+    assert line.endswith("seed 0; lower it")
+    assert not (tmp_path / "train" / "train.json").exists()
