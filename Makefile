@@ -26,6 +26,7 @@ test: .venv/ready  ## all checks and tests
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
 	pytest -n 2
 
 proof: .venv/ready  ## damaged files, kills, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md

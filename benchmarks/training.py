@@ -19,7 +19,7 @@ from torch import nn
 
 from lmtcnn.core import params as parameters
 from lmtcnn.core import process
-from lmtcnn.train.folds import ALL
+from lmtcnn.core.names import ALL
 from lmtcnn.train.train import Study, batches, fit
 
 

@@ -107,10 +107,11 @@ def stages(pipelines: Iterable[str]) -> str:
 
 
 def params_of(entry: Any) -> list[str]:
-    """Keys of one entry of `params`: a name, or a mapping from a file to its keys."""
+    """Keys of one entry of `params`: a name, or a mapping from a file to its keys; not the stage's own revision."""
     if isinstance(entry, str):
         return [entry]
-    return [f"{file}: {key}" for file, keys in entry.items() for key in keys or ["all"]]
+    others = {file: keys for file, keys in entry.items() if file != "revisions.yaml"}
+    return [f"{file}: {key}" for file, keys in others.items() for key in keys or ["all"]]
 
 
 def shortened(paths: Iterable[str]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from conftest import ROOT
 from lmtcnn.core import records
 from lmtcnn.core.files import write_json
+from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params, dump, load, parse
 from lmtcnn.core.schemas import HISTORY, index_table, predictions_table
 from lmtcnn.evaluate import evaluate
@@ -26,7 +27,6 @@ from lmtcnn.histograms.histograms import floor_of
 from lmtcnn.register import register
 from lmtcnn.tracking import tracking
 from lmtcnn.train import train
-from lmtcnn.train.folds import ALL
 from lmtcnn.train.model import StereotypeCNN, initialise, join
 
 CAGES = {"c1": "F", "c2": "M", "c3": "F", "c4": "M"}

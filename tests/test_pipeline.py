@@ -49,6 +49,7 @@ def project(folder: Path) -> Path:
     for name in (
         "dvc.yaml",
         "params.yaml",
+        "revisions.yaml",
         ".dvcignore",
         ".gitignore",
         ".dvc/config",
@@ -57,7 +58,7 @@ def project(folder: Path) -> Path:
     ):
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    for name in ("src", "mlops"):
+    for name in ("mlops",):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     write_params(folder, **SMALL)
     run(folder, "git", "init", "-q")

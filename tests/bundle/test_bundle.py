@@ -23,7 +23,7 @@ from lmtcnn.core.errors import DataError, ModelError
 from lmtcnn.core.files import digest
 from lmtcnn.core.params import Params, dump
 from lmtcnn.core.records import read_histograms, training_key
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms import record
 from lmtcnn.train import train
 from lmtcnn.train.model import prepare, softmax_members
 
@@ -55,7 +55,7 @@ def edit(folder: Path, change: Callable[[dict], object]) -> None:
 
 def test_a_bundle_that_was_written_and_read_predicts_the_same(bundle: Bundle, folder: Path, trained, tiny) -> None:
     again = read(folder)
-    stacks, _ = histograms.load(trained / "histograms", tiny)
+    stacks, _ = record.load(trained / "histograms", tiny)
     x = prepare(np.asarray(stacks), "none")
     assert np.array_equal(softmax_members(again.model, x), softmax_members(bundle.model, x))
     assert again.meta | json.loads(json.dumps(bundle.meta)) == again.meta
@@ -320,7 +320,7 @@ def test_statistics_are_the_least_and_the_greatest_of_the_cohort() -> None:
 
 
 def test_every_sample_of_the_cohort_is_like_the_cohort(bundle: Bundle, trained: Path, tiny: Params) -> None:
-    stacks, index = histograms.load(trained / "histograms", tiny)
+    stacks, index = record.load(trained / "histograms", tiny)
     shares = (index["n_outside"] / index["n_stops"]).to_list()
     for stack, share in zip(stacks, shares, strict=True):
         assert unlike(features(stack, share), bundle.meta["cohort_statistics"]) == []

@@ -20,7 +20,8 @@ from lmtcnn.core.files import digest, read_json, write_json
 from lmtcnn.core.params import Params, dump
 from lmtcnn.core.records import seal
 from lmtcnn.core.schemas import QUALITY, STOPS
-from lmtcnn.histograms.histograms import check_length, floor_of, histograms, load, stack_for, stack_of
+from lmtcnn.histograms.histograms import check_length, floor_of, histograms, stack_for, stack_of
+from lmtcnn.histograms.record import load
 from lmtcnn.timeline.clock import counted_words, covered_share, early_words
 
 FLOOR = (50.0, 40.0)

@@ -18,10 +18,10 @@ import study
 from lmtcnn.bundle import bundle
 from lmtcnn.core import records
 from lmtcnn.core.errors import ModelError, OutputError, ParamsError
+from lmtcnn.core.names import ALL
 from lmtcnn.evaluate import evaluate
 from lmtcnn.register import register, registry
 from lmtcnn.tracking import store, tracking
-from lmtcnn.train.folds import ALL
 
 PARAMS = study.small_params()
 

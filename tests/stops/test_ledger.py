@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-import test_house
 from conftest import Scene, still, told
 from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.core.errors import BatchError
 from lmtcnn.core.params import Params
+from lmtcnn.core.revisions import REVISIONS
 from lmtcnn.core.schemas import QUALITY, STOPS_TABLES
 from lmtcnn.stops import stops as module
-from lmtcnn.stops.ledger import READERS, Ledger
+from lmtcnn.stops.ledger import Ledger
 
 TABLES = {f"{name}.parquet" for name in STOPS_TABLES}
 
@@ -193,5 +193,8 @@ def test_a_recording_that_failed_is_tried_again_and_no_other(study: Study) -> No
     assert told(BatchError, study.run) == (f"{path}: expected an LMT database, found no file; check the path",)
 
 
-def test_every_module_that_reads_is_part_of_the_key() -> None:
-    assert set(READERS) == test_house.closure("stops", test_house.modules())
+def test_a_new_revision_of_the_stage_reads_all_anew_and_a_reworded_line_nothing(study: Study, monkeypatch) -> None:
+    study.run()
+    assert study.run() == []
+    monkeypatch.setitem(REVISIONS, "stops", REVISIONS["stops"] + 1)
+    assert study.run() == ["a", "b", "c"]

@@ -75,10 +75,10 @@ def test_the_key_is_of_everything_that_the_work_depends_on(tmp_path: Path, tiny:
     assert key(folder, with_train(memory_gb=1.0, device="auto", lr_grid=(0.5,)), ["c1"], 8, CPU) == one
 
 
-def test_a_change_of_the_program_makes_another_key(tmp_path: Path, tiny: Params, monkeypatch) -> None:
+def test_a_new_revision_of_the_stage_makes_another_key(tmp_path: Path, tiny: Params, monkeypatch) -> None:
     write_histograms(tmp_path, tiny, THREE_CAGES)
     before = key(tmp_path / "histograms", tiny, ["c1"], 8, CPU)
-    monkeypatch.setattr(kept, "CODE", ("model.py", "train.py", "evaluate.py"))
+    monkeypatch.setitem(kept.REVISIONS, "train", kept.REVISIONS["train"] + 1)
     assert key(tmp_path / "histograms", tiny, ["c1"], 8, CPU) != before
 
 

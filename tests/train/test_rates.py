@@ -5,8 +5,8 @@ import pytest
 
 from conftest import told
 from lmtcnn.core.errors import DataError
+from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params
-from lmtcnn.train.folds import ALL
 from lmtcnn.train.rates import Trial, choose, inner_folds, trials
 
 FOUR = ("a", "b", "c", "d")

@@ -14,11 +14,11 @@ from conftest import told
 from lmtcnn import __version__
 from lmtcnn.core.errors import DataError, OutputError, ParamsError
 from lmtcnn.core.files import digest, read_json
+from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params, TrainParams, dump
 from lmtcnn.core.records import full_training, read_histograms, training_key
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms import record
 from lmtcnn.train import train
-from lmtcnn.train.folds import ALL
 from lmtcnn.train.model import Samples, StereotypeCNN, initialise, member_bytes, prepare, select, softmax_members
 from lmtcnn.train.train import Study, batches, class_weights, fit, load_study, member_losses, sample_losses
 from plain import Plain
@@ -35,7 +35,7 @@ def data(trained: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def study(data: Path, tiny: Params) -> Study:
-    found = load_study(*histograms.load(data / "histograms", tiny), tiny)
+    found = load_study(*record.load(data / "histograms", tiny), tiny)
     return Study(found.x[:], found.y, found.cages, found.classes)
 
 
@@ -236,7 +236,7 @@ def test_predictions_are_those_of_the_networks_that_were_written(data: Path, tin
     """folds.safetensors holds its members by seed, then by fold."""
     model = StereotypeCNN(6, 4, 8, 4, channels=2)
     model.load_state_dict(safetensors.torch.load_file(data / "train" / "folds.safetensors"))
-    stacks, index = histograms.load(data / "histograms", tiny)
+    stacks, index = record.load(data / "histograms", tiny)
     probabilities = softmax_members(model, prepare(np.asarray(stacks), "none"))
     predictions = pl.read_parquet(data / "train" / "predictions.parquet")
     for row in predictions.iter_rows(named=True):
@@ -414,7 +414,7 @@ def test_a_paper_s_network_is_reckoned_with_its_size() -> None:
 
 
 def test_samples_are_read_from_disk_a_batch_at_a_time(data: Path, tiny: Params, study: Study) -> None:
-    found = load_study(*histograms.load(data / "histograms", tiny), tiny)
+    found = load_study(*record.load(data / "histograms", tiny), tiny)
     assert isinstance(found.x, Samples)
     assert isinstance(found.x.stacks, np.memmap)
     batch = torch.tensor([5, 0, 7])

@@ -20,7 +20,7 @@ from lmtcnn.core.errors import LmtcnnError, ModelError, problem
 from lmtcnn.core.files import digest, ensure_folder, read_json, write_json
 from lmtcnn.core.params import Definitions, Params, TrainParams, dump, parse_section
 from lmtcnn.core.records import METRICS, WEIGHTS, Record, Training, check_outputs, read_evaluation, seal
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms import record
 from lmtcnn.train import train
 from lmtcnn.train.model import StereotypeCNN
 
@@ -56,7 +56,7 @@ def build(data: Path, params: Params) -> Bundle:
 
     Raises DataError where one is missing, or is not of the same training as the others.
     """
-    stacks, index = histograms.load(data / "histograms", params)
+    stacks, index = record.load(data / "histograms", params)
     model, training = train.load_members(data, params)
     evaluation = read_evaluation(data, params, training, (METRICS,))
     metrics = read_json(data / "evaluate" / METRICS, "the metrics", "evaluate")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from lmtcnn import SIMULATED
+from lmtcnn import SIMULATED, __version__
 from lmtcnn.core import process
 from lmtcnn.core.errors import BatchError, LmtcnnError, ParamsError, problem
 
@@ -43,6 +43,21 @@ app.add_typer(cohort_app, name="cohort")
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.", show_default=True, readable=False)]
 PARAMS = Path("params.yaml")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lmtcnn {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", help="Say which version this is, and end.", callback=_show_version, is_eager=True)
+]
+
+
+@app.callback()
+def _options(version: Version = False) -> None: ...
 
 
 def main() -> None:
@@ -464,6 +479,20 @@ def report(params_file: ParamsFile = PARAMS) -> None:
 
 
 @app.command()
+def upgrade() -> None:
+    """Accept this program's revisions of the stages for the study in the current folder.
+
+    Example: lmtcnn upgrade
+    """
+    from lmtcnn.core import revisions
+
+    if others := revisions.upgrade():
+        print(f"{revisions.FILE}: `dvc repro` now reruns {', '.join(others)} and what comes after")
+    else:
+        print(f"{revisions.FILE}: the study has this program's revisions already")
+
+
+@app.command()
 def track(
     compare: Annotated[
         int, typer.Option(help="Only print the address that compares this many of the last trainings.", min=0)
@@ -582,9 +611,14 @@ def _load(path: Path) -> "Params":
 
 
 def _alone(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock on a folder, so that an orphan of a killed pipeline is no second writer."""
+    """Hold the lock on a folder, so that an orphan of a killed pipeline is no second writer.
+
+    Raises ParamsError where the study in the current folder was made with other revisions of the stages.
+    """
+    from lmtcnn.core import revisions
     from lmtcnn.core.locks import locked
 
+    revisions.check()
     return locked(folder, DATA)
 
 

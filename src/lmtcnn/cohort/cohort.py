@@ -29,7 +29,7 @@ from lmtcnn.cohort.recording import (
 )
 from lmtcnn.core.errors import BatchError, CohortError, DatabaseError, LmtcnnError, OutputError, ParamsError, problem
 from lmtcnn.core.files import write_text
-from lmtcnn.core.names import MANIFEST, is_ours, label_values, values_of, words_of
+from lmtcnn.core.names import ALL, MANIFEST, ONE_CAGE, is_ours, label_values, values_of, words_of
 from lmtcnn.core.params import Arena, Definitions, HistogramsParams, Params, dump, parse_section
 from lmtcnn.lmt import lmt
 from lmtcnn.timeline import clock as clocks
@@ -42,14 +42,6 @@ ANIMAL = "animal"
 ARENA_COLUMNS = tuple(f"arena_{name}" for name in Arena.model_fields)
 RECORDING_COLUMNS = ("cage", "files", "timezone", "night", *ARENA_COLUMNS)
 """Columns that must say the same in every row of a recording; `night` is written `20:00-08:00`."""
-
-ALL = "all"
-"""No cage's name: the word for the networks from which none is held out."""
-
-ONE_CAGE = (
-    "an animal in two cages would be trained on and tested: give cages that shared animals one name; "
-    "where two mice bore one chip, say who is who in a column animal"
-)
 
 ALIKE = 0.7
 """Two words of this likeness or more (difflib's ratio) may be one with a slip of the keyboard."""

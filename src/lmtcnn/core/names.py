@@ -29,6 +29,15 @@ PREFIXES = ("p_", "n_", "arena_", "stopped_s_")
 HOUR = "hour"
 """Heads the table of the hours at which recordings start, in which each class has a column."""
 
+ALL = "all"
+"""No cage's name: the word for the networks from which none is held out."""
+
+ONE_CAGE = (
+    "an animal in two cages would be trained on and tested: give cages that shared animals one name; "
+    "where two mice bore one chip, say who is who in a column animal"
+)
+"""Why an animal belongs to one cage, and what to do."""
+
 BASELINES = {"knn": "PCA and nearest neighbours", "svm": "PCA and support vectors"}
 """The baselines, as names of metrics begin, and in words."""
 

@@ -21,11 +21,9 @@ from lmtcnn import __version__
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import digest, read_json
 from lmtcnn.core.params import Definitions, Params, decisive, dump
+from lmtcnn.core.revisions import REVISIONS
 
 log = logging.getLogger("lmtcnn")
-
-REVISIONS = {"stops": 1, "histograms": 1, "train": 1, "evaluate": 1, "explain": 1, "register": 1, "report": 1}
-"""A number for each stage, to be raised when its results change: records of another revision are refused."""
 
 DEFINITIONS = ("stops", "histograms", "quality")
 """Sections of params.yaml that make histograms, besides the classes."""

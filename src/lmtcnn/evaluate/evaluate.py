@@ -21,7 +21,7 @@ from lmtcnn.core.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
 from lmtcnn.evaluate import baselines
 from lmtcnn.evaluate.metrics import codes_of, confusion_of, recalls, score
 from lmtcnn.figures import figures
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms import record
 from lmtcnn.timeline.clock import counted_words
 from lmtcnn.train.model import Samples
 
@@ -39,7 +39,7 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     and parameters, data/train/folds/<cage>/ of every cage. evaluate.json says of which training the results are.
     Raises DataError that names the cages without predictions, and where no training fits.
     """
-    stacks, index = histograms.load(data / "histograms", params)
+    stacks, index = record.load(data / "histograms", params)
     training = find_training(data, params)
     predictions, history = read_training(training, index, params)
     simulated = training.record.simulated

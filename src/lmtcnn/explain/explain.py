@@ -27,7 +27,7 @@ from lmtcnn.core.process import cores
 from lmtcnn.core.records import MAPS, TrainRecord, full_training, read_maps, seal_results
 from lmtcnn.figures import figures, floor, gallery
 from lmtcnn.figures.gallery import Drawing
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms import record
 from lmtcnn.inspect import plot
 from lmtcnn.timeline.clock import counted_words
 from lmtcnn.train.model import StereotypeCNN, prepare, select
@@ -75,7 +75,7 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     example/, one hour of a mouse. Raises DataError where the training or the histograms are missing, or the training
     had other parameters.
     """
-    stacks, index = histograms.load(data / "histograms", params)
+    stacks, index = record.load(data / "histograms", params)
     model, training = load_members(data, params)
     made = training.record
     classes, seed = list(params.classes), params.explain.seed
@@ -94,9 +94,9 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     gallery.draw(folder, drawings, cores())
     drawn = [name for drawing in drawings for name in drawing.files]
     inputs = {"histograms": made.inputs["histograms"], "weights": training.weights or ""}
-    record = seal_results("explain", summary, training, inputs, params, folder, ["activation_maps.npy", *drawn])
-    write_json(folder / MAPS, record)
-    return record
+    sealed = seal_results("explain", summary, training, inputs, params, folder, ["activation_maps.npy", *drawn])
+    write_json(folder / MAPS, sealed)
+    return sealed
 
 
 def class_maps(

@@ -24,7 +24,7 @@ from lmtcnn.cohort.recording import MAX_NAMED, Recording, Sample, provenance
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import allocate, atomic, digest, ensure_folder, write_json, write_text
 from lmtcnn.core.params import Arena, Definitions, HistogramsParams, Params, dump
-from lmtcnn.core.records import INDEX, STACKS, StopsRecord, check_outputs, read_histograms, read_record, seal
+from lmtcnn.core.records import INDEX, STACKS, StopsRecord, check_outputs, read_record, seal
 from lmtcnn.core.schemas import QUALITY, STOPS, index_table
 from lmtcnn.stops.quality import failures, share_of
 from lmtcnn.timeline import clock as clocks
@@ -172,15 +172,6 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     record = seal("histograms", content, inputs, folder, (STACKS, INDEX, "start_hours.csv"))
     write_json(folder / "histograms.json", record)
     return index
-
-
-def load(folder: Path, params: Params) -> tuple[NDArray[Any], pl.DataFrame]:
-    """Stacks (S, T, N, N), memory-mapped, and their index, a row a sample, as the stage wrote them.
-
-    Raises DataError where they are missing, or not what their record lists, or were made by other parameters.
-    """
-    read_histograms(folder, params)
-    return np.load(folder / STACKS, mmap_mode="r"), index_table(params.labels).read(folder / INDEX)
 
 
 def floor_of(arena: Arena) -> tuple[float, float]:

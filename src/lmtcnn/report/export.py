@@ -26,7 +26,7 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.records import EVALUATION, find_training, has_training, read_evaluation
 from lmtcnn.core.schemas import QUALITY, STOPS
 from lmtcnn.evaluate import evaluate
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms import record
 from lmtcnn.timeline import clock as clocks
 
 OF_SAMPLE = (
@@ -64,7 +64,7 @@ def export(
     DataError
         Where the histograms are missing, or a training is there that does not belong to them.
     """
-    stacks, index = histograms.load(data / "histograms", params)
+    stacks, index = record.load(data / "histograms", params)
     quality = QUALITY.read(data / "stops" / "quality.parquet")
     recordings = {recording.name: recording for recording in cohort.load(params).recordings}
     if lost := [name for name in index["recording"].unique().sort() if name not in recordings]:

@@ -23,13 +23,8 @@ from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import DataError
 from lmtcnn.core.files import digest, read_json, write_json
 from lmtcnn.core.params import Definitions, dump
+from lmtcnn.core.revisions import REVISIONS
 from lmtcnn.core.schemas import STOPS_TABLES
-
-READERS = (
-    "bouts", "clock", "detections", "errors", "files", "flicker", "frames", "ledger", "lmt", "names", "pages",
-    "params", "quality", "recording", "records", "schemas", "stops", "tracks",
-)  # fmt: skip
-"""Modules whose change makes every table old."""
 
 COUNTED = ("temperature_warn_c", "temperature_fail_c", "max_particles")
 """Limits of quality that decide what is counted, and not only what is made of it."""
@@ -82,7 +77,7 @@ class Ledger:
         intervals, limits = dump(self.params.histograms), dump(self.params.quality)
         what: dict[str, Any] = {
             "version": __version__,
-            "program": [digest(Path(__file__).with_name(f"{name}.py")) for name in READERS],
+            "revision": REVISIONS["stops"],
             "stops": dump(self.params.stops),
             "intervals": {name: intervals[name] for name in ("interval_s", "align", "timezone")},
             "limits": {name: limits[name] for name in COUNTED},

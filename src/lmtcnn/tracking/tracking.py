@@ -42,7 +42,7 @@ from lmtcnn.core.records import (
 )
 from lmtcnn.evaluate import evaluate
 from lmtcnn.figures import figures
-from lmtcnn.histograms import histograms, notices
+from lmtcnn.histograms import notices, record
 from lmtcnn.tracking import provenance, store, view
 from lmtcnn.tracking.store import EXPERIMENT, log, project_root, relocate
 
@@ -360,7 +360,7 @@ def repairable() -> Iterator[None]:
 
 
 def _log_new(client: "MlflowClient", data: Path, params: Params, training: Training, times_ms: tuple[int, int]) -> str:
-    stacks, index = histograms.load(data / "histograms", params)
+    stacks, index = record.load(data / "histograms", params)
     predictions, history = evaluate.read_training(training, index, params)
     made, classes, odd = training.record, tuple(params.classes), _made(data)
     sizes = {"samples": index.height, **{f"{name}s": index[name].n_unique() for name in ("recording", "cage")}}

@@ -3,11 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from lmtcnn.cohort import cohort
 from lmtcnn.core.errors import CohortError, problem
-
-ALL = cohort.ALL
-"""The "fold" of the networks that see every cage: nothing is held out."""
+from lmtcnn.core.names import ALL, ONE_CAGE
 
 
 def cages_of(cages: Sequence[str], animals: Sequence[str]) -> tuple[str, ...]:
@@ -22,7 +19,7 @@ def cages_of(cages: Sequence[str], animals: Sequence[str]) -> tuple[str, ...]:
     for cage, animal in zip(cages, animals, strict=True):
         homes[animal].add(cage)
     if moved := [animal for animal, found in homes.items() if len(found) > 1]:
-        do = cohort.ONE_CAGE
+        do = ONE_CAGE
         raise CohortError([problem(f"animal {a}", "one cage", ", ".join(sorted(homes[a])), do) for a in sorted(moved)])
     names = tuple(sorted(set(cages)))
     if len(names) < 2:

@@ -21,13 +21,12 @@ from lmtcnn import __version__
 from lmtcnn.core.errors import OutputError, problem
 from lmtcnn.core.files import atomic, digest
 from lmtcnn.core.params import Params
+from lmtcnn.core.revisions import REVISIONS
 
 log = logging.getLogger("lmtcnn")
 
 FOLDER = ".partial"
 INPUTS = ("stacks.npy", "index.parquet")
-CODE = ("model.py", "rates.py", "train.py")
-"""Modules that make the work: what they made before a change is not taken for theirs."""
 
 
 class Kept:
@@ -74,7 +73,7 @@ def key(histograms: Path, params: Params, members: Sequence[str], group: int, de
         "members": list(members),
         "group": group,
         "device": device.type,
-        "programs": [__version__, torch.__version__, *(digest(Path(__file__).with_name(name)) for name in CODE)],
+        "programs": [__version__, torch.__version__, REVISIONS["train"]],
     }
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 

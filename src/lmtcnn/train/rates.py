@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.names import ALL
 from lmtcnn.core.params import TrainParams
-from lmtcnn.train.folds import ALL
 
 
 class Trial(NamedTuple):

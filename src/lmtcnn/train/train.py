@@ -31,6 +31,7 @@ from torch.nn import functional
 
 from lmtcnn.core.errors import DataError, ParamsError, problem
 from lmtcnn.core.files import ensure_folder, ensure_space, write_json
+from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params, TrainParams, dump
 from lmtcnn.core.records import (
     FOLDS,
@@ -44,9 +45,9 @@ from lmtcnn.core.records import (
     seal_training,
 )
 from lmtcnn.core.schemas import HISTORY, predictions_table
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms import record
 from lmtcnn.train import rates
-from lmtcnn.train.folds import ALL, cages_of
+from lmtcnn.train.folds import cages_of
 from lmtcnn.train.kept import Kept, key, save_tensors
 from lmtcnn.train.model import Samples, StereotypeCNN, initialise, member_bytes, softmax_members
 from lmtcnn.train.rates import Trial
@@ -205,7 +206,7 @@ def train(
     With `fold`, only that cage's networks, into data/train/folds/<cage>/, leaving the full result alone. Goes on with
     what a training of the same data and parameters had finished when it was interrupted.
     """
-    stacks, index = histograms.load(data / "histograms", params)
+    stacks, index = record.load(data / "histograms", params)
     made = read_histograms(data / "histograms", params)
     cages = cages_of(index["cage"].to_list(), index["animal"].to_list())
     if len(found := index["class"].unique().to_list()) < 2:

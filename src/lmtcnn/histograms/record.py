@@ -1,0 +1,38 @@
+"""What the stage `histograms` wrote: stacks and their index, for every later stage."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lmtcnn.core.params import Params
+from lmtcnn.core.records import INDEX, STACKS, read_histograms
+from lmtcnn.core.schemas import index_table
+
+
+def load(folder: Path, params: Params) -> tuple[NDArray[Any], pl.DataFrame]:
+    """Load stacks and their index as the stage wrote them.
+
+    Parameters
+    ----------
+    folder
+        data/histograms.
+    params
+        The present parameters.
+
+    Returns
+    -------
+    stacks
+        (samples, T, N, N), memory-mapped.
+    index
+        A row for each sample, in that order.
+
+    Raises
+    ------
+    DataError
+        Where they are missing, or not what their record lists, or were made by other parameters.
+    """
+    read_histograms(folder, params)
+    return np.load(folder / STACKS, mmap_mode="r"), index_table(params.labels).read(folder / INDEX)
