@@ -4,8 +4,8 @@
     python docs/tables.py --check    # exit code 1 where a file differs
 
 Commands come from the command line's own tree, stages from the two dvc.yaml, parameters from params.yaml, checks from
-`lmtcnn.quality`, with the sources that params.yaml gives of their limits. Comments of params.yaml are taken from the
-line of their key.
+`lmtcnn.stops.quality`, with the sources that params.yaml gives of their limits. Comments of params.yaml are taken from
+the line of their key.
 """
 
 import re

@@ -209,8 +209,8 @@ def test_a_parameter_that_cannot_be_is_told_as_in_params_yaml(folder: Path, edit
 @pytest.mark.parametrize(
     ("edited", "found"),
     [
-        (lambda m: m.update(architecture=3), "TypeError: lmtcnn.model.StereotypeCNN() argument after ** must be a "
-         "mapping, not int"),
+        (lambda m: m.update(architecture=3), "TypeError: lmtcnn.train.model.StereotypeCNN() argument after ** must be "
+         "a mapping, not int"),
         (lambda m: m["architecture"].update(depth=2), "TypeError: StereotypeCNN.__init__() got an unexpected keyword "
          "argument 'depth'"),
         (lambda m: m["architecture"].update(pool=0), "ZeroDivisionError: integer division or modulo by zero"),

@@ -278,7 +278,7 @@ def test_that_mice_are_simulated_is_said_in_one_line_above_the_metrics(
 ) -> None:
     from lmtcnn.cli import cli
 
-    monkeypatch.setattr("lmtcnn.metrics.compare", lambda metrics, classes: [])
+    monkeypatch.setattr("lmtcnn.evaluate.metrics.compare", lambda metrics, classes: [])
     for simulated in (True, False):
         cli._show_metrics({"simulated": simulated}, SimpleNamespace(classes=("A",)))  # type: ignore[arg-type]
         first = capsys.readouterr().out.splitlines()[0]

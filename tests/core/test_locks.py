@@ -18,8 +18,8 @@ from lmtcnn.core.locks import locked
 
 HOLD = """import socket, sys
 from pathlib import Path
-from lmtcnn.files import _temporary
-from lmtcnn.locks import locked
+from lmtcnn.core.files import _temporary
+from lmtcnn.core.locks import locked
 host, folder, project = sys.argv[1:]
 if host: socket.gethostname = lambda: host
 with locked(Path(folder), Path(project)):
@@ -150,8 +150,8 @@ def test_of_many_that_come_at_once_never_two_are_inside(tmp_path: Path) -> None:
     """Each makes a file that must not exist, where it is let in."""
     program = f"""import random, time
 from pathlib import Path
-from lmtcnn.errors import OutputError
-from lmtcnn.locks import locked
+from lmtcnn.core.errors import OutputError
+from lmtcnn.core.locks import locked
 inside, project = Path({str(tmp_path / "inside")!r}), Path({str(tmp_path / "data")!r})
 time.sleep(max(0, {{at}} - time.time()))
 entered = 0

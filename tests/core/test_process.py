@@ -15,7 +15,7 @@ from lmtcnn.core import process
 def test_freed_memory_stays_with_the_process() -> None:
     """An array of 64 MB, given back: the next one finds its pages in place."""
     code = """import resource, numpy as np
-from lmtcnn import process
+from lmtcnn.core import process
 {0}
 np.ones(2**23)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -44,7 +44,7 @@ def test_a_signal_to_end_is_an_exception() -> None:
 def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
     """A parent starts a stage and is killed; the stage must be gone soon after."""
     stage = (
-        "import os, time\nfrom lmtcnn import process\nprocess.die_with_dvc()\n"
+        "import os, time\nfrom lmtcnn.core import process\nprocess.die_with_dvc()\n"
         "print(os.getpid(), flush=True)\ntime.sleep(60)"
     )
     parent = f"import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {stage!r}])\nchild.wait()"
@@ -76,7 +76,7 @@ def test_cores_are_those_of_the_affinity_and_not_of_the_machine() -> None:
     code = """import os
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 os.cpu_count = lambda: 64
-from lmtcnn import process
+from lmtcnn.core import process
 process.keep_to_cores()
 print(process.cores(), os.environ["OMP_NUM_THREADS"])"""
     kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHON_CPU_COUNT")}

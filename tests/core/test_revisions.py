@@ -141,6 +141,7 @@ GOLDEN: dict[str, tuple[Callable[[Path, Params], Result], dict[int, str | list[f
 def test_results_that_move_have_a_new_revision(
     stage: str, tmp_path: Path, params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    study.prepared()  # whole, before figures are only touched: other tests share it
     monkeypatch.chdir(tmp_path)
 
     def touch(_: object, path: Path) -> None:
