@@ -203,7 +203,8 @@ def test_pixels_become_cm_by_times_10_divided_by_57(x: float) -> None:
     timezone=st.sampled_from(["UTC", "Europe/Paris", "America/New_York"]),
 )
 def test_any_section_survives_dump_and_parse(hours: int, minutes: int, **values: object) -> None:
-    raw = {**values, "align": f"{hours}:{minutes:02}", "night": [f"{hours:02}:{minutes:02}", "08:00"]}
+    lights_on = "08:00" if (hours, minutes) != (8, 0) else "09:00"  # a night has a length
+    raw = {**values, "align": f"{hours}:{minutes:02}", "night": [f"{hours:02}:{minutes:02}", lights_on]}
     section = parse_section(HistogramsParams, raw, "test")
     assert parse_section(HistogramsParams, dump(section), "test") == section
     assert section.align == f"{hours:02}:{minutes:02}"
