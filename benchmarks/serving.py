@@ -53,7 +53,8 @@ def make_bundle(folder: Path) -> None:
         "architecture": architecture,
         "train": dump(params.train),
         "simulated": True,
-        "samples": [],
+        "inputs": {},
+        **{key: [] for key in ("samples", "animals", "held_out")},
         "floor_cm": list(floor_of(params.stops.arena)),
         "cohort_statistics": {name: [0.0, 1e9] for name in bundle.WORDS},
     }

@@ -276,11 +276,11 @@ def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch
 def test_that_mice_are_simulated_is_said_in_one_line_above_the_metrics(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lmtcnn.cli import cli
+    from lmtcnn.cli import show
 
     monkeypatch.setattr("lmtcnn.evaluate.metrics.compare", lambda metrics, classes: [])
     for simulated in (True, False):
-        cli._show_metrics({"simulated": simulated}, SimpleNamespace(classes=("A",)))  # type: ignore[arg-type]
+        show.show_metrics({"simulated": simulated}, SimpleNamespace(classes=("A",)))  # type: ignore[arg-type]
         first = capsys.readouterr().out.splitlines()[0]
         assert (first == "SIMULATED MICE: this says nothing about real mice") is simulated
 
