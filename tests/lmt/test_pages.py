@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lmtcnn.lmt.pages import (
     NotPlain,
     Pages,
     Shape,
+    _wholes,
     as_fraction,
     as_whole,
     count_rows,
@@ -464,3 +466,10 @@ def test_null_comes_before_all_numbers_and_text_behind() -> None:
     column = np.array(order)
     assert not falls([column[:-1]], [column[1:]], same=True)
     assert falls([column[1:]], [column[:-1]])
+
+
+def test_a_nan_of_any_bits_is_nothing_and_says_no_word() -> None:
+    signalling = np.frombuffer(bytes.fromhex("010000000000f07f"), "<f8")  # a quiet one never makes NumPy warn
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert _wholes(signalling).tolist() == [NOTHING]

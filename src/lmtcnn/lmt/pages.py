@@ -117,7 +117,8 @@ def as_fraction(value: object) -> float:
 def _wholes(numbers: NDArray[np.float64]) -> Ints:
     """Return numbers as whole ones: ODD of fractions and what 64 bits do not hold, NOTHING of nan, SQLite's NULL."""
     found = np.where(np.isnan(numbers), NOTHING, ODD)
-    good = (np.abs(numbers) < 2.0**63) & (np.rint(numbers) == numbers)
+    with np.errstate(invalid="ignore"):  # nan is a value here, and quietly none of the good ones
+        good = (np.abs(numbers) < 2.0**63) & (np.rint(numbers) == numbers)
     found[good] = numbers[good].astype(np.int64)
     return found
 
