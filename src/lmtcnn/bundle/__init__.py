@@ -1,1 +1,1 @@
-"""What a served model is made of."""
+"""Bundles: the two files that a served model is made of."""

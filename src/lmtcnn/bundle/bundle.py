@@ -178,7 +178,7 @@ def held_out(training: Training, index: pl.DataFrame, params: Params) -> list[li
 
 
 def features(stack: NDArray[Any], outside_share: float) -> dict[str, float]:
-    """What a stack (T, N, N) looks like, in numbers a person can judge; see `describe` for their words."""
+    """Describe a stack (T, N, N) in numbers a person can judge; see `describe` for their words."""
     counts = np.asarray(stack, dtype=np.float64)
     total = counts.sum()
     floor = counts.sum(axis=0)

@@ -175,7 +175,7 @@ def cohort_init(
 def _steps_after_init(
     params: "Params", params_file: Path, folder: Path, manifest: Path, labels: Sequence[str]
 ) -> Iterator[str]:
-    """What to do with a new manifest; nothing that would change a study which has one of its own."""
+    """Yield the steps that follow a new manifest; none of them would change a study which has one of its own."""
     yield "fill in its empty columns (cage: a name for the animals housed together)"
     others = [label for label in labels if label not in params.labels]
     classes = f"in {params_file}: classes that name the values of {', '.join(others)}"

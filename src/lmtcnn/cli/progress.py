@@ -22,7 +22,7 @@ def progress_of(label: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextlib.contextmanager
 def reading(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """The same of detections: how many, and how many a second. None where stderr is no terminal: none are counted."""
+    """Show a bar of detections: how many, and how many a second. None where stderr is no terminal: none are counted."""
     if not sys.stderr.isatty():
         yield None
         return

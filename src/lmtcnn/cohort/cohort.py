@@ -103,7 +103,7 @@ def read(manifest: Path, databases: Path, params: Definitions) -> Cohort:
 
 
 def read_new(manifest: Path, databases: Path, params: Definitions) -> Cohort:
-    """The same of a manifest that may lack all label columns: its samples then have no label, and no class."""
+    """Read a manifest that may lack all label columns: its samples then have no label, and no class."""
     header = {name.strip() for name in _table(manifest)[0]}
     if not header & set(params.labels):
         params = params.model_copy(update={"classes": {}})
@@ -111,7 +111,7 @@ def read_new(manifest: Path, databases: Path, params: Definitions) -> Cohort:
 
 
 def _read(manifest: Path, databases: Path, params: Definitions) -> tuple[Cohort, list[str]]:
-    """What a manifest says, as far as it can be understood, and all its problems."""
+    """Read what a manifest says, as far as it can be understood, and all its problems."""
     rows = _rows(manifest, params)
     problems: list[str] = []
     samples: list[Sample] = []
@@ -192,7 +192,7 @@ def find_recording(name: str, params: Params) -> Recording:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at a recording tells before it is read: its start, its span, whether identities were corrected.
+    """Findings of a look at a recording before it is read: its start, its span, whether identities were corrected.
 
     `lost` are RFIDs that were never detected, as far as covering indexes tell.
     """
@@ -609,7 +609,7 @@ def _class_of(where: str, row: Mapping[str, str], params: Definitions) -> tuple[
 
 
 def _mend(row: Mapping[str, str], unknown: Sequence[str], known: Mapping[str, Sequence[str]]) -> str:
-    """What to do about labels that no class has: cells that moved, a word that is nearly a label, or else."""
+    """Advise what to do about labels that no class has: cells that moved, a word that is nearly a label, or else."""
     everything = {value for values in known.values() for value in values}
     if row["cage"] in everything or any(row[column] in {*everything, row["cage"]} for column in unknown):
         return MOVED

@@ -303,7 +303,7 @@ def name_animals(
 
 
 def provenance(params: Definitions, recordings: Iterable[Recording]) -> dict[str, dict[str, Any]]:
-    """What stop tables are made by: the parameters, and each recording's files, floor and animals."""
+    """Return what stop tables are made by: the parameters, and each recording's files, floor and animals."""
     return {
         "stops": dump(params.stops),
         "quality": params.quality.limits,
@@ -330,7 +330,7 @@ def read_each(
     workers: int,
     progress: Callable[[int, int], None] | None,
 ) -> list[T | LmtcnnError]:
-    """What `read` (recording, threads, seen) gives of each recording, in order, or the error that kept it from it.
+    """Return the result of `read` (recording, threads, seen) for each recording, or the error that prevented it.
 
     They are read `workers` at a time, in threads, each with `threads` of its own where there are fewer recordings.
     Where the work ends early, as by Ctrl+C, no other is begun; those that are being read are read.
@@ -354,7 +354,7 @@ def read_each(
 
 
 def tell_progress(recordings: Iterable[Recording], progress: Callable[[int, int], None] | None) -> Seen:
-    """What takes counts of detections from threads that read, and tells `progress` how many of about how many.
+    """Return a callback for threads that read; it tells `progress` how many of about how many detections are read.
 
     Files that cannot be opened count as empty: reading them says what is wrong.
     """

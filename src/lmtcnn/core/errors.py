@@ -1,4 +1,4 @@
-"""What can go wrong because of what a user gave us.
+"""Errors that a user's input or a place on the disk can cause.
 
 LmtcnnError
 ├── ParamsError      params.yaml: unknown or missing key, wrong type, out of range

@@ -390,7 +390,7 @@ class ReportParams(Section):
 
 
 class Definitions(Section):
-    """What judges a recording and turns it into labelled stacks: all that a new one needs, and a bundle carries."""
+    """The parameters that judge a recording and turn it into labelled stacks; a bundle carries them."""
 
     classes: dict[Label, dict[Label, LabelValues]] = Field(min_length=2)
     stops: StopsParams
@@ -423,7 +423,7 @@ class Params(Definitions):
     """The whole of params.yaml."""
 
     def with_simulate(self, **values: int | None) -> "Params":
-        """The same with other values in simulate; None leaves one as it is."""
+        """Return these parameters with other values in simulate; None leaves one as it is."""
         given = {key: value for key, value in values.items() if value is not None}
         return self.model_copy(update={"simulate": self.simulate.model_copy(update=given)})
 
@@ -457,7 +457,7 @@ class Params(Definitions):
 
     @property
     def furniture(self) -> dict[str, dict[str, Any]]:
-        """What stands in the cage, by name, as drawings take it."""
+        """Return what stands in the cage, by name, as drawings take it."""
         return {name: zone.place for name, zone in self.zones.items()}
 
     cohort: CohortParams

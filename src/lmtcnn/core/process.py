@@ -1,4 +1,4 @@
-"""What a command asks of the operating system for its own process."""
+"""Requests of a command to the operating system for its own process."""
 
 import ctypes
 import os

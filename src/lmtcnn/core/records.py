@@ -38,7 +38,7 @@ SHOWN = 12
 
 
 class Record(BaseModel):
-    """What every record says: the stage's revision, and name -> sha256 of its inputs and outputs."""
+    """The keys that every record has: the stage's revision, and name -> sha256 of its inputs and outputs."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 

@@ -22,7 +22,7 @@ Truth = Mapping[str, Sequence[str]]
 
 
 class Paper(NamedTuple):
-    """What a publication reports: its classes, Table 1 (rows true, columns predicted), and its baselines."""
+    """Figures that a publication reports: its classes, Table 1 (rows true, columns predicted), and its baselines."""
 
     source: str
     classes: Labels

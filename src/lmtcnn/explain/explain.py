@@ -1,4 +1,4 @@
-"""What the network looks at: the map of every channel, averaged over the samples of each class.
+"""Activation maps: the map of every channel, averaged over the samples of each class.
 
 Beside the maps, what they were made of: the network as a diagram, and one hour of one mouse on its way to a histogram.
 
@@ -58,7 +58,7 @@ DEFINITIONS = {
 
 
 class ClassMaps(NamedTuple):
-    """What all samples leave behind, for C classes and K channels.
+    """Mean maps of all samples, for C classes and K channels.
 
     `means` (C, K, N, N), NaN for a class without samples; `counts` (C,); `difference` (K,), from 0 to 1.
     """
@@ -372,7 +372,7 @@ def _example(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> list[
 
 
 def caption(summary: Mapping[str, Any], zones: Mapping[str, str]) -> str:
-    """What a figure shows, of which network, of which mice; `zones` are names by number."""
+    """Say what a figure shows, of which network, of which mice; `zones` are names by number."""
     mice = f"{SIMULATED}. " if summary["simulated"] else ""
     text = f"{mice}{summary['network'].capitalize()}; mean over the samples of a class."
     text += f" Counted: {summary['counted']}." if summary["counted"] else ""

@@ -98,7 +98,7 @@ def _still_good(folder: Path, name: str, key: str, before: Mapping[str, Any]) ->
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """What was drawn before; nothing where no record is there or where it cannot be read: all is drawn then."""
+    """Read what was drawn before; nothing where no record is there or where it cannot be read: all is drawn then."""
     if not path.is_file():
         return {}
     try:

@@ -199,7 +199,7 @@ def _failing(cohort: Cohort, quality: pl.DataFrame, params: Params) -> dict[str,
 
 
 def _odd(cohort: Cohort, quality: pl.DataFrame, failing: Mapping[str, str], params: Params) -> dict[str, Any]:
-    """What a reader of the results should know of the recordings, for histograms.json: see `notices`."""
+    """Collect what a reader of the results should know of the recordings, for histograms.json: see `notices`."""
     keep = params.quality.on_fail == "keep"
     rows = {r.name: quality.filter(recording=r.name) for r in cohort.recordings}
     warned: dict[str, str] = {}
@@ -307,7 +307,7 @@ def _empty(rows: Sequence[Mapping[str, object]]) -> list[tuple[str, str]]:
 
 
 def _with_empty(warned: Mapping[str, str], rows: Sequence[Mapping[str, object]]) -> dict[str, str]:
-    """What is warned of, and for each recording its samples that are empty, in the order of recordings."""
+    """Return what is warned of, and for each recording its samples that are empty, in the order of recordings."""
     empty: dict[str, list[str]] = {}
     for recording, rfid in _empty(rows):
         empty.setdefault(recording, []).append(rfid)
@@ -377,7 +377,7 @@ def _check_stops(cohort: Cohort, folder: Path, params: Params) -> pl.DataFrame:
 
 
 def _provenance(params: Params, simulated: bool) -> dict[str, object]:
-    """What the stacks were made by: all that a new recording must go through to be comparable."""
+    """Return what the stacks were made by: all that a new recording must go through to be comparable."""
     return {
         "simulated": simulated,
         "floor_cm": list(floor_of(params.stops.arena)),

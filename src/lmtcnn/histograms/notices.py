@@ -1,4 +1,4 @@
-"""What a reader of the results should know of the recordings and the parameters, for the page and for MLflow's runs.
+"""Notices on recordings and parameters for the readers of results, on the page and on MLflow's runs.
 
 The stage `histograms` writes into histograms.json which recordings it left out, kept though they fail, or found to be
 looked at, and which animals are in no sample; here that becomes words.
@@ -36,7 +36,7 @@ class Notice:
 
 
 def notices(made: Mapping[str, Any]) -> list[Notice]:
-    """What histograms.json says of recordings and animals, without kinds of which there is nothing to tell."""
+    """Return what histograms.json says of recordings and animals, without kinds of which there is nothing to tell."""
     found = []
     for key, title in TITLES.items():
         told = made.get(key) or {}

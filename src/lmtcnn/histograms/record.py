@@ -1,4 +1,4 @@
-"""What the stage `histograms` wrote: stacks and their index, for every later stage."""
+"""The output of the stage `histograms`: stacks and their index, for every later stage."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What recordings are, and what is wrong with them.
+"""Findings on recordings: what they are, and what is wrong with them.
 
 A recording is read once, as the stage `stops` reads it: whatever is told here is counted on the same positions, frames
 and segments, and judged by the same checks (`quality`). A finding is no error.
@@ -125,7 +125,7 @@ class ClockStep:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is known of one recording.
+    """The findings on one recording.
 
     start: TIMESTAMP of the first unpaused frame, ISO 8601, UTC; timezone: that of its wall clock; duration_s: from the
     start to the last unpaused frame; fps: frames per second by TIMESTAMP; n_frames: FRAME rows; n_missing_frames: holes

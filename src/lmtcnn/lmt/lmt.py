@@ -214,7 +214,7 @@ class Tool:
 
 @dataclass(frozen=True)
 class History:
-    """What was done to a database: its indexes, the tools of its LOG table, whether identities were corrected.
+    """The history of a database: its indexes, the tools of its LOG table, whether identities were corrected.
 
     `identity_corrected`: lmt-analysis' CorrectDetectionIntegrity took the identity of every animal away where not all
     of them were seen.

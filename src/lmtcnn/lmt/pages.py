@@ -591,7 +591,7 @@ class _Block:
 
 
 def ahead(pool: ThreadPoolExecutor, work: Callable[[int], T], items: Iterable[int], most: int) -> Iterator[T]:
-    """What `pool.map` gives, but with at most so many results waiting: memory stays bounded."""
+    """Yield what `pool.map` would, but with at most so many results waiting: memory stays bounded."""
     waiting: deque[Future[T]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))

@@ -85,7 +85,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one animal in one recording."""
+    """The model's answer for one animal in one recording."""
 
     recording: str
     animal_id: int

@@ -63,7 +63,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Registration:
-    """What became of a model: its version, the alias it got (or had), why, whether it is new, and files mended."""
+    """The outcome of a registration: version, alias that it got (or had), why, whether it is new, and files mended."""
 
     version: str
     alias: str
@@ -408,7 +408,7 @@ def champion_meta(version: Version) -> dict[str, Any]:
 
 
 def facts(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What the promotion rule is told of a model."""
+    """Return what the promotion rule is told of a model."""
     return {
         "histograms_digest": meta["histograms_digest"],
         "samples": meta["samples"],

@@ -105,7 +105,7 @@ def is_registered(version: Version, name: str, folder: Path) -> bool:
 
 
 def sha256_of(version: Version, name: str) -> str:
-    """What a file of the version was registered with; ModelError where somebody else registered it."""
+    """Return the registered sha256 of a version's file; ModelError where somebody else registered it."""
     if known := version.tags.get(f"{SHA256}{name}"):
         return known
     expected = f"a version that lmtcnn registered (tag {SHA256}{name})"

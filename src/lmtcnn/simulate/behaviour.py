@@ -62,7 +62,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Mouse:
-    """What is drawn once for a mouse in one recording; T hours, Z zones."""
+    """The values that are drawn once for a mouse in one recording; T hours, Z zones."""
 
     animal: int  # ANIMAL.ID, 1 to 4
     rfid: str

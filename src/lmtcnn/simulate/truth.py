@@ -163,7 +163,7 @@ def awake_at(hours: NDArray[np.int64], logit: Floats) -> Floats:
 
 
 def class_truth(name: str, simulate: SimulateParams) -> dict[str, Any]:
-    """What a class prefers in the hours that matter, and how much it is awake; no cage or animal effect."""
+    """Return what a class prefers in the hours that matter, and how much it is awake; no cage or animal effect."""
     effect = np.array([simulate.effect])
     return {
         "log_preference": _named(simulate.effect * class_log_preference(name)),
@@ -174,7 +174,7 @@ def class_truth(name: str, simulate: SimulateParams) -> dict[str, Any]:
 
 
 def truth(params: Params) -> dict[str, Any]:
-    """What was planted, as plain JSON values: zones in cm, classes, hours, effects, seed.
+    """Return what was planted, as plain JSON values: zones in cm, classes, hours, effects, seed.
 
     The numbers of JM are those of a mouse halfway between the two ends of `mixture`; every mouse's own share is in
     truth.json's `recordings`, which `simulate.truth_of_cohort` adds.

@@ -1,4 +1,4 @@
-"""What is wrong with a recording: checks on what was counted while it was read.
+"""Quality of a recording: checks on what was counted while it was read.
 
 Each check says what was counted, out of how many, and whether that is `ok`, to be looked at (`warn`) or spoils the
 recording (`fail`); what a file does not carry is `not fitted`. The counts are a recording's rows of the quality table,

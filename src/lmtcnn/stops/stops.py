@@ -48,7 +48,7 @@ log = logging.getLogger("lmtcnn")
 
 @dataclass(frozen=True)
 class Extraction:
-    """What one recording gives: its stops, the counts of its quality, judged, and its coverage by interval."""
+    """The tables of one recording: its stops, the counts of its quality, judged, and its coverage by interval."""
 
     stops: pl.DataFrame
     quality: pl.DataFrame
@@ -68,7 +68,7 @@ def extract(recording: Recording, params: Definitions, threads: int = 1, seen: S
 def extract_parts(
     recording: Recording, parts: Sequence[Part], params: Definitions, threads: int, seen: Seen
 ) -> Extraction:
-    """The same of a recording that was looked at."""
+    """Extract the tables of a recording that was looked at."""
     origin = origin_of(parts)
     job = _Job(recording, params, origin, threads, seen)
     ids = name_animals(recording, parts)
@@ -177,7 +177,7 @@ def trace(recording: Recording, animal: str | None, params: Definitions) -> Trac
 
 @dataclass(frozen=True)
 class _Job:
-    """What is the same for every file of a recording."""
+    """The values that all files of a recording share."""
 
     recording: Recording
     params: Definitions
@@ -196,7 +196,7 @@ Member = tuple[int, str | None]
 
 
 def _extract_part(job: _Job, part: Part, members: Mapping[int, Member], absent: Iterable[Member]) -> Extraction:
-    """What one file gives: of its animals by ANIMAL.ID, and of those that are in other files only, unknown here."""
+    """Extract the tables of one file: its animals by ANIMAL.ID, and as unknown here those of other files only."""
     settings, intervals = job.settings, job.params.histograms
     offset_s = clocks.align_offset_s(job.origin.timestamp_ms, intervals, job.recording.timezone)
     times_s = clocks.layout_seconds(part.clock, part.layout, job.origin, part.shift, settings)
@@ -242,7 +242,7 @@ T = TypeVar("T")
 def _read_part(
     job: _Job, part: Part, keys: Sequence[int], rest: tuple[Tally, Tally], one: Callable[[int, Track], T]
 ) -> list[T]:
-    """What becomes of each animal's track; the rest, rows of nobody and of others, is counted on the way.
+    """Return what `one` makes of each animal's track; the rest, rows of nobody and of others, is counted on the way.
 
     With the covering index `threads` animals are read at once, each into the arrays of one that is done with. Without
     it all are read in one pass, packed, and unpacked one after the other.
@@ -499,7 +499,7 @@ def _warn(quality: pl.DataFrame) -> None:
 
 
 def _still_good(recordings: Sequence[Recording], params: Definitions, ledger: Ledger | None) -> dict[str, Extraction]:
-    """What need not be read again; it is judged anew."""
+    """Find what need not be read again; it is judged anew."""
     found = {r.name: rows for r in recordings if ledger and (rows := ledger.find(r))}
     if found:
         log.info("%d of %d recordings have not changed since they were read", len(found), len(recordings))

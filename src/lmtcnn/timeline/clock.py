@@ -268,7 +268,7 @@ def align_offset_s(start_ms: int, params: HistogramsParams, timezone: str | None
 
 
 def wall_clock(time_ms: float, zone: ZoneInfo) -> datetime | None:
-    """What a clock on the wall shows; None beyond what dates can say."""
+    """Return what a clock on the wall shows; None beyond what dates can say."""
     try:
         return datetime.fromtimestamp(time_ms / 1000, zone)
     except (ValueError, OverflowError):

@@ -177,7 +177,7 @@ class PackedTrack(Track):
         self._wide._put(index, x_px, y_px)
 
     def unpack(self, spare: Spare | None = None) -> Track:
-        """The same as a Track, whose arrays may be `spare` ones; this one is not to be used any more."""
+        """Return the positions as a Track, whose arrays may be `spare` ones; this one is not to be used any more."""
         track = self._wide or self._expand(spare)
         for name in ("n_rows", "n_invalid", "n_at_zero", "n_untimed", "_second"):
             setattr(track, name, getattr(self, name))

@@ -1,4 +1,4 @@
-"""What a run says of itself: its key, its name, its parameters, where its data came from, and a text for people."""
+"""The description of a run: its key, its name, its parameters, where its data came from, and a text for people."""
 
 import getpass
 import hashlib
@@ -39,7 +39,7 @@ def parameters(params: Params, sizes: Mapping[str, int]) -> dict[str, str]:
 def run_name(
     own: Mapping[str, str], tags: Mapping[str, str], first: tuple[Mapping[str, str], Mapping[str, str]] | None
 ) -> str:
-    """What distinguishes a run from the first one of the experiment (its parameters and tags): `train.lr=0.003`.
+    """Say what distinguishes a run from the first one of the experiment (its parameters and tags): `train.lr=0.003`.
 
     The first is called `reference`. Histograms that differ without a parameter that says why are another cohort and
     are named by the beginning of their hash.

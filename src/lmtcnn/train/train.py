@@ -62,7 +62,7 @@ ROW_BYTES = 200
 
 @dataclass(frozen=True)
 class Study:
-    """What is trained on: inputs (S, T, N, N) on the device, class numbers (S,), cage of each sample, class names."""
+    """Samples to train on: inputs (S, T, N, N) on the device, class numbers (S,), cage of each sample, class names."""
 
     x: Samples | Tensor
     y: Tensor
