@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from typer.main import get_command
 
-from lmtcnn.cli.cli import app
+from lmtcnn.cli import app
 from lmtcnn.core.params import Params, load
 from lmtcnn.core.schemas import COVERAGE, QUALITY
 from lmtcnn.stops import quality

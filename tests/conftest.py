@@ -171,7 +171,7 @@ def run_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., tuple[int, str, list[str]]]]:
     """Run a command in an empty project; gives (exit code, stdout, lines of stderr)."""
-    from lmtcnn.cli import cli
+    from lmtcnn import cli
 
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     monkeypatch.chdir(tmp_path)
@@ -194,6 +194,11 @@ def run_command(
     yield run
     logging.getLogger("lmtcnn").handlers[:] = handlers
     signal.signal(signal.SIGTERM, before)
+
+
+def cells(out: str) -> list[list[str]]:
+    """The rows of rich's tables."""
+    return [[cell.strip() for cell in line.replace("┃", "│").strip("│").split("│")] for line in out.splitlines()]
 
 
 def change_params(folder: Path, *changes: tuple[str, str]) -> None:

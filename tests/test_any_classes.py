@@ -27,9 +27,8 @@ from ruamel.yaml import YAML
 
 import study
 from conftest import ROOT, T0_MS, Scene, run, still, told
-from lmtcnn import SIMULATED
+from lmtcnn import SIMULATED, cli
 from lmtcnn.bundle import bundle as bundles
-from lmtcnn.cli import cli
 from lmtcnn.cohort import cohort
 from lmtcnn.core import params as parameters
 from lmtcnn.core.errors import BatchError, CohortError, DataError, ParamsError

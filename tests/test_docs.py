@@ -14,7 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from conftest import ROOT
-from lmtcnn.cli.cli import app
+from lmtcnn.cli import app
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "mlops" / "README.md"]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]

@@ -10,7 +10,7 @@ import pytest
 import study
 from conftest import ROOT, Scene, still
 from lmtcnn.bundle import bundle
-from lmtcnn.cli.cli import EXTRAS
+from lmtcnn.cli.app import EXTRAS
 
 PARAMS = study.small_params()
 WITHOUT = f"""

@@ -31,6 +31,7 @@ from conftest import (
     still,
 )
 from conftest import run as running
+from lmtcnn.core.names import number_of
 from lmtcnn.lmt import lmt
 
 TABLES = ("r", "quality", "coverage", "intervals")
@@ -62,7 +63,8 @@ class Found:
 
 def done(n_stops: int, samples: int = 1, recordings: int = 1) -> str:
     """The last line of `lmtcnn stops`."""
-    return f"{n_stops} stops of {samples} samples in {recordings} recordings: found"
+    words = number_of(n_stops, "stop"), number_of(samples, "sample")
+    return f"{' of '.join(words)} in {number_of(recordings, 'recording')}: found"
 
 
 @pytest.fixture
@@ -500,7 +502,7 @@ def test_any_number_of_animals_is_read_alike_with_and_without_the_covering_index
         scene = Scene(rows, n_frames=300, animals=animals, covering_index=covering_index)
         scene.write(tmp_path / folder / "r.sqlite")
         code, _, lines = run("stops", f"{folder}/r.sqlite", "--out", f"{folder}/found")
-        assert (code, lines) == (0, [f"{n} stops of {n} samples in 1 recordings: {folder}/found"])
+        assert (code, lines) == (0, [done(n, samples=n).replace("found", f"{folder}/found")])
         found.append(Found(code, lines, tmp_path / folder / "found"))
     assert found[0].spans() == [(i, 4, 197 + 10 * i) for i in range(1, n + 1)]
     assert all(found[0].table(name).equals(found[1].table(name)) for name in TABLES)

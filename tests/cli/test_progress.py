@@ -2,9 +2,11 @@
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
+from conftest import Scene, still
 from lmtcnn.cli.progress import progress_of, reading
 
 
@@ -32,3 +34,8 @@ def test_a_terminal_sees_how_much_is_done(monkeypatch: pytest.MonkeyPatch) -> No
         assert counted is not None
         counted(500_000, 2_000_000)
     assert "stops" in terminal.getvalue()
+
+
+def test_progress_is_silent_where_stderr_is_no_terminal(run, tmp_path: Path) -> None:
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "one.sqlite")
+    assert len(run("stops", "one.sqlite", "--out", "found")[2]) == 1

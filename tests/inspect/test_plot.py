@@ -65,7 +65,7 @@ def test_the_animal_and_the_interval_are_those_asked_for(recording: Recording, u
     (time, x_cm, y_cm, starts, title), words = drawn["positions"]
     assert title == "r1, 002, interval 1"
     assert words["unit"] == "s"
-    assert words["note"] == "1 stops in the 5 s that begin 5 s after the recording's start."
+    assert words["note"] == "1 stop in the 5 s that begin 5 s after the recording's start."
     assert (len(time), time[0], round(time[-1], 3)) == (150, 0.0, 4.967)
     assert starts[0].tolist() == pytest.approx([3.1], abs=0.1)
     assert (starts[1][0], starts[2][0]) == pytest.approx((x_cm[-1], y_cm[-1]), abs=0.5)

@@ -1,5 +1,6 @@
 """The command line."""
 
-from lmtcnn.cli.cli import app, main
+from lmtcnn.cli import recordings, study, models  # isort: skip - each registers its commands, in the order of --help
+from lmtcnn.cli.app import app, main
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "models", "recordings", "study"]

@@ -10,6 +10,7 @@ from lmtcnn import SIMULATED
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import ParamsError, problem
 from lmtcnn.core.files import ensure_folder
+from lmtcnn.core.names import number_of
 from lmtcnn.core.params import Params
 from lmtcnn.figures import figures, floor
 from lmtcnn.figures.gallery import Drawing
@@ -75,7 +76,7 @@ def drawings_of(
     title = f"{recording.name}, {trace.rfid or f'animal {trace.animal_id}'}, interval {interval}"
     mark = f"{SIMULATED}. " if trace.simulated else ""
     size, since = clocks.length(settings.interval_s), clocks.length(max(begin_s, 0.0))
-    note = f"{mark}{own.height} stops in the {size} that begin {since} after the recording's start."
+    note = f"{mark}{number_of(own.height, 'stop')} in the {size} that begin {since} after the recording's start."
     floor_cm = histograms.floor_of(recording.arena)
     in_study = histograms.stack_for(recording, own, trace.start_ms, settings)
     if not_counted := in_study.n_late + in_study.n_cut:

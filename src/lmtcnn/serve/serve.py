@@ -37,6 +37,7 @@ from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core import process
 from lmtcnn.core.errors import DataError, LmtcnnError, problem
 from lmtcnn.core.files import digest
+from lmtcnn.core.names import number_of
 from lmtcnn.predict import answer, predict
 from lmtcnn.register import register, registry
 
@@ -92,7 +93,7 @@ def serve(model: str | None, host: str, port: int, workers: int) -> None:
             "threads": max(1, torch.get_num_threads() // workers),
         }
         os.environ[SETTINGS] = json.dumps(settings)
-        log.info("%s on http://%s:%d with %d workers", source.uri, host, port, workers)
+        log.info("%s on http://%s:%d with %s", source.uri, host, port, number_of(workers, "worker"))
         uvicorn.run(
             "lmtcnn.serve.serve:worker",
             factory=True,

@@ -1,0 +1,148 @@
+"""Commands on a study: its stages from histograms to report, and its results as tables and figures."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lmtcnn.cli import show
+from lmtcnn.cli.app import DATA, PARAMS, ParamsFile, alone, app, load, logged
+from lmtcnn.cli.progress import progress_of
+from lmtcnn.core.names import number_of
+
+
+@app.command()
+def histograms(params_file: ParamsFile = PARAMS) -> None:
+    """Count the stops in a grid for each interval: a stack of histograms for each sample.
+
+    Example: lmtcnn histograms
+    """
+    from lmtcnn.cohort import cohort
+    from lmtcnn.histograms import histograms as module
+    from lmtcnn.timeline.clock import counted_words
+
+    params = load(params_file)
+    with alone(DATA / "histograms"):
+        index = module.histograms(cohort.load(params), DATA / "stops", DATA / "histograms", params)
+    settings = params.histograms
+    size = f"{len(settings.counted)} x {settings.tiles} x {settings.tiles}"
+    counted = f", {words}" if (words := counted_words(settings)) else ""
+    show.say(f"{number_of(index.height, 'stack')} of {size}{counted}: {DATA / 'histograms'}")
+
+
+@app.command()
+def train(
+    fold: Annotated[str | None, typer.Option(help="Only the fold of this cage, into data/train/folds/.")] = None,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Train the network, one cage held out at a time, and once on all cages.
+
+    Example: lmtcnn train --fold cage01
+    """
+    from lmtcnn.train import train as module
+
+    params = load(params_file)
+    started_s = time.time()
+    with alone(DATA / "train" / "folds" / fold if fold else DATA / "train"):
+        with progress_of("train") as progress:
+            summary = module.train(DATA, params, fold, progress)
+        if not fold:
+            logged(lambda tracking: tracking.log_train(DATA, params, started_s))
+    networks = number_of(1 if fold else len(summary["folds"]), "fold"), number_of(len(summary["seeds"]), "seed")
+    show.say(f"{' x '.join(networks)} on {number_of(summary['n_samples'], 'sample')}: {DATA / 'train'}")
+
+
+@app.command()
+def evaluate(params_file: ParamsFile = PARAMS) -> None:
+    """Score the held-out predictions beside the baselines and the paper.
+
+    Example: lmtcnn evaluate
+    """
+    from lmtcnn.evaluate import evaluate as module
+
+    params = load(params_file)
+    with alone(DATA / "evaluate"):
+        metrics = module.evaluate(DATA, params)
+        logged(lambda tracking: tracking.log_evaluate(DATA, params))
+    show.show_metrics(metrics, params)
+
+
+@app.command()
+def explain(params_file: ParamsFile = PARAMS) -> None:
+    """Show which places speak for a class: mean activation maps of every channel.
+
+    Example: lmtcnn explain
+    """
+    from lmtcnn.explain import explain as module
+
+    params = load(params_file)
+    with alone(DATA / "explain"):
+        module.explain(DATA, params)
+        logged(lambda tracking: tracking.log_explain(DATA, params))
+    show.say(f"activation maps: {DATA / 'explain'}")
+
+
+@app.command()
+def maps(
+    out: Annotated[Path, typer.Argument(help="The figure's file: .png, .svg or .pdf.")],
+    channel: Annotated[
+        list[str] | None, typer.Option(help="3x3/04, again for more; without, where classes differ most.")
+    ] = None,
+    class_: Annotated[list[str] | None, typer.Option("--class", help="A class, again for more; without, all.")] = None,
+    title: Annotated[str, typer.Option(help="What stands above the figure; nothing by default.")] = "",
+    crosses: Annotated[bool, typer.Option(help="Mark the tiles of largest spread.")] = True,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Draw the maps of chosen channels and classes as a figure for a paper, from what `explain` left.
+
+    Example: lmtcnn maps figure3.pdf --channel 3x3/04 --class AM --class AF
+    """
+    from lmtcnn.explain import explain as module
+
+    print(module.paper_figure(DATA, load(params_file), out, channel or [], class_ or [], title, crosses=crosses))
+
+
+@app.command()
+def report(params_file: ParamsFile = PARAMS) -> None:
+    """Write the study's page: data/report/index.html.
+
+    Example: lmtcnn report
+    """
+    from lmtcnn.report import report as module
+
+    with alone(DATA / "report"):
+        page = module.report(DATA, load(params_file))
+    show.say(str(page))
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder for the tables.")] = DATA / "export",
+    stops: Annotated[bool, typer.Option(help="Write the table of all stops, the largest, too.")] = True,
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Write the study's tables as CSV for R: samples, stops, and the mean maps and hours of each class.
+
+    Example: lmtcnn export --out tables --no-stops
+    """
+    from lmtcnn.report import export as module
+
+    with alone(out), progress_of("export") as progress:
+        paths = module.export(DATA, out, load(params_file), stops=stops, progress=progress)
+    for path in paths:
+        print(path)
+
+
+@app.command()
+def upgrade() -> None:
+    """Accept this program's revisions of the stages for the study in the current folder.
+
+    Example: lmtcnn upgrade
+    """
+    from lmtcnn.core import revisions
+
+    if others := revisions.upgrade():
+        print(f"{revisions.FILE}: `dvc repro` now reruns {', '.join(others)} and what comes after")
+    else:
+        print(f"{revisions.FILE}: the study has this program's revisions already")

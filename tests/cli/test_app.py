@@ -1,0 +1,71 @@
+"""What all commands share: one line a problem, exit code 2, no traceback, no write to recordings."""
+
+from pathlib import Path
+
+import pytest
+
+from conftest import Scene, still
+
+
+def test_a_missing_parameter_file_is_one_line(run) -> None:
+    assert run("stops", "--params", "other.yaml") == (
+        2,
+        "",
+        [
+            "error: other.yaml: expected a parameter file, found none; "
+            "run in the project's folder, or name one with --params"
+        ],
+    )
+
+
+def test_every_wrong_parameter_is_a_line_of_its_own(run, tmp_path: Path) -> None:
+    text = (tmp_path / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("fps: 30 ", "fsp: 30 ").replace("tiles: 30 ", "tiles: many "))
+    code, out, lines = run("stops")
+    assert (code, out) == (2, "")
+    assert lines == [
+        "error: params.yaml: stops.fps: expected a value, found none; add the key",
+        "error: params.yaml: stops.fsp: expected a known key, found an unknown one; remove it or correct its spelling",
+        "error: params.yaml: histograms.tiles: expected a valid integer, found 'many'; correct the value",
+    ]
+
+
+def test_the_help_of_inspect_has_an_example(run) -> None:
+    code, out, _ = run("inspect", "--help")
+    assert code == 0
+    assert "Example: lmtcnn inspect recording.sqlite" in " ".join(out.split())
+
+
+def test_an_output_that_cannot_be_written_is_one_line(run, tmp_path: Path) -> None:
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "one.sqlite")
+    (tmp_path / "file").write_text("")
+    assert run("stops", "one.sqlite", "--out", "file/found") == (
+        2,
+        "",
+        [
+            "error: file/found: expected a place that can be written, found a file in place of a folder; "
+            "choose another or change its permissions"
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("simulate", "stops", "histograms", "train", "evaluate", "explain"),
+        *("register", "registry", "promote", "report", "track", "predict"),
+    ],
+)
+def test_every_commands_help_has_an_example(run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"Example: lmtcnn {command}" in " ".join(out.split())
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, run) -> None:
+    def broken(path: Path) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("lmtcnn.core.params.load", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run("stops")
