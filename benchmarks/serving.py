@@ -25,7 +25,8 @@ from threading import Thread
 import psutil
 
 from lmtcnn.bundle import bundle
-from lmtcnn.core.params import dump, load
+from lmtcnn.core.params import load
+from lmtcnn.core.sections import dump
 from lmtcnn.histograms.histograms import floor_of
 from lmtcnn.train.model import StereotypeCNN, initialise, join
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lmtcnn.core import params as parameters
+from lmtcnn.core.sections import StopsParams
 from lmtcnn.stops.bouts import find_stops
 from lmtcnn.timeline.clock import Layout
 from lmtcnn.timeline.tracks import Track
@@ -36,7 +37,7 @@ def still_mouse(jitter_px: float, gaps: bool, seed: int) -> Track:
     return track
 
 
-def count(jitter_px: float, gaps: bool, half: int, max_gap: int, base: parameters.StopsParams) -> str:
+def count(jitter_px: float, gaps: bool, half: int, max_gap: int, base: StopsParams) -> str:
     chosen = base.model_copy(update={"half_window_frames": half, "max_gap_frames": max_gap})
     found = [len(find_stops(still_mouse(jitter_px, gaps, seed), chosen)[0].first) for seed in SEEDS]
     return f"{min(found)}-{max(found)}" if min(found) < max(found) else str(found[0])

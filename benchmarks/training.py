@@ -20,6 +20,7 @@ from torch import nn
 from lmtcnn.core import params as parameters
 from lmtcnn.core import process
 from lmtcnn.core.names import ALL
+from lmtcnn.core.sections import TrainParams
 from lmtcnn.train.train import Study, batches, fit
 
 
@@ -38,7 +39,7 @@ class Plain(nn.Module):
         return self.linear(torch.cat(maps, dim=1))
 
 
-def train_plain(study: Study, folds: list[str], training: parameters.TrainParams) -> None:
+def train_plain(study: Study, folds: list[str], training: TrainParams) -> None:
     for fold in folds:
         model = Plain(study.x.shape[1], study.x.shape[2], len(study.classes))
         optimiser = torch.optim.SGD(model.parameters(), lr=training.lr)

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from lmtcnn.core.errors import LmtcnnError
-from lmtcnn.core.params import Params, dump, load, parse
+from lmtcnn.core.params import Params, load, parse
+from lmtcnn.core.sections import dump
 from lmtcnn.lmt.pages import NotPlain
 
 ROOT = Path(__file__).parent.parent

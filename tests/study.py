@@ -20,8 +20,9 @@ from conftest import ROOT
 from lmtcnn.core import records
 from lmtcnn.core.files import write_json
 from lmtcnn.core.names import ALL
-from lmtcnn.core.params import Params, dump, load, parse
+from lmtcnn.core.params import Params, load, parse
 from lmtcnn.core.schemas import HISTORY, index_table, predictions_table
+from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
 from lmtcnn.histograms.histograms import floor_of
 from lmtcnn.register import register

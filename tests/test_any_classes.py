@@ -33,6 +33,7 @@ from lmtcnn.cohort import cohort
 from lmtcnn.core import params as parameters
 from lmtcnn.core.errors import BatchError, CohortError, DataError, ParamsError
 from lmtcnn.core.params import Params
+from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate, metrics
 from lmtcnn.explain import explain
 from lmtcnn.figures import figures, gallery
@@ -403,7 +404,7 @@ ALIKE = "classes: expected names that differ, also where signs become _, found {
     ],
 )  # fmt: skip
 def test_names_that_mean_something_already_or_two_things_are_told(params: Params, classes: Classes, line: str) -> None:
-    assert told(ParamsError, parameters.parse, {**parameters.dump(params), "classes": classes}, "p") == (f"p: {line}",)
+    assert told(ParamsError, parameters.parse, {**dump(params), "classes": classes}, "p") == (f"p: {line}",)
 
 
 def test_signs_of_genotypes_are_no_clash(change) -> None:
@@ -461,7 +462,7 @@ def test_a_class_may_take_several_values_of_a_label(here: Path) -> None:
 )
 def test_several_values_that_are_none_are_told(params: Params, values: list, line: str) -> None:
     classes = {**DOSES, "treated": {"treatment": values}}
-    assert told(ParamsError, parameters.parse, {**parameters.dump(params), "classes": classes}, "p") == (
+    assert told(ParamsError, parameters.parse, {**dump(params), "classes": classes}, "p") == (
         f"p: classes.treated.treatment: {line}; correct the value",
     )
 

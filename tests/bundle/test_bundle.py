@@ -21,8 +21,9 @@ from lmtcnn.bundle import bundle as module
 from lmtcnn.bundle.bundle import WORDS, Bundle, build, cohort_statistics, features, read, unlike, write
 from lmtcnn.core.errors import DataError, ModelError
 from lmtcnn.core.files import digest
-from lmtcnn.core.params import Params, dump
+from lmtcnn.core.params import Params
 from lmtcnn.core.records import read_histograms, training_key
+from lmtcnn.core.sections import dump
 from lmtcnn.histograms import record
 from lmtcnn.train import train
 from lmtcnn.train.model import prepare, softmax_members

@@ -1,18 +1,14 @@
 """params.yaml: what it says, and what it refuses."""
 
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from conftest import ROOT, told
 from lmtcnn.core.errors import ParamsError
-from lmtcnn.core.params import Arena, HistogramsParams, Params, dump, flat, load, parse, parse_section
+from lmtcnn.core.params import Params, flat, load, parse
+from lmtcnn.core.sections import dump
 
 LOST = object()
 """A key that is taken out."""
@@ -158,61 +154,12 @@ def test_the_dump_is_that_of_the_file(params: Params) -> None:
     assert dump(params) == raw
 
 
-def test_parameters_are_frozen(params: Params) -> None:
-    with pytest.raises(ValidationError):
-        params.stops.fps = 25
-
-
 def test_flat_keys_are_those_that_mlflow_shows(params: Params) -> None:
     values = flat(params)
     assert values["stops.arena.cm_per_px"] == "10/57"
     assert values["classes.AM.sex"] == "M"
     assert values["register.promotion"] == params.register_.promotion
     assert flat(params.train, "train") == {k: v for k, v in values.items() if k.startswith("train.")}
-
-
-@pytest.mark.parametrize(
-    ("written", "exact"),
-    [("10/57", Fraction(10, 57)), (0.175, Fraction(7, 40)), ("0.175", Fraction(7, 40)), (1, 1), ("20/57", "20/57")],
-)
-def test_the_scale_is_exact(params: Params, written: object, exact: object) -> None:
-    arena = parse(changed(params, {"stops.arena.cm_per_px": written}), "test").stops.arena
-    assert arena.cm_per_px == Fraction(exact)
-
-
-@given(x=st.floats(-1e6, 1e6))
-def test_pixels_become_cm_by_times_10_divided_by_57(x: float) -> None:
-    values = {"x_px": 114, "y_px": 63, "width_px": 284, "height_px": 290, "cm_per_px": "10/57", "flip": "none"}
-    arena = parse_section(Arena, values, "test")
-    assert arena.cm(x) == x * 10 / 57
-    assert arena.cm(np.array([x]))[0] == x * 10 / 57
-    assert (arena.width_cm, arena.height_cm) == (284 * 10 / 57, 290 * 10 / 57)
-
-
-@given(
-    hours=st.integers(0, 23),
-    minutes=st.integers(0, 59),
-    intervals=st.integers(1, 1000),
-    interval_s=st.floats(1e-3, 1e6),
-    tiles=st.integers(1, 100),
-    weight=st.sampled_from(["count", "duration"]),
-    outside=st.sampled_from(["clip", "drop"]),
-    window=st.sampled_from(["all", [0, 1]]),
-    only=st.sampled_from(["all", "night", "day"]),
-    late=st.sampled_from(["refuse", "cut"]),
-    timezone=st.sampled_from(["UTC", "Europe/Paris", "America/New_York"]),
-)
-def test_any_section_survives_dump_and_parse(hours: int, minutes: int, **values: object) -> None:
-    lights_on = "08:00" if (hours, minutes) != (8, 0) else "09:00"  # a night has a length
-    raw = {**values, "align": f"{hours}:{minutes:02}", "night": [f"{hours:02}:{minutes:02}", lights_on]}
-    section = parse_section(HistogramsParams, raw, "test")
-    assert parse_section(HistogramsParams, dump(section), "test") == section
-    assert section.align == f"{hours:02}:{minutes:02}"
-
-
-def test_a_label_may_be_a_whole_number(params: Params) -> None:
-    classes = {"young": {"weeks": 8}, "old": {"weeks": "40"}}
-    assert parse(changed(params, {"classes": classes}), "test").classes["young"] == {"weeks": "8"}
 
 
 DO = "correct the value"
@@ -233,56 +180,8 @@ DO = "correct the value"
         ({"stops": 3}, f"stops: expected a section of keys, found 3; {DO}"),
         ({"classes.AM": "M"}, f"classes.AM: expected a mapping, found 'M'; {DO}"),
         ({"train.kernels": 3}, f"train.kernels: expected a list, found 3; {DO}"),
-        ({"stops.fps": 0}, f"stops.fps: expected greater than 0, found 0; {DO}"),
-        ({"stops.fps": float("inf")}, f"stops.fps: expected a finite number, found inf; {DO}"),
-        ({"simulate.seconds_per_hour": 3601}, "simulate.seconds_per_hour: expected less than or equal to 3600, found "
-         f"3601; {DO}"),
-        ({"histograms.window": [0, 73]}, "histograms.window: expected all, or [a, b] with b at most the number of "
-         f"intervals, 72, found (0, 73); {DO}"),
-        ({"histograms.window": [-1, 3]}, "histograms.window: expected all, or [a, b] with 0 <= a < b, found (-1, 3); "
-         f"{DO}"),
-        ({"histograms.window": [3, 3]}, "histograms.window: expected all, or [a, b] with 0 <= a < b, found (3, 3); "
-         f"{DO}"),
-        ({"histograms.window": [0, 1.5]}, "histograms.window: expected all, or two whole numbers such as [0, 24], "
-         f"found (0, 1.5); {DO}"),
-        ({"histograms.window": [3]}, "histograms.window: expected all, or two whole numbers such as [0, 24], found "
-         f"(3,); {DO}"),
-        ({"histograms.window": "first"}, "histograms.window: expected all, or two whole numbers such as [0, 24], found "
-         f"'first'; {DO}"),
-        ({"histograms.only": "dusk"}, f"histograms.only: expected 'all', 'night' or 'day', found 'dusk'; {DO}"),
-        ({"histograms.late": "keep"}, f"histograms.late: expected 'refuse' or 'cut', found 'keep'; {DO}"),
-        ({"stops.half_window_frames": 0}, "stops.half_window_frames: expected greater than or equal to 1, found 0; "
-         f"{DO}"),
-        ({"stops.flicker_window_frames": 18}, "stops.flicker_window_frames: expected an odd number of frames, so that "
-         f"one is in the middle, found 18; {DO}"),
-        ({"stops.flicker_mean_cm": 0}, f"stops.flicker_mean_cm: expected greater than 0, found 0; {DO}"),
-        ({"stops.max_flicker_frames": -1}, "stops.max_flicker_frames: expected greater than or equal to 0, found -1; "
-         f"{DO}"),
-        ({"stops.clock": "sun"}, f"stops.clock: expected 'timestamp' or 'frame', found 'sun'; {DO}"),
-        ({"stops.arena.cm_per_px": "10/0"}, "stops.arena.cm_per_px: expected a number or a fraction such as 10/57, "
-         f"found '10/0'; {DO}"),
-        ({"stops.arena.cm_per_px": True}, "stops.arena.cm_per_px: expected a number or a fraction such as 10/57, "
-         f"found True; {DO}"),
-        ({"stops.arena.cm_per_px": "-1/3"}, f"stops.arena.cm_per_px: expected a value above 0, found '-1/3'; {DO}"),
-        ({"histograms.align": "noon"}, f"histograms.align: expected a clock time HH:MM, found 'noon'; {DO}"),
-        ({"histograms.night": ["20:00", "24:00"]}, "histograms.night.1: expected a clock time HH:MM, found '24:00'; "
-         f"{DO}"),
-        ({"quality.detected_fail": 0.9},
-         f"quality.detected_fail: expected at most detected_warn, 0.8, found 0.9; {DO}"),
-        ({"quality.outside_fail": 0}, f"quality.outside_fail: expected at least outside_warn, 0.01, found 0; {DO}"),
-        ({"quality.temperature_fail_c": [26, 20]}, "quality.temperature_fail_c: expected limits around "
-         f"temperature_warn_c, 21 to 25, found (26, 20); {DO}"),
-        ({"histograms.timezone": "Mars"}, "histograms.timezone: expected a time zone such as Europe/Paris, found "
-         f"'Mars'; {DO}"),
-        ({"train.kernels": [3, 4]}, "train.kernels.1: expected an odd kernel, so that a map keeps its place, found 4; "
-         f"{DO}"),
-        ({"train.kernels": [3, 3]}, f"train.kernels: expected values that differ, found (3, 3); {DO}"),
-        ({"train.seeds": []}, f"train.seeds: expected 1 or more, found (); {DO}"),
-        ({"train.seeds": [1, 1]}, f"train.seeds: expected values that differ, found (1, 1); {DO}"),
         ({"train.pool": 31}, "train.pool: expected a pool no larger than histograms.tiles, found something else; "
          f"{DO}"),
-        ({"quality.detected_fail": 50}, f"quality.detected_fail: expected less than or equal to 1, found 50; {DO}"),
-        ({"explain.seed": 7}, f"explain.seed: expected one of train.seeds, found something else; {DO}"),
         ({"classes": {"A": {"sex": "M"}}}, "classes: expected 2 or more, found {'A': {'sex': 'M'}}; " + DO),
         ({"classes.AM": {}}, "classes: expected a label column and its value for every class, found something else; "
          f"{DO}"),
@@ -340,40 +239,3 @@ def test_a_file_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
     assert told(ParamsError, load, path) == (
         f"{path}: expected a readable parameter file, found bytes that are not UTF-8; check the file",
     )
-
-
-def test_zones_are_circles_and_rectangles(change) -> None:
-    zones = {
-        "nest": {"kind": "nest", "circle_cm": [9, 41, 5.5]},
-        "shelf": {"kind": "other", "rectangle_cm": [0, 10, 4, 2]},
-    }
-    assert change(zones=zones).furniture == {
-        "nest": {"shape": "circle", "x_cm": 9, "y_cm": 41, "radius_cm": 5.5, "kind": "nest"},
-        "shelf": {"shape": "rectangle", "x_cm": 0, "y_cm": 10, "width_cm": 4, "height_cm": 2, "kind": "other"},
-    }
-    assert change(zones={}).furniture == {}
-
-
-@pytest.mark.parametrize(
-    ("zone", "line"),
-    [
-        (
-            {"kind": "nest"},
-            "zones.a: expected either circle_cm or rectangle_cm, found {'kind': 'nest'}; correct the value",
-        ),
-        (
-            {"kind": "bed", "circle_cm": [1, 2, 3]},
-            "zones.a.kind: expected 'nest', 'dome', 'feeder', 'water' or 'other', found 'bed'; correct the value",
-        ),
-        (
-            {"kind": "nest", "circle_cm": [1, 2, 0]},
-            "zones.a.circle_cm.2: expected greater than 0, found 0; correct the value",
-        ),
-    ],
-)
-def test_a_zone_that_is_none_is_told(change, zone: dict, line: str) -> None:
-    assert told(ParamsError, change, zones={"a": zone}) == (f"test: {line}",)
-
-
-def test_nothing_stands_in_the_cage_until_somebody_writes_it(params: Params) -> None:
-    assert params.furniture == {}

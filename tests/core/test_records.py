@@ -18,7 +18,8 @@ from lmtcnn.bundle import bundle
 from lmtcnn.core import records
 from lmtcnn.core.errors import DataError, ModelError
 from lmtcnn.core.files import digest
-from lmtcnn.core.params import Params, dump
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
 from lmtcnn.explain import explain
 from lmtcnn.figures import figures

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from lmtcnn.core.errors import DataError
-from lmtcnn.core.params import EvaluateParams
+from lmtcnn.core.sections import EvaluateParams
 from lmtcnn.evaluate.baselines import fit_predict
 from lmtcnn.train.model import Samples
 

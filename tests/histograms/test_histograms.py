@@ -17,9 +17,10 @@ from lmtcnn.cohort.cohort import Cohort
 from lmtcnn.cohort.recording import Recording, Sample, provenance
 from lmtcnn.core.errors import DataError
 from lmtcnn.core.files import digest, read_json, write_json
-from lmtcnn.core.params import Params, dump
+from lmtcnn.core.params import Params
 from lmtcnn.core.records import seal
 from lmtcnn.core.schemas import QUALITY, STOPS
+from lmtcnn.core.sections import dump
 from lmtcnn.histograms.histograms import check_length, floor_of, histograms, stack_for, stack_of
 from lmtcnn.histograms.record import load
 from lmtcnn.timeline.clock import counted_words, covered_share, early_words

@@ -9,7 +9,7 @@ from conftest import T0_MS, Scene, run, still, told
 from lmtcnn.cohort.cohort import find_recording
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import CohortError, ParamsError
-from lmtcnn.core.params import CohortParams
+from lmtcnn.core.sections import CohortParams
 from lmtcnn.inspect import plot as module
 from lmtcnn.inspect.plot import file_name, plot
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import Scene, still, told
 from lmtcnn.cohort import cohort
 from lmtcnn.core.errors import DataError
-from lmtcnn.core.params import CohortParams
+from lmtcnn.core.sections import CohortParams
 from lmtcnn.evaluate import evaluate
 from lmtcnn.histograms import histograms
 from lmtcnn.report.export import class_hours, class_maps, export

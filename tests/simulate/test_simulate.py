@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lmtcnn.core.errors import OutputError
-from lmtcnn.core.params import Params, dump
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import dump
 from lmtcnn.simulate.simulate import simulate, simulate_full_length, truth
 
 

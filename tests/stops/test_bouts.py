@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stillness
-from lmtcnn.core.params import Params, StopsParams
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import StopsParams
 from lmtcnn.stops.bouts import find_stops
 from lmtcnn.timeline.clock import Layout
 from lmtcnn.timeline.tracks import Track

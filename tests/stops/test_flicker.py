@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lmtcnn.cohort.recording import Recording
-from lmtcnn.core.params import Params, StopsParams
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import StopsParams
 from lmtcnn.simulate import behaviour
 from lmtcnn.simulate.simulate import simulate
 from lmtcnn.stops import flicker

@@ -6,7 +6,8 @@ import zlib
 from typing import Any
 
 import study
-from lmtcnn.core.params import Params, dump, parse
+from lmtcnn.core.params import Params, parse
+from lmtcnn.core.sections import dump
 from lmtcnn.tracking import view
 
 LONGEST_TAG = 20_000

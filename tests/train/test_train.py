@@ -15,8 +15,9 @@ from lmtcnn import __version__
 from lmtcnn.core.errors import DataError, OutputError, ParamsError
 from lmtcnn.core.files import digest, read_json
 from lmtcnn.core.names import ALL
-from lmtcnn.core.params import Params, TrainParams, dump
+from lmtcnn.core.params import Params
 from lmtcnn.core.records import full_training, read_histograms, training_key
+from lmtcnn.core.sections import TrainParams, dump
 from lmtcnn.histograms import record
 from lmtcnn.train import train
 from lmtcnn.train.model import Samples, StereotypeCNN, initialise, member_bytes, prepare, select, softmax_members

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from lmtcnn.core.errors import LmtcnnError, ModelError, problem
 from lmtcnn.core.files import digest, ensure_folder, read_json, write_json
-from lmtcnn.core.params import Definitions, Params, TrainParams, dump, parse_section
+from lmtcnn.core.params import Definitions, Params, parse_section
 from lmtcnn.core.records import METRICS, WEIGHTS, Record, Training, check_outputs, read_evaluation, seal
+from lmtcnn.core.sections import TrainParams, dump
 from lmtcnn.histograms import record
 from lmtcnn.train import train
 from lmtcnn.train.model import StereotypeCNN

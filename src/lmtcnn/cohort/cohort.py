@@ -30,7 +30,8 @@ from lmtcnn.cohort.recording import (
 from lmtcnn.core.errors import BatchError, CohortError, DatabaseError, LmtcnnError, OutputError, ParamsError, problem
 from lmtcnn.core.files import write_text
 from lmtcnn.core.names import ALL, MANIFEST, ONE_CAGE, is_ours, label_values, values_of, words_of
-from lmtcnn.core.params import Arena, Definitions, HistogramsParams, Params, dump, parse_section
+from lmtcnn.core.params import Definitions, Params, parse_section
+from lmtcnn.core.sections import Arena, HistogramsParams, dump
 from lmtcnn.lmt import lmt
 from lmtcnn.timeline import clock as clocks
 

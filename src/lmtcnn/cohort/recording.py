@@ -17,7 +17,8 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from lmtcnn.core.errors import CohortError, DatabaseError, LmtcnnError, problem
-from lmtcnn.core.params import Arena, Definitions, dump
+from lmtcnn.core.params import Definitions
+from lmtcnn.core.sections import Arena, dump
 from lmtcnn.lmt import lmt
 from lmtcnn.lmt.detections import Seen, count_rows
 from lmtcnn.lmt.frames import PARTICLES, TEMPERATURE, read_clock

@@ -3,31 +3,27 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from lmtcnn.core.schemas import CONFUSION_COLUMNS, TABLES
+
 Values = str | Sequence[str]
 """What a class says of a label column: its value, or several."""
 
 MANIFEST = ("recording", "rfid", "animal", "cage", "files", "exclude", "timezone", "night")
 """Columns of the manifest that have a meaning of their own; those of the floor begin with `arena_`."""
 
-COLUMNS = frozenset(
-    (
-        "recording", "rfid", "animal", "cage", "files", "exclude", "timezone", "night", "id", "animal_id", "class",
-        "predicted", "fold", "seed", "actual", "probability", "agreement", "warnings", "set", "distance", "model",
-        "ensemble", "knn", "svm", "hour", "start_frame", "end_frame", "start_s", "end_s", "duration_s", "x_cm",
-        "y_cm", "start", "stop", "interval", "detected", "unpaused", "recorded", "anonymous", "others", "n_stops",
-        "n_outside", "n_late", "n_cut", "unlisted", "flicker", "verdict", "failed", "warned", "simulated",
-        "never_detected", "span_s",
-        "measured_fps", "identity_corrected", "coldest_c", "hottest_c", "most_particles", "worst_back_ms",
-        "jumped_s", "clocked_s", "paused_s", "stopped_s", "start_ms", "epoch", "train_loss", "train_accuracy",
-        "test_loss", "test_accuracy", "recall", "chance", "control",
-    )
-)  # fmt: skip
-"""Names of columns in our tables, and first words of our metrics; so are all that begin with PREFIXES."""
-
-PREFIXES = ("p_", "n_", "arena_", "stopped_s_")
-
 HOUR = "hour"
 """Heads the table of the hours at which recordings start, in which each class has a column."""
+
+OTHERS = (
+    "id", "probability", "agreement", "warnings", "set", "distance", "model", "end_s", "start", "stop", "ensemble",
+    "knn", "svm", "recall", "chance", "control",
+)  # fmt: skip
+"""Columns of the tables that are shown or returned, and first words of metrics."""
+
+COLUMNS = frozenset({*MANIFEST, *OTHERS, HOUR, *CONFUSION_COLUMNS}.union(*(table.columns for table in TABLES)))
+"""Names that no label column may bear; neither may one that begins with one of PREFIXES."""
+
+PREFIXES = ("p_", "n_", "arena_", "stopped_s_")
 
 ALL = "all"
 """No cage's name: the word for the networks from which none is held out."""

@@ -1,134 +1,35 @@
-"""params.yaml, typed and frozen.
+"""params.yaml as a whole: loaded, checked, and flat as MLflow shows it.
 
-Numbers live in params.yaml alone, so no field here has a default: a missing key is an error, as are an unknown
-key, a wrong type and a value out of range, and all of them are reported at once.
+All that is wrong is reported at once: missing and unknown keys, wrong types, values out of range or at odds.
 """
 
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
 from lmtcnn.core import names
 from lmtcnn.core.errors import ParamsError, problem
-
-
-def _fraction(value: object) -> object:
-    """`10/57` stays exact until it is used: 0.17543859649122806 would move stops at a tile's edge."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
-        raise ValueError("a number or a fraction such as 10/57")
-    try:
-        return Fraction(str(value))  # 0.175 is meant as 7/40, not as the nearest binary number
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise ValueError("a number or a fraction such as 10/57") from error
-
-
-def _label(value: object) -> object:
-    """A label such as 8 (weeks) is as good as "8": manifests are text."""
-    if isinstance(value, str):
-        return value.strip()  # as the cells of a manifest are
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _label_values(value: object) -> object:
-    """One label, or several in a list; a list of one is as good as the label."""
-    if not isinstance(value, tuple):
-        return _label(value)
-    labels = tuple(_label(each) for each in value)
-    if not labels or not all(isinstance(each, str) for each in labels):
-        raise ValueError("a label, or a list of labels")
-    if len(set(labels)) != len(labels):
-        raise ValueError("labels that differ")
-    return labels if len(labels) > 1 else labels[0]
-
-
-def _positive(value: Fraction) -> Fraction:
-    if value <= 0:
-        raise ValueError("a value above 0")
-    return value
-
-
-def _clock_time(value: str) -> str:
-    hours, colon, minutes = value.partition(":")
-    digits = (hours + minutes).isdecimal() and len(minutes) == 2 and 1 <= len(hours) <= 2
-    if not (colon and digits and int(hours) < 24 and int(minutes) < 60):
-        raise ValueError("a clock time HH:MM")
-    return f"{int(hours):02}:{minutes}"
-
-
-def _align(value: str) -> str:
-    return value if value == "start" else _clock_time(value)
-
-
-def _night(value: tuple[str, str]) -> tuple[str, str]:
-    if value[0] == value[1]:
-        raise ValueError("lights off and lights on at two times")
-    return value
-
-
-def _timezone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("a time zone such as Europe/Paris") from error
-    return value
-
-
-def _odd(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("an odd kernel, so that a map keeps its place")
-    return value
-
-
-def _odd_window(value: int) -> int:
-    if value % 2 == 0:
-        raise ValueError("an odd number of frames, so that one is in the middle")
-    return value
-
-
-def _window(value: object) -> object:
-    """`all`, or the first interval and the one after the last."""
-    ends = value if isinstance(value, list | tuple) else ()
-    if value != "all" and not (
-        len(ends) == 2 and all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
-    ):
-        raise ValueError("all, or two whole numbers such as [0, 24]")
-    if ends and not 0 <= ends[0] < ends[1]:
-        raise ValueError("all, or [a, b] with 0 <= a < b")
-    return value
-
-
-V = TypeVar("V")
-
-
-def _rate(value: object) -> object:
-    if value == "auto":
-        return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 < float(value) < float("inf")):  # type: ignore[arg-type]
-        raise ValueError("a rate above 0, or auto")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _unique(values: tuple[V, ...]) -> tuple[V, ...]:
-    if len(set(values)) != len(values):
-        raise ValueError("values that differ")
-    return values
-
+from lmtcnn.core.sections import (
+    CohortParams,
+    EvaluateParams,
+    ExplainParams,
+    HistogramsParams,
+    QualityParams,
+    RegisterParams,
+    ReportParams,
+    Section,
+    SimulateParams,
+    StopsParams,
+    TrainParams,
+    ZoneParams,
+    dump,
+)
+from lmtcnn.core.values import Label, LabelValues
 
 SIMULATED_COHORT = Path("data/simulate")
 """Where the stage `simulate` writes."""
@@ -139,254 +40,7 @@ PAPER_LR, PAPER_INTERVAL_S = 0.001, 3600
 MAX_RATE = 10
 """A step of training that is more than this many times the paper's is asked about."""
 
-WHERE_ONLY = ("device", "memory_gb")
-"""Keys of `train` that say where and in what portions a training ran, not what it is."""
-
-Label = Annotated[str, BeforeValidator(_label)]
-LabelValues = Annotated[str | tuple[str, ...], BeforeValidator(_label_values)]
-ClockTime = Annotated[str, AfterValidator(_clock_time)]
-Scale = Annotated[Fraction, BeforeValidator(_fraction), AfterValidator(_positive)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float | Literal["auto"], BeforeValidator(_rate)]
-Celsius = Annotated[float, Field(ge=-50, le=100)]
-
-
-class Section(BaseModel):
-    """A section of params.yaml: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
 S = TypeVar("S", bound=Section)
-
-
-class CohortParams(Section):
-    """Where the study's recordings and their manifest lie."""
-
-    databases: str
-    manifest: str
-
-
-class SimulateParams(Section):
-    """A cohort with a known truth."""
-
-    seed: int = Field(ge=0)
-    cages: int = Field(ge=1, le=1000)
-    hours: int = Field(ge=1, le=10_000)
-    seconds_per_hour: float = Field(ge=1, le=3600)
-    effect: NotNegative
-    cage_effect: NotNegative
-    animal_effect: NotNegative
-
-
-class Arena(Section):
-    """The floor in the depth image: pixels from the upper left corner, y down."""
-
-    x_px: float = Field(allow_inf_nan=False)
-    y_px: float = Field(allow_inf_nan=False)
-    width_px: Positive
-    height_px: Positive
-    cm_per_px: Scale
-    flip: Literal["none", "x", "y", "xy"]
-
-    @property
-    def width_cm(self) -> float:
-        """w, the floor's width in cm."""
-        return float(self.cm(self.width_px))
-
-    @property
-    def height_cm(self) -> float:
-        """h, the floor's height in cm."""
-        return float(self.cm(self.height_px))
-
-    def cm(self, px: Any) -> Any:
-        """Pixels to cm, for numbers and arrays: px * 10 / 57, in that order, so that rounding is the contract's."""
-        return px * self.cm_per_px.numerator / self.cm_per_px.denominator
-
-    def px(self, cm: float) -> float:
-        """The pixels of a length in cm: cm * 57 / 10, in that order."""
-        return cm * self.cm_per_px.denominator / self.cm_per_px.numerator
-
-
-class StopsParams(Section):
-    """From frames to stops; the definitions are in docs/definitions.md."""
-
-    fps: Positive
-    clock: Literal["timestamp", "frame"]
-    max_clock_back_ms: int = Field(ge=0)
-    max_gap_frames: int = Field(ge=0, le=100_000)
-    max_gap_cm: NotNegative
-    flicker_window_frames: Annotated[int, Field(ge=3, le=1001), AfterValidator(_odd_window)]
-    flicker_top_cm: Positive
-    flicker_mean_cm: Positive
-    max_flicker_frames: int = Field(ge=0, le=1_000_000)
-    half_window_frames: int = Field(ge=1, le=1000)
-    max_speed_cm_per_s: NotNegative
-    min_duration_s: NotNegative
-    arena: Arena
-
-
-class HistogramsParams(Section):
-    """From stops to stacks of histograms."""
-
-    intervals: int = Field(ge=1, le=100_000)
-    interval_s: Positive
-    tiles: int = Field(ge=1, le=1000)
-    weight: Literal["count", "duration"]
-    outside: Literal["clip", "drop"]
-    align: Annotated[str, AfterValidator(_align)]
-    window: Annotated[tuple[int, int] | Literal["all"], BeforeValidator(_window)]
-    only: Literal["all", "night", "day"]
-    late: Literal["refuse", "cut"]
-    timezone: Annotated[str, AfterValidator(_timezone)]
-    night: Annotated[tuple[ClockTime, ClockTime], AfterValidator(_night)]
-
-    @model_validator(mode="after")
-    def _within(self) -> "HistogramsParams":
-        if self.counted.stop > self.intervals:
-            raise ValueError(f"window: all, or [a, b] with b at most the number of intervals, {self.intervals}")
-        return self
-
-    @property
-    def counted(self) -> range:
-        """The intervals that are counted, in order: those of a stack."""
-        return range(self.intervals) if self.window == "all" else range(*self.window)
-
-
-class TrainParams(Section):
-    """The network and its training."""
-
-    kernels: Annotated[tuple[Annotated[int, Field(ge=1), AfterValidator(_odd)], ...], AfterValidator(_unique)] = Field(
-        min_length=1
-    )
-    channels: int = Field(ge=1)
-    pool: int = Field(ge=1)
-    transform: Literal["none", "log1p", "sqrt"]
-    lr: Rate
-    lr_grid: Annotated[tuple[Positive, ...], AfterValidator(_unique)] = Field(min_length=1)
-    lr_folds: int = Field(ge=2)
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_unique)] = Field(min_length=1)
-    class_weight: Literal["none", "balanced"]
-    device: Literal["auto", "cpu", "cuda"]
-    memory_gb: Positive
-
-    @property
-    def decisive(self) -> dict[str, Any]:
-        """The values that a training's result depends on, as `dump` has them.
-
-        Without where and in what portions it ran, and without the grid of rates where none is chosen.
-        """
-        return decisive(dump(self))
-
-
-def decisive(train: Mapping[str, Any]) -> dict[str, Any]:
-    """Those values of the section `train` that a training's result depends on; see `TrainParams.decisive`."""
-    unused = () if train.get("lr") == "auto" else ("lr_grid", "lr_folds")
-    return {key: value for key, value in train.items() if key not in (*WHERE_ONLY, *unused)}
-
-
-class EvaluateParams(Section):
-    """The baselines of the paper, and when a training counts as unfinished."""
-
-    still_falling: Share
-    pca_components: int = Field(ge=1)
-    neighbours: int = Field(ge=1)
-    svm_kernel: Literal["rbf", "linear", "poly", "sigmoid"]
-    svm_c: Positive
-
-
-class Zone(Section):
-    """Something that stands in the cage: a circle (x, y, radius) or a rectangle (x, y, width, height), in cm.
-
-    The one section with values that may be left out: a zone has one of two shapes.
-    """
-
-    kind: Literal["nest", "dome", "feeder", "water", "other"]
-    circle_cm: tuple[float, float, Positive] | None = None
-    rectangle_cm: tuple[float, float, Positive, Positive] | None = None
-
-    @model_validator(mode="after")
-    def _one_shape(self) -> "Zone":
-        if (self.circle_cm is None) == (self.rectangle_cm is None):
-            raise ValueError("either circle_cm or rectangle_cm")
-        return self
-
-    @property
-    def place(self) -> dict[str, Any]:
-        """The zone as truth.json holds zones, with its kind."""
-        if self.circle_cm:
-            shape, values = "circle", zip(("x_cm", "y_cm", "radius_cm"), self.circle_cm, strict=True)
-            return {"shape": shape, **dict(values), "kind": self.kind}
-        corner = zip(("x_cm", "y_cm", "width_cm", "height_cm"), self.rectangle_cm or (), strict=True)
-        return {"shape": "rectangle", **dict(corner), "kind": self.kind}
-
-
-class ExplainParams(Section):
-    """Which network is shown, and which of its layers."""
-
-    layer: Literal["conv", "relu", "pool"]
-    seed: int = Field(ge=0)
-
-
-class QualityParams(Section):
-    """Limits of the quality checks, shares are of 1; and what becomes of a recording that fails one."""
-
-    on_fail: Literal["leave_out", "keep"]
-    least_share: Share
-    omitted_warn: Share
-    omitted_fail: Share
-    detected_warn: Share
-    detected_fail: Share
-    untimed_warn: Share
-    untimed_fail: Share
-    anonymous_warn: Share
-    anonymous_fail: Share
-    outside_warn: Share
-    outside_fail: Share
-    flicker_warn: Share
-    hour_detected: Share
-    temperature_warn_c: tuple[Celsius, Celsius]
-    temperature_fail_c: tuple[Celsius, Celsius]
-    temperature_share: Share
-    max_particles: int = Field(ge=0)
-    start_hour_p: Share
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "QualityParams":
-        (cool, warm), (cold, hot) = self.temperature_warn_c, self.temperature_fail_c
-        if not cold <= cool <= warm <= hot:
-            raise ValueError(f"temperature_fail_c: limits around temperature_warn_c, {cool:g} to {warm:g}")
-        if self.detected_fail > self.detected_warn:
-            raise ValueError(f"detected_fail: at most detected_warn, {self.detected_warn:g}")
-        for name in ("omitted", "untimed", "anonymous", "outside"):
-            if getattr(self, f"{name}_warn") > getattr(self, f"{name}_fail"):
-                raise ValueError(f"{name}_fail: at least {name}_warn, {getattr(self, f'{name}_warn'):g}")
-        return self
-
-    @property
-    def limits(self) -> dict[str, Any]:
-        """By which recordings are judged when they are read, without what is made of that later."""
-        later = ("on_fail", "least_share", "start_hour_p")
-        return {key: value for key, value in dump(self).items() if key not in later}
-
-
-class RegisterParams(Section):
-    """How a model comes to serve."""
-
-    promotion: str
-    promote: Literal["never", "by_rule", "except_trials"]
-    least_gain: Share
-    most_loss: Share
-
-
-class ReportParams(Section):
-    """The page."""
-
-    title: str
 
 
 class Definitions(Section):
@@ -461,7 +115,7 @@ class Params(Definitions):
         return {name: zone.place for name, zone in self.zones.items()}
 
     cohort: CohortParams
-    zones: dict[str, Zone]
+    zones: dict[str, ZoneParams]
     simulate: SimulateParams
     train: TrainParams
     evaluate: EvaluateParams
@@ -533,12 +187,6 @@ def parse_section(section: type[S], raw: Mapping[str, Any], where: str) -> S:
     return _validate(section, raw, where)
 
 
-def dump(section: Section) -> dict[str, Any]:
-    """A section as plain JSON values, the same that would be read again; fractions stay exact as text."""
-    values = section.model_dump(by_alias=True, exclude_none=True)
-    return {key: _plain(value) for key, value in values.items()}
-
-
 def flat(section: Section, prefix: str = "") -> dict[str, Any]:
     """A section with dotted keys, as MLflow shows parameters: `train.lr`."""
     found: dict[str, Any] = {}
@@ -552,16 +200,6 @@ def flat(section: Section, prefix: str = "") -> dict[str, Any]:
 
     visit(dump(section), prefix)
     return found
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return int(value) if value.denominator == 1 else f"{value.numerator}/{value.denominator}"
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value
 
 
 def _frozen(value: Any) -> Any:

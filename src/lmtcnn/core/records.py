@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from lmtcnn import __version__
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import digest, read_json
-from lmtcnn.core.params import Definitions, Params, decisive, dump
+from lmtcnn.core.params import Definitions, Params
 from lmtcnn.core.revisions import REVISIONS
+from lmtcnn.core.sections import decisive, dump
 
 log = logging.getLogger("lmtcnn")
 

@@ -237,3 +237,6 @@ HISTORY = Table(
 )
 
 CONFUSION_COLUMNS = ("actual", "predicted")
+
+TABLES = (STOPS, *STOPS_TABLES.values(), index_table(()), predictions_table(()), HISTORY)
+"""All of them, those of a study's labels and classes without these."""

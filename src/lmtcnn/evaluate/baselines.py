@@ -15,7 +15,7 @@ from sklearn.svm import SVC
 
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.names import BASELINES
-from lmtcnn.core.params import EvaluateParams
+from lmtcnn.core.sections import EvaluateParams
 from lmtcnn.train.model import Samples
 
 

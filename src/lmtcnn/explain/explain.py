@@ -22,9 +22,10 @@ from lmtcnn import SIMULATED
 from lmtcnn.cohort import cohort
 from lmtcnn.core.errors import DataError, OutputError, ParamsError, problem
 from lmtcnn.core.files import atomic, ensure_folder, read_json, write_json
-from lmtcnn.core.params import ExplainParams, Params
+from lmtcnn.core.params import Params
 from lmtcnn.core.process import cores
 from lmtcnn.core.records import MAPS, TrainRecord, full_training, read_maps, seal_results
+from lmtcnn.core.sections import ExplainParams
 from lmtcnn.figures import figures, floor, gallery
 from lmtcnn.figures.gallery import Drawing
 from lmtcnn.histograms import record

@@ -23,9 +23,10 @@ from lmtcnn.cohort.cohort import Cohort
 from lmtcnn.cohort.recording import MAX_NAMED, Recording, Sample, provenance
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import allocate, atomic, digest, ensure_folder, write_json, write_text
-from lmtcnn.core.params import Arena, Definitions, HistogramsParams, Params, dump
+from lmtcnn.core.params import Definitions, Params
 from lmtcnn.core.records import INDEX, STACKS, StopsRecord, check_outputs, read_record, seal
 from lmtcnn.core.schemas import QUALITY, STOPS, index_table
+from lmtcnn.core.sections import Arena, HistogramsParams, dump
 from lmtcnn.stops.quality import failures, share_of
 from lmtcnn.timeline import clock as clocks
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError, problem
-from lmtcnn.core.params import HistogramsParams
+from lmtcnn.core.sections import HistogramsParams
 from lmtcnn.histograms import histograms
 from lmtcnn.predict import predict
 from lmtcnn.predict.predict import Prediction, Stacked

@@ -22,7 +22,7 @@ from mlflow.types.schema import AnyType
 from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError, LmtcnnError, problem
-from lmtcnn.core.params import HistogramsParams
+from lmtcnn.core.sections import HistogramsParams
 from lmtcnn.predict import answer, predict
 from lmtcnn.register import registry
 

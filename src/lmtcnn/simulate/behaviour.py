@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.core.params import SimulateParams
+from lmtcnn.core.sections import SimulateParams
 from lmtcnn.simulate import truth
 from lmtcnn.simulate.truth import FPS, Floats
 

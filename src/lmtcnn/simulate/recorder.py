@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.core.params import SimulateParams
+from lmtcnn.core.sections import SimulateParams
 from lmtcnn.simulate import behaviour, truth
 from lmtcnn.simulate.behaviour import Mouse, Plan, Recording
 from lmtcnn.simulate.btree import PageFile, Tree, cells, record_header, varint_widths

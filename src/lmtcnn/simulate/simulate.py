@@ -16,7 +16,8 @@ import numpy as np
 from lmtcnn.core import process
 from lmtcnn.core.errors import OutputError, problem
 from lmtcnn.core.files import atomic, ensure_folder, write_json, write_text
-from lmtcnn.core.params import Params, SimulateParams
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import SimulateParams
 from lmtcnn.simulate import behaviour, recorder
 from lmtcnn.simulate import truth as planted
 from lmtcnn.simulate.behaviour import Recording

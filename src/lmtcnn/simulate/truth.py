@@ -18,7 +18,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.core.params import Params, SimulateParams
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import SimulateParams
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.core.params import StopsParams
 from lmtcnn.core.schemas import FLICKER_LEVELS, GAP_LEVELS, HALF_WINDOWS
+from lmtcnn.core.sections import StopsParams
 from lmtcnn.stops.flicker import find_flicker, long_steps
 from lmtcnn.timeline.clock import BLOCK_FRAMES, Layout
 from lmtcnn.timeline.tracks import Gaps, Track, changes, fill, find_gaps, spread

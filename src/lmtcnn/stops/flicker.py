@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.core.params import StopsParams
+from lmtcnn.core.sections import StopsParams
 from lmtcnn.timeline.clock import BLOCK_FRAMES
 from lmtcnn.timeline.tracks import MAX_JUMP_CM, Gaps, Ints, Steps, Track, spread
 

@@ -22,9 +22,10 @@ from lmtcnn import __version__
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import DataError
 from lmtcnn.core.files import digest, read_json, write_json
-from lmtcnn.core.params import Definitions, dump
+from lmtcnn.core.params import Definitions
 from lmtcnn.core.revisions import REVISIONS
 from lmtcnn.core.schemas import STOPS_TABLES
+from lmtcnn.core.sections import dump
 
 COUNTED = ("temperature_warn_c", "temperature_fail_c", "max_particles")
 """Limits of quality that decide what is counted, and not only what is made of it."""

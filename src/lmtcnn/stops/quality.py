@@ -14,7 +14,8 @@ from typing import Any, Literal
 import polars as pl
 
 from lmtcnn.cohort.recording import has_chip
-from lmtcnn.core.params import Definitions, QualityParams, StopsParams
+from lmtcnn.core.params import Definitions
+from lmtcnn.core.sections import QualityParams, StopsParams
 from lmtcnn.timeline import clock as clocks
 
 Verdict = Literal["ok", "warn", "fail", "not fitted"]

@@ -29,9 +29,10 @@ from lmtcnn.core.errors import (
     problem,
 )
 from lmtcnn.core.files import ensure_folder, write_json
-from lmtcnn.core.params import Arena, Definitions, StopsParams
+from lmtcnn.core.params import Definitions
 from lmtcnn.core.records import seal
 from lmtcnn.core.schemas import COVERAGE, INTERVALS, QUALITY, STOPS, STOPS_TABLES, Table
+from lmtcnn.core.sections import Arena, StopsParams
 from lmtcnn.lmt import detections, lmt
 from lmtcnn.lmt.detections import Seen
 from lmtcnn.lmt.frames import PARTICLES, TEMPERATURE

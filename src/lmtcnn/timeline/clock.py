@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.core.errors import DatabaseError, problem
-from lmtcnn.core.params import Definitions, HistogramsParams, StopsParams
+from lmtcnn.core.params import Definitions
+from lmtcnn.core.sections import HistogramsParams, StopsParams
 
 log = logging.getLogger("lmtcnn")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.core.params import Arena
+from lmtcnn.core.sections import Arena
 from lmtcnn.timeline.clock import BLOCK_FRAMES, Layout
 
 MIN_X_PX = 10.0

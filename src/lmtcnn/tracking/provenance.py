@@ -19,7 +19,8 @@ from ruamel.yaml.error import YAMLError
 from lmtcnn import SIMULATED, __version__
 from lmtcnn.core.files import digest
 from lmtcnn.core.names import BASELINES, safe
-from lmtcnn.core.params import WHERE_ONLY, Params, dump, flat
+from lmtcnn.core.params import Params, flat
+from lmtcnn.core.sections import WHERE_ONLY, dump
 
 SHOWN_DIFFERENCES = 3
 REFERENCE = "reference"

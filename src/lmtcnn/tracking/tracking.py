@@ -28,7 +28,7 @@ import polars as pl
 from lmtcnn import SIMULATED
 from lmtcnn.core.errors import DataError, LmtcnnError, OutputError, problem
 from lmtcnn.core.files import digest, read_json
-from lmtcnn.core.params import Params, dump
+from lmtcnn.core.params import Params
 from lmtcnn.core.records import (
     EVALUATION,
     MAPS,
@@ -40,6 +40,7 @@ from lmtcnn.core.records import (
     read_evaluation,
     read_maps,
 )
+from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
 from lmtcnn.figures import figures
 from lmtcnn.histograms import notices, record

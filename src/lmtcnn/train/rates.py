@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.names import ALL
-from lmtcnn.core.params import TrainParams
+from lmtcnn.core.sections import TrainParams
 
 
 class Trial(NamedTuple):

@@ -32,7 +32,7 @@ from torch.nn import functional
 from lmtcnn.core.errors import DataError, ParamsError, problem
 from lmtcnn.core.files import ensure_folder, ensure_space, write_json
 from lmtcnn.core.names import ALL
-from lmtcnn.core.params import Params, TrainParams, dump
+from lmtcnn.core.params import Params
 from lmtcnn.core.records import (
     FOLDS,
     HISTORY_FILE,
@@ -45,6 +45,7 @@ from lmtcnn.core.records import (
     seal_training,
 )
 from lmtcnn.core.schemas import HISTORY, predictions_table
+from lmtcnn.core.sections import TrainParams, dump
 from lmtcnn.histograms import record
 from lmtcnn.train import rates
 from lmtcnn.train.folds import cages_of
