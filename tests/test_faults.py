@@ -31,7 +31,7 @@ from conftest import (
     still,
 )
 from conftest import run as running
-from lmtcnn.core.names import number_of
+from lmtcnn.core.words import number_of
 from lmtcnn.lmt import lmt
 
 TABLES = ("r", "quality", "coverage", "intervals")

@@ -1,6 +1,6 @@
 """Names that are ours."""
 
-from lmtcnn.core.names import COLUMNS, PREFIXES, clashes, is_ours, label_values, number_of, safe, words_of
+from lmtcnn.core.names import COLUMNS, PREFIXES, clashes, is_ours, label_values, safe, words_of
 from lmtcnn.core.params import Params
 from lmtcnn.core.schemas import predictions_table
 from lmtcnn.predict.predict import as_frame
@@ -27,8 +27,3 @@ def test_the_classes_of_the_paper_have_names_of_their_own(params: Params) -> Non
 
 def test_mlflow_is_given_no_sign_that_it_refuses() -> None:
     assert safe("cv/genotype_+/+ (é)") == "cv/genotype____ _é_"
-
-
-def test_numbers_of_things_are_told_in_singular_and_plural() -> None:
-    assert [number_of(n, "stop") for n in (0, 1, 2)] == ["0 stops", "1 stop", "2 stops"]
-    assert [number_of(n, "mouse", "mice") for n in (1, 2)] == ["1 mouse", "2 mice"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmtcnn import SIMULATED
 from lmtcnn.cli.show import console_of
-from lmtcnn.core.names import number_of
+from lmtcnn.core.words import number_of
 
 if TYPE_CHECKING:
     from lmtcnn.inspect.inspect import AnimalFindings, Hour, Inspection

@@ -11,7 +11,7 @@ from lmtcnn.cli.inspections import show_inspections
 from lmtcnn.cli.progress import progress_of, reading
 from lmtcnn.core import process
 from lmtcnn.core.errors import BatchError, ParamsError, problem
-from lmtcnn.core.names import number_of
+from lmtcnn.core.words import number_of
 
 cohort_app = typer.Typer(help="Who is who: write a manifest, or check it.", no_args_is_help=True)
 app.add_typer(cohort_app, name="cohort")

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lmtcnn import SIMULATED
-from lmtcnn.core.names import number_of
+from lmtcnn.core.words import number_of
 
 if TYPE_CHECKING:
     from lmtcnn.cohort.cohort import Checked

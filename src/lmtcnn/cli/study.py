@@ -9,7 +9,7 @@ import typer
 from lmtcnn.cli import show
 from lmtcnn.cli.app import DATA, PARAMS, ParamsFile, alone, app, load, logged
 from lmtcnn.cli.progress import progress_of
-from lmtcnn.core.names import number_of
+from lmtcnn.core.words import number_of
 
 
 @app.command()

@@ -101,22 +101,3 @@ def clashes(classes: Mapping[str, Mapping[str, Values]]) -> Iterator[str]:
     told = dict.fromkeys(tuple(dict.fromkeys(shared)) for shared in owners.values())
     for shared in (each for each in told if len(each) > 1):
         yield f"{' and '.join(shared)}, which have one name as metrics"
-
-
-def number_of(n: int, what: str, many: str = "") -> str:
-    """Say how many there are, in the singular or the plural.
-
-    Parameters
-    ----------
-    n
-        How many.
-    what
-        The word for one.
-    many
-        The word for several; without it, `what` with an s.
-
-    Returns
-    -------
-    `1 stop`, `2 stops`.
-    """
-    return f"{n} {what if n == 1 else many or f'{what}s'}"

@@ -10,8 +10,8 @@ from lmtcnn import SIMULATED
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import ParamsError, problem
 from lmtcnn.core.files import ensure_folder
-from lmtcnn.core.names import number_of
 from lmtcnn.core.params import Params
+from lmtcnn.core.words import number_of
 from lmtcnn.figures import figures, floor
 from lmtcnn.figures.gallery import Drawing
 from lmtcnn.histograms import histograms

@@ -37,7 +37,7 @@ from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core import process
 from lmtcnn.core.errors import DataError, LmtcnnError, problem
 from lmtcnn.core.files import digest
-from lmtcnn.core.names import number_of
+from lmtcnn.core.words import number_of
 from lmtcnn.predict import answer, predict
 from lmtcnn.register import register, registry
 
