@@ -52,6 +52,7 @@ def test_the_file_says_that_it_is_simulated_and_is_in_the_default_journal_mode(d
     assert database.execute("PRAGMA application_id").fetchone() == (0x4C4D5453,)
     assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert database.execute("PRAGMA page_size").fetchone() == (4096,)
+    assert database.execute("PRAGMA freelist_count").fetchone() == (0,)
 
 
 def test_four_animals_have_an_rfid_as_text_and_their_sex_and_age(database: sqlite3.Connection) -> None:

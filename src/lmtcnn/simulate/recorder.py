@@ -1,17 +1,15 @@
 """One simulated recording as a Live Mouse Tracker database.
 
 Tables, columns and indexes are the tracker's (fdechaumont/LiveMouseTracker), and so is the order of rows in DETECTION:
-track by track inside save blocks. SQLite makes the file and its small tables; DETECTION, FRAME and their
-indexes are laid out as pages (btree.py), chunk by chunk, so memory does not grow with the length of the recording.
+track by track inside save blocks. Rows are simulated and inserted chunk by chunk, and the indexes are built at the end,
+so memory does not grow with the length of the recording.
 """
 
-import itertools
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 from lmtcnn.core.sections import SimulateParams
 from lmtcnn.simulate import behaviour, truth
 from lmtcnn.simulate.behaviour import Mouse, Plan, Recording
-from lmtcnn.simulate.btree import PageFile, Tree, cells, record_header, varint_widths
 from lmtcnn.simulate.truth import FPS, MICE, Floats
 
 Ints = NDArray[np.int64]
@@ -29,7 +26,6 @@ CHUNK_BLOCKS = 20  # blocks simulated at once
 MISSING = 0.15  # share of the frames without identity that have no detection either
 UNKNOWN_ENDS = 0.03  # share of detections without head and tail
 HALF_BODY_CM = 2.0  # from the centre of mass to FRONT and to BACK
-DATA = b'<?xml version="1.0"?><ROOT><boolMask>00</boolMask></ROOT>   '  # 60 bytes for LMT's mask of 1,000
 
 TABLES = (
     "CREATE TABLE ANIMAL (ID INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, RFID TEXT, GENOTYPE TEXT, NAME TEXT,"
@@ -59,12 +55,20 @@ INDEXES = (
 )
 FAST_INDEX = "CREATE INDEX detectionFastLoadXYIndex ON DETECTION (ANIMALID, FRAMENUMBER, MASS_X, MASS_Y)"
 
-# Serial types of the records (btree.record_header). The rowid of a table stands outside of the record, as NULL inside.
-_TEXT = 13 + 2 * len(DATA)
-_DETECTION = {known: record_header([0, 4, 1 if known else 0, *[7] * 9, 1, 1, 1, _TEXT]) for known in (True, False)}
-_FRAME = record_header([0, 6, 2, 8, *[7] * 5])
-_INTEGERS = {n: record_header([4] * n) for n in (2, 3)}
-_FAST = {known: record_header([1 if known else 0, 4, 7, 7, 4]) for known in (True, False)}
+SETTINGS = (
+    "page_size = 4096",
+    "auto_vacuum = NONE",
+    "cache_size = -65536",  # KiB of pages; an index is sorted in as much again, and in temporary files (TMPDIR)
+    "journal_mode = OFF",  # a file that is not finished is thrown away
+    "synchronous = OFF",
+    f"application_id = {truth.APPLICATION_ID}",
+)
+INSERT_DETECTION = (
+    "INSERT INTO DETECTION (FRAMENUMBER, ANIMALID, MASS_X, MASS_Y, MASS_Z, FRONT_X, FRONT_Y, FRONT_Z, BACK_X, BACK_Y,"
+    " BACK_Z, REARING, LOOK_UP, LOOK_DOWN, DATA) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+    " '<?xml version=\"1.0\"?><ROOT><boolMask>00</boolMask></ROOT>   ')"  # 60 bytes for LMT's mask of 1,000
+)
+INSERT_FRAME = "INSERT INTO FRAME VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)"
 
 
 def write(
@@ -74,45 +78,46 @@ def write(
     fast_index: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Write a recording to `path`, which must not exist or be empty; the number of its detections.
+    """Write a recording to `path`, which must not exist or be empty, in one transaction.
 
-    `fast_index=False` leaves detectionFastLoadXYIndex out, as in files of older trackers. `progress` is told frames.
+    Parameters
+    ----------
+    path : Path
+    simulate : SimulateParams
+    recording : Recording
+    fast_index : bool
+        Whether to build detectionFastLoadXYIndex, which files of older trackers lack.
+    progress : callable, optional
+        Progress callback: frames written so far, and frames in all.
+
+    Returns
+    -------
+    int
+        The number of detections.
     """
     mice = [behaviour.mouse(simulate, recording, animal) for animal in range(1, MICE + 1)]
     plans = [behaviour.plan(simulate, recording, mouse) for mouse in mice]
-    with closing(_connect(path)) as database:
-        _create(database, recording, mice, plans, fast_index)
-        roots = dict(database.execute("SELECT name, rootpage FROM sqlite_master"))
-    with PageFile(path) as file, tempfile.TemporaryFile(dir=path.parent) as spill:
-        detections = _Detections(file, roots, spill)
-        frames = _Frames(file, roots)
+    n_detections = 0
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for setting in SETTINGS:
+            database.execute(f"PRAGMA {setting}")
+        database.execute("BEGIN")
+        for statement in TABLES:
+            database.execute(statement)
+        _insert_animals(database, recording, mice, plans)
         for first, last, tracks in _chunks(simulate, recording, mice, plans):
-            detections.append(tracks)
-            frames.append(simulate, recording, first, last)
+            database.executemany(INSERT_FRAME, _frame_rows(simulate, recording, first, last))
+            n_detections += database.executemany(INSERT_DETECTION, _detection_rows(tracks)).rowcount
             if progress:
                 progress(last, behaviour.n_frames(simulate))
-        detections.close()
-        frames.close()
-    with closing(_connect(path)) as database:
-        database.execute("INSERT INTO sqlite_sequence VALUES ('DETECTION', ?)", (detections.rows,))
-    return detections.rows
+        for statement in (*INDEXES, *([FAST_INDEX] if fast_index else [])):
+            database.execute(statement)
+        database.execute("COMMIT")
+    return n_detections
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, isolation_level=None)
-    for pragma in ("page_size = 4096", "auto_vacuum = NONE", "synchronous = OFF", "journal_mode = OFF"):
-        database.execute(f"PRAGMA {pragma}")
-    return database
-
-
-def _create(
-    database: sqlite3.Connection, recording: Recording, mice: list[Mouse], plans: list[Plan], fast_index: bool
-) -> None:
-    """Schema, animals, and a few events as the tracker would have written them."""
-    database.execute(f"PRAGMA application_id = {truth.APPLICATION_ID}")
-    database.execute("BEGIN")
-    for statement in (*TABLES, *INDEXES, *([FAST_INDEX] if fast_index else [])):
-        database.execute(statement)
+def _insert_animals(database: sqlite3.Connection, recording: Recording, mice: list[Mouse], plans: list[Plan]) -> None:
+    """Insert the animals, and a few events as the tracker would have written them."""
     for mouse, plan in zip(mice, plans, strict=True):
         who = (mouse.animal, mouse.rfid, "simulated", f"{recording.cage}_{mouse.animal}", recording.age, recording.sex)
         database.execute("INSERT INTO ANIMAL VALUES (?, ?, ?, ?, ?, ?, 'simulated')", who)
@@ -125,7 +130,6 @@ def _create(
             "INSERT INTO EVENT (NAME, DESCRIPTION, STARTFRAME, ENDFRAME, IDANIMALA) VALUES (?, 'simulated', ?, ?, ?)",
             [(*event, mouse.animal) for event in events],
         )
-    database.execute("COMMIT")
 
 
 def to_px(place_cm: Any) -> Any:
@@ -188,113 +192,28 @@ def _track(
     return animal, reals, flags
 
 
-class _Detections:
-    """DETECTION and its indexes, filled chunk by chunk."""
-
-    def __init__(self, file: PageFile, roots: dict[str, int], spill: IO[bytes]) -> None:
-        self._table = Tree(file, roots["DETECTION"])
-        self._id, self._id_frame, self._frame = (
-            Tree(file, roots[name], index=True) for name in ("detetIdIndex", "detectionIndex", "detframenumberIndex")
-        )
-        fast = roots.get("detectionFastLoadXYIndex")
-        self._fast = Tree(file, fast, index=True) if fast else None
-        self._spill = spill
-        self._spilled: list[tuple[int, int, np.dtype[Any], int]] = []  # animal, place in the file, type, rows
-
-    @property
-    def rows(self) -> int:
-        """Detections so far."""
-        return self._table.rows
-
-    def append(self, tracks: Tracks) -> None:
-        """Add the detections of a chunk, which come in save blocks of frames that never go back."""
-        ids = self.rows + 1 + np.arange(len(tracks.frame))
-        if not len(ids):
-            return
-        self._append_rows(ids, tracks)
-        self._id.append(cells(_INTEGERS[2], [(">i4", ids), (">i4", ids)]))
-        self._id_frame.append(cells(_INTEGERS[3], [(">i4", ids), (">i4", tracks.frame), (">i4", ids)]))
-        order = np.argsort(tracks.frame, kind="stable")
-        self._frame.append(cells(_INTEGERS[2], [(">i4", tracks.frame[order]), (">i4", ids[order])]))
-        if self._fast:
-            self._spill_fast(ids, tracks)
-
-    def _append_rows(self, ids: Ints, tracks: Tracks) -> None:
-        """Rows with an animal, without one, and with rowids of another width have cells of their own size."""
-        label = np.where(tracks.animal > 0, 10, 0) + varint_widths(ids)
-        rows = {int(each): _detection_cells(ids, tracks, np.flatnonzero(label == each)) for each in np.unique(label)}
-        edges = [0, *(np.flatnonzero(np.diff(label)) + 1), len(label)]
-        used = dict.fromkeys(rows, 0)
-        for first, last in itertools.pairwise(edges):
-            each = int(label[first])
-            self._table.append(rows[each][used[each] : used[each] + last - first])
-            used[each] += last - first
-
-    def _spill_fast(self, ids: Ints, tracks: Tracks) -> None:
-        """Keep the keys of the covering index, which is ordered by animal, in a temporary file until the end."""
-        x_px, y_px = tracks.reals[:, 0], tracks.reals[:, 1]
-        for animal in range(MICE + 1):
-            of = np.flatnonzero(tracks.animal == animal)
-            if not len(of):
-                continue
-            of = of if animal else of[np.lexsort((y_px[of], x_px[of], tracks.frame[of]))]
-            who: list[tuple[str, Any]] = [("u1", tracks.animal[of])] if animal else []
-            columns = [*who, (">i4", tracks.frame[of]), (">f8", x_px[of]), (">f8", y_px[of]), (">i4", ids[of])]
-            keys = cells(_FAST[animal > 0], columns)
-            self._spilled.append((animal, self._spill.tell(), keys.dtype, len(keys)))
-            self._spill.write(keys.data)
-
-    def close(self) -> None:
-        """Write what is left; first NULL, then animal after animal into the covering index."""
-        for tree in (self._table, self._id, self._id_frame, self._frame):
-            tree.close()
-        if self._fast:
-            for _, place, dtype, rows in sorted(self._spilled, key=lambda part: part[:2]):
-                self._spill.seek(place)
-                self._fast.append(np.frombuffer(self._spill.read(dtype.itemsize * rows), dtype))
-            self._fast.close()
+def _detection_rows(tracks: Tracks) -> Iterator[tuple[Any, ...]]:
+    """Rows for INSERT_DETECTION."""
+    animal = [each or None for each in tracks.animal.tolist()]
+    return zip(tracks.frame.tolist(), animal, *tracks.reals.T.tolist(), *tracks.flags.T.tolist(), strict=True)
 
 
-def _detection_cells(ids: Ints, tracks: Tracks, of: Ints) -> NDArray[Any]:
-    known = bool(tracks.animal[of[0]])
-    data = np.broadcast_to(np.frombuffer(DATA, np.uint8), (len(of), len(DATA)))
-    columns: list[tuple[Any, Any]] = [(">i4", tracks.frame[of])]
-    columns += [("u1", tracks.animal[of])] if known else []
-    columns += [((">f8", 9), tracks.reals[of]), (("u1", 3), tracks.flags[of]), (("u1", len(DATA)), data)]
-    return cells(_DETECTION[known], columns, ids[of])
+def _frame_rows(
+    simulate: SimulateParams, recording: Recording, first: int, last: int
+) -> Iterator[tuple[int | float, ...]]:
+    """Rows for INSERT_FRAME of frames [first, last), numbered from 1.
 
-
-class _Frames:
-    """FRAME and the index that its UNIQUE makes."""
-
-    def __init__(self, file: PageFile, roots: dict[str, int]) -> None:
-        self._table = Tree(file, roots["FRAME"])
-        self._unique = Tree(file, roots["sqlite_autoindex_FRAME_1"], index=True)
-
-    def append(self, simulate: SimulateParams, recording: Recording, first: int, last: int) -> None:
-        """Add frames [first, last), numbered from 1."""
-        number = np.arange(first + 1, last + 1)
-        widths = varint_widths(number)
-        for width in np.unique(widths):
-            of = number[widths == width]
-            self._table.append(cells(_FRAME, _frame_columns(simulate, recording, of), of))
-        self._unique.append(cells(_INTEGERS[2], [(">i4", number), (">i4", number)]))
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._table.close()
-        self._unique.close()
-
-
-def _frame_columns(simulate: SimulateParams, recording: Recording, number: Ints) -> list[tuple[Any, Any]]:
-    """TIMESTAMP (steps of 33 and 34 ms), NUMPARTICLE, and five sensors that follow the light cycle."""
+    TIMESTAMP goes in steps of 33 and 34 ms; then come NUMPARTICLE, and five sensors that follow the light cycle.
+    """
+    number = np.arange(first + 1, last + 1)
     stamp = recording.start_ms + (number - 1) * 1000 // FPS
     clock_h = (recording.start_clock_h + (number - 1) / (FPS * simulate.seconds_per_hour)) % 24
     light = (clock_h >= 8) & (clock_h < 20)
-    sensors = np.empty((len(number), 5))
-    sensors[:, 0] = np.rint(10 * (22 + 0.8 * np.sin((clock_h - 9) * np.pi / 12))) / 10  # degrees C
-    sensors[:, 1] = np.rint(450 - 30 * np.sin((clock_h - 9) * np.pi / 12)) / 10  # %
-    sensors[:, 2] = 50.0
-    sensors[:, 3] = np.where(light, 80.0, 0.0)
-    sensors[:, 4] = np.where(light, 120.0, 40.0)
-    return [(">i8", stamp), (">i2", 4 + number % 3), ((">f8", 5), sensors)]
+    sensors = (
+        np.rint(10 * (22 + 0.8 * np.sin((clock_h - 9) * np.pi / 12))) / 10,  # degrees C
+        np.rint(450 - 30 * np.sin((clock_h - 9) * np.pi / 12)) / 10,  # %
+        np.full(len(number), 50.0),
+        np.where(light, 80.0, 0.0),
+        np.where(light, 120.0, 40.0),
+    )
+    return zip(*(column.tolist() for column in (number, stamp, 4 + number % 3, *sensors)), strict=True)
