@@ -20,7 +20,7 @@ def histograms(params_file: ParamsFile = PARAMS) -> None:
     """
     from lmtcnn.cohort import cohort
     from lmtcnn.histograms import histograms as module
-    from lmtcnn.timeline.clock import counted_words
+    from lmtcnn.timeline.counted import counted_words
 
     params = load(params_file)
     with alone(DATA / "histograms"):

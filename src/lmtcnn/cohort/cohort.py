@@ -34,6 +34,7 @@ from lmtcnn.core.params import Definitions, Params, parse_section
 from lmtcnn.core.sections import Arena, HistogramsParams, dump
 from lmtcnn.lmt import lmt
 from lmtcnn.timeline import clock as clocks
+from lmtcnn.timeline.counted import early_words, long_words, short_words
 
 log = logging.getLogger("lmtcnn")
 
@@ -246,12 +247,12 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
         odd += [f"{name}: {rfid} is in the manifest, but was never detected: the recording fails" for rfid in look.lost]
         recording = next(r for r in cohort.recordings if r.name == name)
         offset_s = clocks.align_offset_s(look.start_ms, params.histograms, recording.timezone)
-        if words := clocks.short_words(look.span_s, params, offset_s):
+        if words := short_words(look.span_s, params, offset_s):
             fate = "left out of training" if params.quality.on_fail == "leave_out" else "the rest stays empty"
             odd.append(f"{name}: {words}: {fate}")
         for words in (
-            clocks.early_words(params.histograms, offset_s),
-            clocks.long_words(look.span_s, params.histograms),
+            early_words(params.histograms, offset_s),
+            long_words(look.span_s, params.histograms),
         ):
             if words:
                 odd.append(f"{name}: {words}")

@@ -22,7 +22,7 @@ from lmtcnn.evaluate import baselines
 from lmtcnn.evaluate.metrics import codes_of, confusion_of, recalls, score
 from lmtcnn.figures import figures
 from lmtcnn.histograms import record
-from lmtcnn.timeline.clock import counted_words
+from lmtcnn.timeline.counted import counted_words
 from lmtcnn.train.model import Samples
 
 log = logging.getLogger("lmtcnn")

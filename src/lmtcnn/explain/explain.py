@@ -30,7 +30,7 @@ from lmtcnn.figures import figures, floor, gallery
 from lmtcnn.figures.gallery import Drawing
 from lmtcnn.histograms import record
 from lmtcnn.inspect import plot
-from lmtcnn.timeline.clock import counted_words
+from lmtcnn.timeline.counted import counted_words
 from lmtcnn.train.model import StereotypeCNN, prepare, select
 from lmtcnn.train.train import load_members
 

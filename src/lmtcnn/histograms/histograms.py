@@ -29,6 +29,7 @@ from lmtcnn.core.schemas import QUALITY, STOPS, index_table
 from lmtcnn.core.sections import Arena, HistogramsParams, dump
 from lmtcnn.stops.quality import failures, share_of
 from lmtcnn.timeline import clock as clocks
+from lmtcnn.timeline.counted import early_words, long_words, short_words, too_late
 
 log = logging.getLogger("lmtcnn")
 
@@ -119,7 +120,7 @@ def stack_of(
 
 def check_length(where: object, stops: int, late: int, params: HistogramsParams) -> str | None:
     """A line of complaint where more than half of a recording's stops lie beyond interval T, else None."""
-    if not clocks.too_late(stops, late, params):
+    if not too_late(stops, late, params):
         return None
     span = f"{params.intervals} intervals of {params.interval_s:g} s"
     do = "check histograms.interval_s and align; to cut them off on purpose write histograms.late: cut"
@@ -183,10 +184,10 @@ def floor_of(arena: Arena) -> tuple[float, float]:
 def too_short(recording: Recording, quality: pl.DataFrame, params: Definitions) -> str:
     """In words, how much of the counted time a recording covers, where that is too little; else nothing.
 
-    `quality` are its rows of the quality table. For training and `predict`: see `clock.is_short`.
+    `quality` are its rows of the quality table. For training and `predict`: see `counted.is_short`.
     """
     offset_s = clocks.align_offset_s(int(quality["start_ms"][0]), params.histograms, recording.timezone)
-    return clocks.short_words(float(quality["span_s"].to_numpy().max()), params, offset_s)
+    return short_words(float(quality["span_s"].to_numpy().max()), params, offset_s)
 
 
 def _failing(cohort: Cohort, quality: pl.DataFrame, params: Params) -> dict[str, str]:
@@ -209,8 +210,8 @@ def _odd(cohort: Cohort, quality: pl.DataFrame, failing: Mapping[str, str], para
         words = [each for warned_of in own["warned"] for each in warned_of.split("; ")]
         recording = next(recording for recording in cohort.recordings if recording.name == name)
         offset_s = clocks.align_offset_s(int(own["start_ms"][0]), params.histograms, recording.timezone)
-        words.append(clocks.early_words(params.histograms, offset_s))
-        words.append(clocks.long_words(float(own["span_s"].to_numpy().max()), params.histograms))
+        words.append(early_words(params.histograms, offset_s))
+        words.append(long_words(float(own["span_s"].to_numpy().max()), params.histograms))
         if words := list(dict.fromkeys(filter(None, words))):
             warned[name] = "; ".join(words)
         for column, told in by_column.items():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lmtcnn.core.params import Params
-from lmtcnn.timeline.clock import counted_words
+from lmtcnn.timeline.counted import counted_words
 
 KEYS = ("left_out", "kept", "warned", "excluded", "unlisted", "never_detected", "tracking", "starts")
 """Keys of histograms.json that are told."""

@@ -25,6 +25,7 @@ from lmtcnn.histograms import histograms
 from lmtcnn.predict import predict
 from lmtcnn.predict.predict import Prediction, Stacked
 from lmtcnn.timeline import clock as clocks
+from lmtcnn.timeline.counted import short_words
 
 LEAST = {"start_s": 0.0, "duration_s": 0.0, "x_cm": -math.inf, "y_cm": -math.inf}
 """Columns that hold numbers, and the least value of each."""
@@ -167,7 +168,7 @@ def _misfit(name: tuple[object, ...], own: pl.DataFrame, made: Bundle) -> list[s
     settings = made.definitions.histograms
     span_s = float((own["start_s"] + own["duration_s"]).to_numpy().max())
     late = int((own["start_s"].to_numpy() >= settings.intervals * settings.interval_s).sum())
-    short = clocks.short_words(span_s, made.definitions)
+    short = short_words(span_s, made.definitions)
     do = "send all stops of the recording, or use a model of this length"
     return [
         problem(name[0], expected, found, do)

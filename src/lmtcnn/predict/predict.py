@@ -31,6 +31,7 @@ from lmtcnn.stops import stops
 from lmtcnn.stops.quality import failures
 from lmtcnn.stops.stops import Extraction
 from lmtcnn.timeline import clock as clocks
+from lmtcnn.timeline.counted import too_late
 from lmtcnn.train.model import prepare, softmax_members
 
 log = logging.getLogger("lmtcnn")
@@ -212,7 +213,7 @@ def complaints(short: str, n_stops: int, n_late: int, params: Definitions) -> li
     Parameters
     ----------
     short
-        In words, that it covers too little of the counted time (`clock.short_words`), or nothing.
+        In words, that it covers too little of the counted time (`counted.short_words`), or nothing.
     n_stops, n_late
         Stops of all its animals, and those of them that begin after the model's T intervals.
     params
@@ -227,7 +228,7 @@ def complaints(short: str, n_stops: int, n_late: int, params: Definitions) -> li
     found = []
     if short:
         found.append((f"{params.quality.least_share:.0%} of the model's {counted}", short))
-    if clocks.too_late(n_stops, n_late, settings):
+    if too_late(n_stops, n_late, settings):
         found.append((f"stops within {whole}", f"{n_late} of {n_stops} later"))
     return found
 

@@ -32,7 +32,8 @@ from lmtcnn.core.schemas import index_table
 from lmtcnn.evaluate.metrics import PAPER, compare
 from lmtcnn.figures.figures import class_colours
 from lmtcnn.histograms import notices
-from lmtcnn.timeline.clock import counted_words, length
+from lmtcnn.timeline.clock import length
+from lmtcnn.timeline.counted import counted_words
 
 SHOWN_CHANNELS = 4
 """The page shows the channels in which classes differ most; all of them lie in data/explain/maps."""
