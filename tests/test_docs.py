@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 from conftest import ROOT
 from lmtcnn.cli import app
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "mlops" / "README.md"]
+OF_STUDIES = sorted((ROOT / "src" / "lmtcnn" / "study").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "mlops" / "README.md", *OF_STUDIES]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 

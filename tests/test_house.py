@@ -43,6 +43,7 @@ def pipeline() -> dict[str, dict]:
         ("mlflow", {"tracking.store", "tracking.tracking", "register.register", "register.history", "register.served"}),
         ("matplotlib", {"figures.figures", "figures.floor"}),
         ("sklearn", {"evaluate.baselines", "evaluate.metrics"}),
+        ("dvc", {"study.study"}),
         ("typer", {"cli.app", "cli.recordings", "cli.study", "cli.models"}),
         ("rich", {"cli.progress", "cli.show", "cli.inspections"}),
     ],

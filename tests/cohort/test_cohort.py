@@ -13,6 +13,7 @@ from lmtcnn.cohort.cohort import ONE_CAGE, Cohort, read, unlisted
 from lmtcnn.core.errors import BatchError, CohortError, DatabaseError, OutputError
 from lmtcnn.core.params import Params
 from lmtcnn.lmt.lmt import open_database
+from lmtcnn.study import study
 
 HEADER = "recording,rfid,cage,sex,age"
 PAIR = f"{HEADER}\nr1,001,c1,M,adult\nr1,002,c1,F,adult\n"
@@ -119,6 +120,14 @@ def test_the_files_of_a_recording_stand_with_semicolons_between(reading, manifes
     assert recording.files == (manifest.parent / "raw" / "r2.sqlite", manifest.parent / "raw" / "r1.sqlite")
 
 
+def test_a_manifest_without_a_row_says_where_rows_come_from(reading, manifest: Path) -> None:
+    raw = manifest.parent / "raw"
+    assert told(CohortError, reading, HEADER) == (
+        f"{manifest}: expected a row for each animal of each recording, found none; put LMT databases into {raw}, run "
+        f"`lmtcnn cohort init {raw}`, fill in what it leaves empty",
+    )
+
+
 @pytest.mark.parametrize("mark", ["1", "yes", "x", "TRUE", "Y", "t", "1.0", " Yes "])
 def test_an_excluded_row_is_left_out_with_whatever_is_wrong_in_it(reading, mark: str) -> None:
     found = reading(f"{HEADER},exclude\nr1,001,c1,M,adult,\nr9,9E+14,,?,,{mark}\n")
@@ -198,7 +207,6 @@ def test_a_file_in_another_encoding_is_told(reading, manifest: Path) -> None:
             "Recording,rfid,cage,sex\nr1,001,c1,M\n",
             "expected the columns recording, age, found Recording, rfid, cage, sex; add them to the header",
         ),
-        (HEADER, "expected a row for each sample, found none; fill the manifest"),
         (f'{HEADER}\nr1,"001,c1,M,adult\n', "expected a table, found unexpected end of data; check its quotes"),
         (f"{HEADER}\nr1,,c1,M,adult\n", "row 2: expected a value in rfid, found none; fill it in"),
         (f"{HEADER}\n,001,c1,M,adult\n", "row 2: expected a value in recording, found none; fill it in"),
@@ -682,6 +690,14 @@ def test_what_init_writes_is_read_once_it_is_filled_in(tmp_path: Path, params: P
 def test_init_of_a_single_file_names_it(tmp_path: Path, params: Params) -> None:
     path = database(tmp_path / "r1.db", {1: "1"})
     assert [row["files"] for row in cohort.init(path, tmp_path / "cohort.csv", params)[0]] == ["r1.db"]
+
+
+def test_init_puts_rows_in_place_of_the_manifest_of_a_new_study(tmp_path: Path, params: Params) -> None:
+    path = tmp_path / "cohort.csv"
+    path.write_bytes(study.EMPTY_MANIFEST)
+    database(tmp_path / "r1.sqlite", {1: "1"})
+    assert [row["rfid"] for row in cohort.init(tmp_path, path, params)[0]] == ["1"]
+    assert path.read_text().splitlines()[1].startswith("r1,1,")
 
 
 def test_init_never_replaces_a_manifest(tmp_path: Path, params: Params) -> None:

@@ -13,6 +13,28 @@ from lmtcnn.core.words import number_of
 
 
 @app.command()
+def init(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of the new study; made where it is not there.", readable=False)
+    ],
+    demo: Annotated[bool, typer.Option("--demo", help="Simulate its recordings, in hours of 20 s.")] = False,
+) -> None:
+    """Begin a study: write its parameters, its stages and its README into a folder.
+
+    Example: lmtcnn init my-study
+
+    Example: lmtcnn init --demo my-demo
+    """
+    from lmtcnn.study import study
+
+    in_new_repository = study.init(folder, demo=demo)
+    with_git = ", in a git repository of its own without a commit yet" if in_new_repository else ""
+    print(f"{folder}: a study of {'simulated mice' if demo else 'your recordings'}{with_git}. Next:")
+    for number, step in enumerate(study.steps(folder, demo=demo), start=1):
+        print(f"  {number}. {step}")
+
+
+@app.command()
 def histograms(params_file: ParamsFile = PARAMS) -> None:
     """Count the stops in a grid for each interval: a stack of histograms for each sample.
 

@@ -139,7 +139,8 @@ def _read(manifest: Path, databases: Path, params: Definitions) -> tuple[Cohort,
         if sample:
             samples.append(sample)
     if not groups and not problems:
-        problems.append(problem(manifest, "a row for each sample", "none", "fill the manifest"))
+        do = f"put LMT databases into {databases}, run `lmtcnn cohort init {databases}`, fill in what it leaves empty"
+        problems.append(problem(manifest, "a row for each animal of each recording", "none", do))
     problems += _doubled(manifest, samples)
     recordings = []
     for name, members in sorted(groups.items()):
@@ -363,8 +364,9 @@ def init(
 ) -> tuple[list[dict[str, str]], list[LmtcnnError]]:
     """Write a manifest to be filled in: a row for each animal of each database, with what ANIMAL knows of it.
 
-    An existing manifest is never replaced. Labels are spelt as `classes` does, a column CAGE is the cage, others that
-    hold something follow. Rows of ANIMAL that were never detected are left out, as far as a covering index tells.
+    An existing manifest is never replaced, but for that of a new study, which lists nobody yet. Labels are spelt as
+    `classes` does, a column CAGE is the cage, others that hold something follow. Rows of ANIMAL that were never
+    detected are left out, as far as a covering index tells.
 
     Parameters
     ----------
@@ -392,7 +394,7 @@ def init(
     BatchError
         Where nothing could be read; nothing is written then.
     """
-    if manifest.exists():
+    if manifest.exists() and not _lists_nobody(manifest):
         do = "edit it, or name another with --manifest"
         raise OutputError(problem(manifest, "no file yet", "one, which is kept", do))
     if taken := [label for label in labels if is_ours(label)]:
@@ -433,6 +435,15 @@ def init(
     writer.writerows(rows)
     write_text(manifest, stream.getvalue())
     return rows, failed
+
+
+def _lists_nobody(manifest: Path) -> bool:
+    """Whether a manifest is the header alone that a new study begins with, or one like it."""
+    try:
+        lines = manifest.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False  # no such header
+    return len(lines) == 1 and lines[0].split(",")[: len(REQUIRED)] == list(REQUIRED)
 
 
 def root_of(databases: Path, manifest: Path, params: Params) -> Path:

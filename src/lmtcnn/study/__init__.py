@@ -1,0 +1,1 @@
+"""A study of one's own: the files that it begins with."""
