@@ -34,7 +34,8 @@ from lmtcnn.cohort import cohort  # noqa: E402
 from lmtcnn.cohort.recording import Recording  # noqa: E402
 from lmtcnn.core import params  # noqa: E402
 from lmtcnn.core.errors import LmtcnnError  # noqa: E402
-from lmtcnn.lmt import lmt  # noqa: E402
+from lmtcnn.lmt import lmt, source  # noqa: E402
+from lmtcnn.lmt.pages import NotPlain  # noqa: E402
 from lmtcnn.stops import stops  # noqa: E402
 
 LIMIT_S = 30
@@ -303,9 +304,9 @@ def read_by_sqlite() -> Iterator[None]:
     """Take positions and times from SQLite's own rows, whatever pages there are and whatever it says of them."""
 
     def refuse(*_: object, **__: object) -> None:
-        raise lmt.NotPlain("by SQLite")
+        raise NotPlain("by SQLite")
 
-    with mock.patch.object(lmt, "find_leaves", refuse), mock.patch.object(lmt.Source, "check"):
+    with mock.patch.object(source, "find_leaves", refuse), mock.patch.object(source.Source, "check"):
         yield
 
 

@@ -96,7 +96,7 @@ def execute(path: Path, *statements: str) -> Path:
 
 
 def not_plain(*_: object, **__: object) -> None:
-    """In place of `lmt.find_leaves`: all is asked of SQLite."""
+    """In place of `source.find_leaves`: all is asked of SQLite."""
     raise NotPlain("for a test")
 
 
@@ -269,3 +269,16 @@ def write_manifest(tmp_path: Path) -> Callable[[Sequence[Mapping[str, str]]], Pa
         return path
 
     return write
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """Two still mice in ten seconds, and one row without an animal."""
+    rows = still(1, 300) + still(1, 300, x=250, animal=2) + [(1, None, 100.0, 100.0)]
+    return Scene(rows, n_frames=300, animals={1: "001", 2: "002"})
+
+
+@pytest.fixture
+def database(scene: Scene, tmp_path: Path) -> Path:
+    """The scene as a file."""
+    return scene.write(tmp_path / "a.sqlite")

@@ -13,8 +13,7 @@ from conftest import LOG, T0_MS, Look, Scene, clock, execute, run, sensors, stil
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import DatabaseError
 from lmtcnn.core.params import Params
-from lmtcnn.inspect.inspect import AnimalFindings, Hour, Interval, find, inspect, inspect_one, to_json
-from lmtcnn.lmt.frames import Readings
+from lmtcnn.inspect.inspect import AnimalFindings, Hour, Interval, Readings, find, inspect, inspect_one, to_json
 from lmtcnn.lmt.lmt import Tool
 
 

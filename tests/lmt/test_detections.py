@@ -12,7 +12,7 @@ from conftest import T0_MS, Scene, execute, not_plain, still, told
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import DatabaseError, LmtcnnError
 from lmtcnn.core.params import Params
-from lmtcnn.lmt import detections, lmt
+from lmtcnn.lmt import detections, source
 from lmtcnn.lmt.detections import count_detections, count_rows, read_track, read_tracks
 from lmtcnn.lmt.frames import read_clock
 from lmtcnn.lmt.lmt import open_database
@@ -41,7 +41,7 @@ def test_rows_without_an_animal_are_counted_by_interval(
     rows = [(1, None, 20, 20), (100, None, 20, 20), (201, None, 20, 20), (900, None, 20, 20), (150, 1, 20, 20)]
     path = Scene(rows, n_frames=300, covering_index=covering_index).write(tmp_path / "a.sqlite")
     if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+        monkeypatch.setattr(source, "find_leaves", not_plain)
     tally, others, seen = Tally(LAYOUT, [0, 100, 200, 300]), Tally(LAYOUT, [0, 100, 200, 300]), []
     found = open_database(path)
     if covering_index:
@@ -66,7 +66,7 @@ def test_rows_of_other_animals_are_counted_by_interval(
     animals = {1: "1", 2: "2", 3: "3"}
     path = Scene(rows, n_frames=300, animals=animals, covering_index=covering_index).write(tmp_path / "a.sqlite")
     if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+        monkeypatch.setattr(source, "find_leaves", not_plain)
     nobody, others = Tally(LAYOUT, [0, 100, 200, 300]), Tally(LAYOUT, [0, 100, 200, 300])
     if covering_index:
         count_detections(open_database(path), [2, 3], others)
@@ -144,7 +144,7 @@ def test_numbers_mean_the_same_however_they_are_stored(
     right, content = tables(made), made.read_bytes()
     assert right.quality["n_rows"].to_list() == [60, 60]
     if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+        monkeypatch.setattr(source, "find_leaves", not_plain)
     for name, shape in SHAPES.items():
         for index in (False, True)[: 1 + (name in ("in order", "without rowids"))]:
             made.write_bytes(content)
@@ -168,7 +168,7 @@ def test_what_is_no_whole_number_is_nobody_s_and_what_is_none_is_no_place(
     rows += [(310, 1, x, 150.0) for x in ("x", b"1", None, float("-inf"))]
     rows += [(frame, 1, 200.0, 150.0) for frame in ("7?", 1.5)]
     if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+        monkeypatch.setattr(source, "find_leaves", not_plain)
     for index in (True, False):
         path = Scene(rows, n_frames=300, covering_index=index).write(tmp_path / f"{index}.sqlite")
         quality = tables(path).quality.row(0, named=True)
@@ -242,7 +242,7 @@ def test_a_copy_made_while_a_block_was_saved_is_a_whole_version_or_refused(
         path.write_bytes(content)
         whole.append(tables(path))
     if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+        monkeypatch.setattr(source, "find_leaves", not_plain)
     n_refused = 0
     cuts = [*range(1, len(old) // 4096 + 1), *range(len(old) // 4096, len(new) // 4096, 9)]
     for front, back in ((old, new), (new, old + bytes(len(new) - len(old)))):

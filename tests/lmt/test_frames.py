@@ -8,17 +8,23 @@ import pytest
 
 from conftest import T0_MS, Scene, execute, not_plain, still, told
 from lmtcnn.core.errors import DatabaseError
-from lmtcnn.lmt import lmt
-from lmtcnn.lmt.frames import Readings, read_clock, read_sensors
+from lmtcnn.lmt import source
+from lmtcnn.lmt.frames import Limits, read_clock
 from lmtcnn.lmt.lmt import open_database
-from lmtcnn.lmt.pages import Pages, find_leaves
-from lmtcnn.timeline.clock import Extremes
+from lmtcnn.lmt.pages import Pages
+from lmtcnn.lmt.trees import find_leaves
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     """A still mouse for ten seconds."""
     return Scene(still(1, 300), n_frames=300).write(tmp_path / "a.sqlite")
+
+
+def readings(path: Path, limits: Limits) -> dict[str, tuple]:
+    """Mean, lowest, highest, and how many are below and above each limit."""
+    found = read_clock(open_database(path), limits=limits).sensors
+    return {name: (e.mean, e.lowest, e.highest, e.n_below, e.n_above) for name, e in found.items()}
 
 
 def test_frames_come_in_order_of_their_numbers(tmp_path: Path) -> None:
@@ -65,17 +71,17 @@ def test_the_clock_is_the_same_in_one_stretch_and_in_several(tmp_path: Path, thr
 @pytest.mark.parametrize(
     ("values", "mean", "extremes"),
     [
-        ((22, 23, 24), 23, Extremes(22, 24, (0,), (0,))),
-        ((19, 22, 25), 22, Extremes(19, 25, (1,), (1,))),
-        ((20, 22, 24), 22, Extremes(20, 24, (0,), (0,))),
-        ((20.5, 21.5, 24), 22, Extremes(20.5, 24, (0,), (0,))),
-        ((0, 22, 24), 23, Extremes(22, 24, (0,), (0,))),
-        ((0, 19, 26), 22.5, Extremes(19, 26, (1,), (1,))),
-        ((None, 22, 24), 23, Extremes(22, 24, (0,), (0,))),
-        (("warm", 22, 24), 23, Extremes(22, 24, (0,), (0,))),
-        ((b"1", 22, 24), 23, Extremes(22, 24, (0,), (0,))),
-        ((float("inf"), float("-inf"), 21.5), 21.5, Extremes(21.5, 21.5, (0,), (0,))),
-        ((-4, 22, 24), 14, Extremes(-4, 24, (1,), (0,))),
+        ((22, 23, 24), 23, (22, 24, (0,), (0,))),
+        ((19, 22, 25), 22, (19, 25, (1,), (1,))),
+        ((20, 22, 24), 22, (20, 24, (0,), (0,))),
+        ((20.5, 21.5, 24), 22, (20.5, 24, (0,), (0,))),
+        ((0, 22, 24), 23, (22, 24, (0,), (0,))),
+        ((0, 19, 26), 22.5, (19, 26, (1,), (1,))),
+        ((None, 22, 24), 23, (22, 24, (0,), (0,))),
+        (("warm", 22, 24), 23, (22, 24, (0,), (0,))),
+        ((b"1", 22, 24), 23, (22, 24, (0,), (0,))),
+        ((float("inf"), float("-inf"), 21.5), 21.5, (21.5, 21.5, (0,), (0,))),
+        ((-4, 22, 24), 14, (-4, 24, (1,), (0,))),
         ((0, 0, 0), None, None),
         ((None, None, None), None, None),
         (("a", "b", None), None, None),
@@ -90,30 +96,26 @@ def test_a_sensor_is_its_numbers_whatever_else_stands_in_the_column(
         rows = zip(values, (1, 2, 3), strict=True)
         connection.executemany("UPDATE FRAME SET TEMPERATURE = ? WHERE FRAMENUMBER = ?", rows)
     if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
-    found = read_sensors(open_database(path))
-    assert found["TEMPERATURE"] == (mean and Readings(mean, extremes.lowest, extremes.highest))
-    assert found["HUMIDITY"] is None
-    assert found["NUMPARTICLE"] == Readings(1, 1, 1)
+        monkeypatch.setattr(source, "find_leaves", not_plain)
     limits = {"TEMPERATURE": [(20.0, 24.0)], "NUMPARTICLE": [(0.0, 0.5)], "HUMIDITY": [(0.0, 1.0)]}
-    seen = read_clock(open_database(path), limits=limits).sensors
-    assert seen.pop("NUMPARTICLE") == Extremes(1, 1, (0,), (3,))
-    assert seen == ({"TEMPERATURE": extremes} if extremes else {})
+    found = readings(path, limits)
+    assert found.pop("NUMPARTICLE") == (1, 1, 1, (0,), (3,))
+    assert found == ({"TEMPERATURE": (mean, *extremes)} if extremes else {})
 
 
 def test_a_dark_sensor_is_one_that_is_0_throughout_and_no_particles_are_a_count(database: Path) -> None:
     execute(database, "ALTER TABLE FRAME ADD COLUMN SOUND REAL DEFAULT 0", "UPDATE FRAME SET NUMPARTICLE = 0")
-    found = read_sensors(open_database(database))
-    assert (found["SOUND"], found["NUMPARTICLE"]) == (None, Readings(0, 0, 0))
+    limits = {"SOUND": (), "NUMPARTICLE": ()}
+    assert readings(database, limits) == {"NUMPARTICLE": (0, 0, 0, (), ())}
     execute(database, "UPDATE FRAME SET SOUND = 3 WHERE FRAMENUMBER <= 100")
-    assert read_sensors(open_database(database))["SOUND"] == Readings(1, 0, 3)
+    assert readings(database, limits)["SOUND"] == (1, 0, 3, (), ())
 
 
 def test_readings_beyond_each_of_several_limits_are_counted(database: Path) -> None:
     execute(database, "ALTER TABLE FRAME ADD COLUMN TEMPERATURE REAL DEFAULT 22.5")
     execute(database, "UPDATE FRAME SET TEMPERATURE = FRAMENUMBER WHERE FRAMENUMBER BETWEEN 15 AND 30")
     limits = {"TEMPERATURE": [(21.0, 25.0), (20.0, 26.0)]}
-    assert read_clock(open_database(database), limits=limits).sensors["TEMPERATURE"] == Extremes(15, 30, (6, 5), (5, 4))
+    assert readings(database, limits)["TEMPERATURE"][1:] == (15, 30, (6, 5), (5, 4))
 
 
 def test_frame_numbers_that_are_no_rowids_are_asked_of_sqlite(database: Path) -> None:
@@ -144,7 +146,7 @@ def test_what_is_no_whole_number_is_told_with_its_column_and_row(
 ) -> None:
     execute(database, f"UPDATE FRAME SET {column} = {value} WHERE FRAMENUMBER = 7")
     if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
+        monkeypatch.setattr(source, "find_leaves", not_plain)
     assert told(DatabaseError, read_clock, open_database(database)) == (
         f"{database}: FRAME: expected whole numbers in FRAMENUMBER (0 or more), TIMESTAMP (ms, to the year 3000) "
         "and PAUSED, found 1 rows without: "
@@ -161,13 +163,9 @@ def test_a_sensor_that_is_stored_as_text_is_its_numbers(
     execute(database, "UPDATE FRAME SET TEMPERATURE = '19,5' WHERE FRAMENUMBER = 9")
     execute(database, "UPDATE FRAME SET TEMPERATURE = ' 25.50 ' WHERE FRAMENUMBER = 8")
     if not pages:
-        monkeypatch.setattr(lmt, "find_leaves", not_plain)
-    assert read_clock(open_database(database), limits={"TEMPERATURE": [(20.0, 25.0)]}).sensors == {
-        "TEMPERATURE": Extremes(22.5, 25.5, (0,), (1,))
-    }
-    assert read_sensors(open_database(database))["TEMPERATURE"] == Readings(
-        pytest.approx((22.5 * 298 + 25.5) / 299), 22.5, 25.5
-    )
+        monkeypatch.setattr(source, "find_leaves", not_plain)
+    mean = pytest.approx((22.5 * 298 + 25.5) / 299)
+    assert readings(database, {"TEMPERATURE": [(20.0, 25.0)]}) == {"TEMPERATURE": (mean, 22.5, 25.5, (0,), (1,))}
 
 
 def test_an_index_of_frame_with_other_rows_than_the_table_is_refused(database: Path) -> None:

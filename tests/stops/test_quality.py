@@ -11,8 +11,7 @@ from conftest import EVENT, LOG, SENSORS, T0_MS, Look, Scene, clock, run, sensor
 from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.core.params import Params
 from lmtcnn.core.schemas import COVERAGE, QUALITY
-from lmtcnn.inspect.inspect import ClockStep, Inspection, to_json
-from lmtcnn.lmt.frames import Readings
+from lmtcnn.inspect.inspect import ClockStep, Inspection, Readings, to_json
 from lmtcnn.stops.quality import Check, failures, judge, worst
 from lmtcnn.stops.stops import Extraction, extract
 

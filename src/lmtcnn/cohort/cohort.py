@@ -33,6 +33,7 @@ from lmtcnn.core.names import ALL, MANIFEST, ONE_CAGE, is_ours, label_values, va
 from lmtcnn.core.params import Definitions, Params, parse_section
 from lmtcnn.core.sections import Arena, HistogramsParams, dump
 from lmtcnn.lmt import lmt
+from lmtcnn.lmt.files import find
 from lmtcnn.timeline import clock as clocks
 from lmtcnn.timeline.counted import early_words, long_words, short_words
 
@@ -163,7 +164,7 @@ def _files(databases: Path, row: Mapping[str, str]) -> tuple[Path, ...]:
 
 def unlisted(paths: Iterable[Path], params: Definitions) -> list[Recording]:
     """Recordings without a manifest: named by the file's stem, every animal counts; two stems alike are an error."""
-    files = lmt.find(paths)
+    files = find(paths)
     doubled = [stem for stem, n in Counter(path.stem for path in files).items() if n > 1]
     if doubled:
         raise CohortError(
@@ -298,7 +299,7 @@ def _unused(databases: Path, cohort: Cohort) -> list[str]:
     """Databases in the study's folder that no recording names."""
     named = [each.files for each in cohort.recordings] + [each.files for each in cohort.excluded]
     used = {path.resolve() for files in named for path in files}
-    present = lmt.find([databases]) if databases.is_dir() else []
+    present = find([databases]) if databases.is_dir() else []
     others = [path for path in present if path.resolve() not in used]
     return [
         f"{path}: {'not to be entered' if path.is_dir() else 'in no row of the manifest'}, left out" for path in others
@@ -405,7 +406,7 @@ def init(
     rows: list[dict[str, str]] = []
     failed: list[LmtcnnError] = []
     root = root_of(databases, manifest, params)
-    names = _names(lmt.find([databases]), databases if databases.is_dir() else databases.parent)
+    names = _names(find([databases]), databases if databases.is_dir() else databases.parent)
     for path, name in names.items():
         try:
             database = lmt.open_database(path)

@@ -21,7 +21,7 @@ from lmtcnn.core.params import Definitions
 from lmtcnn.core.sections import Arena, dump
 from lmtcnn.lmt import lmt
 from lmtcnn.lmt.detections import Seen, count_rows
-from lmtcnn.lmt.frames import PARTICLES, TEMPERATURE, read_clock
+from lmtcnn.lmt.frames import PARTICLES, TEMPERATURE, Limits, read_clock
 from lmtcnn.timeline import clock as clocks
 from lmtcnn.timeline.clock import Clock, Layout, Origin
 
@@ -217,10 +217,15 @@ class Part:
     leap_ms: int = 0
 
 
-def look_at(recording: Recording, params: Definitions, threads: int = 1) -> list[Part]:
-    """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused."""
+def look_at(
+    recording: Recording, params: Definitions, threads: int = 1, more_sensors: Sequence[str] = ()
+) -> list[Part]:
+    """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused.
+
+    `more_sensors` are columns of FRAME that are read beside those with limits.
+    """
     settings, limits = params.stops, params.quality
-    sensors = {
+    sensors: Limits = dict.fromkeys(more_sensors, ()) | {
         TEMPERATURE: (limits.temperature_warn_c, limits.temperature_fail_c),
         PARTICLES: ((0.0, float(limits.max_particles)),),
     }

@@ -7,7 +7,6 @@ and segments, and judged by the same checks (`quality`). A finding is no error.
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,9 +20,9 @@ from lmtcnn.cohort.recording import Part, Recording, look_at, name_animals, read
 from lmtcnn.core.errors import LmtcnnError
 from lmtcnn.core.params import Params
 from lmtcnn.core.schemas import FLICKER_LEVELS, HALF_WINDOWS
-from lmtcnn.lmt import lmt
+from lmtcnn.lmt import files
 from lmtcnn.lmt.detections import Seen
-from lmtcnn.lmt.frames import Readings, read_sensors
+from lmtcnn.lmt.frames import PARTICLES, SENSORS
 from lmtcnn.lmt.lmt import Tool
 from lmtcnn.stops import quality, stops
 from lmtcnn.stops.quality import Check, Verdict, share_of
@@ -124,6 +123,15 @@ class ClockStep:
 
 
 @dataclass(frozen=True)
+class Readings:
+    """A sensor's mean, lowest and highest reading."""
+
+    mean: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True)
 class Inspection:
     """The findings on one recording.
 
@@ -185,14 +193,14 @@ def inspect(
 
 def find(paths: Iterable[Path], params: Params) -> tuple[list[Recording], list[LmtcnnError]]:
     """Databases, and those in folders, each a recording by itself, and the paths where there is none."""
-    files: dict[Path, None] = {}
+    there: dict[Path, None] = {}
     failed: list[LmtcnnError] = []
     for path in paths:
         try:
-            files |= dict.fromkeys(lmt.find([path]))
+            there |= dict.fromkeys(files.find([path]))
         except LmtcnnError as error:
             failed.append(error)
-    return [Recording(path.stem, (path,), params.stops.arena) for path in files], failed
+    return [Recording(path.stem, (path,), params.stops.arena) for path in there], failed
 
 
 def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Seen = lambda n: None) -> Inspection:
@@ -202,11 +210,8 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Se
     step, is a finding here.
     """
     patient = params.stops.model_copy(update={"max_clock_back_ms": _ANY_STEP_MS})
-    parts = look_at(recording, params.model_copy(update={"stops": patient}), threads)
-    with ThreadPoolExecutor(1) as pool:
-        sensors = pool.submit(read_sensors, parts[0].database)
-        extraction = stops.extract_parts(recording, parts, params, threads, seen)
-        readings = sensors.result()
+    parts = look_at(recording, params.model_copy(update={"stops": patient}), threads, SENSORS)
+    extraction = stops.extract_parts(recording, parts, params, threads, seen)
     common = extraction.quality.row(0, named=True)
     histories = [part.history for part in parts]
     indexes = [part.database.index for part in parts]
@@ -224,7 +229,7 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Se
         covering_index=indexes[0] if all(indexes) else None,
         indexes=sorted({name for history in histories for name in history.indexes}),
         tools=[tool for history in histories for tool in history.tools],
-        sensors=readings,
+        sensors=_readings(parts[0].clock),
         clock_steps=_clock_steps(parts),
         interval_s=params.histograms.interval_s,
         hours=_hours(extraction, recording, params),
@@ -237,6 +242,15 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Se
 def to_json(inspections: Iterable[Inspection]) -> str:
     """One JSON document: a list with an object for each recording, keys as the fields of Inspection."""
     return json.dumps([asdict(each) for each in inspections], indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _readings(clock: clocks.Clock) -> dict[str, Readings | None]:
+    """Readings of every column that `inspect` knows; None where there are none."""
+    found: dict[str, Readings | None] = dict.fromkeys((*SENSORS, PARTICLES))
+    found |= {name: Readings(each.mean, each.lowest, each.highest) for name, each in clock.sensors.items()}
+    if counted := found[PARTICLES]:
+        found[PARTICLES] = Readings(counted.mean, int(counted.lowest), int(counted.highest))
+    return found
 
 
 def _clock_steps(parts: Sequence[Part]) -> list[ClockStep]:

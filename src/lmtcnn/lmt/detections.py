@@ -7,17 +7,16 @@ pass where it does not. Both are read as whole pages (`pages.py`); what is not p
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
 from threading import Lock
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lmtcnn.lmt.lmt import NUMBER, SLOW_BYTES, Columns, Database, Source, batches, connected, watched
-from lmtcnn.lmt.pages import NOTHING, Damaged, NotPlain, Values, ahead
+from lmtcnn.lmt.lmt import Database, connected
+from lmtcnn.lmt.pages import Damaged, NotPlain
+from lmtcnn.lmt.source import SLOW_BYTES, Source, batches, watched
+from lmtcnn.lmt.values import NOTHING, NUMBER, PLACE, Columns, Ints, Values
 from lmtcnn.timeline.tracks import Tally, Track
 
 log = logging.getLogger("lmtcnn")
@@ -25,15 +24,12 @@ log = logging.getLogger("lmtcnn")
 TABLE_PAGES_AT_ONCE = 1024
 """Pages of a table hold few rows, each with its mask of the mouse: more of them make a block worth its while."""
 
-_PLACE = """CASE typeof({0}) WHEN 'real' THEN {0} WHEN 'integer' THEN {0} + 0.0 WHEN 'text' THEN as_fraction({0})
-    ELSE 9e999 END AS {0}"""
-"""Read a column whatever is in it: what is no number becomes one that counts as none.
-
-SQLite lets any value stand in any column (files that other programs wrote, or that were changed by hand).
-"""
-
 Seen = Callable[[int], None]
-"""Told how many rows were read, as they are."""
+"""Progress callback: how many rows were read now."""
+
+_FRAME, _POSITION = ("FRAMENUMBER",), ("FRAMENUMBER", "MASS_X", "MASS_Y")
+
+Sink = TypeVar("Sink", Track, Tally)
 
 
 @dataclass
@@ -48,7 +44,7 @@ class Census:
     sound: bool = False
     _lock: Lock = field(default_factory=Lock)
 
-    def add(self, rowids: NDArray[np.int64]) -> None:
+    def add(self, rowids: Ints) -> None:
         """Take rows by their rowids; threads may do so at once."""
         n, total = len(rowids), int(rowids.sum())
         with self._lock:
@@ -60,20 +56,7 @@ def read_track(
     database: Database, animal_id: int, track: Track, seen: Seen = lambda n: None, census: Census | None = None
 ) -> Track:
     """Fill a track with the positions of one animal, through the covering index."""
-    census = census or Census()
-    with watched(database) as source:
-        try:
-            for found in _own_from_pages(source, animal_id, ("FRAMENUMBER", "MASS_X", "MASS_Y"), seen, census):
-                track.add(*found)
-        except NotPlain:
-            track.clear()
-            columns = f"{NUMBER.format('FRAMENUMBER')}, {_PLACE.format('MASS_X')}, {_PLACE.format('MASS_Y')}"
-            query = f"SELECT {columns} FROM DETECTION WHERE ANIMALID = ?"
-            for found in batches(source, query, (animal_id,)):
-                track.add(*_seen(found, seen))
-            source.check("DETECTION")
-            census.sound = True
-        return track
+    return _read_own(database, [animal_id], _POSITION, track, seen, census or Census())
 
 
 def count_detections(
@@ -84,37 +67,56 @@ def count_detections(
     census: Census | None = None,
 ) -> Tally:
     """Count the rows of some animals, None: of nobody, through the covering index."""
-    wanted, census = list(animal_ids), census or Census()
+    return _read_own(database, list(animal_ids), _FRAME, tally, seen, census or Census())
+
+
+def _read_own(
+    database: Database,
+    animal_ids: Sequence[int | None],
+    columns: tuple[str, ...],
+    sink: Sink,
+    seen: Seen,
+    census: Census,
+) -> Sink:
+    """Add columns of some animals' rows to `sink`, from pages of the covering index.
+
+    Where these are not plain, what they gave is forgotten, and all rows are asked of SQLite.
+    """
     with watched(database) as source:
         try:
-            for animal_id in wanted:
-                key = NOTHING if animal_id is None else animal_id
-                for found in _own_from_pages(source, key, ("FRAMENUMBER",), seen, census):
-                    tally.add(*found)
+            for animal_id in animal_ids:
+                for found in _own_from_pages(source, animal_id, columns, census):
+                    sink.add(*found)
+                    seen(len(found[0]))
         except NotPlain:
-            tally.clear()
-            query = f"SELECT {NUMBER.format('FRAMENUMBER')} FROM DETECTION WHERE ANIMALID IS ?"
-            for animal_id in wanted:
+            sink.clear()
+            query = f"SELECT {_expressions(columns)} FROM DETECTION WHERE ANIMALID IS ?"
+            for animal_id in animal_ids:
                 for found in batches(source, query, (animal_id,)):
-                    tally.add(*_seen(found, seen))
+                    sink.add(*found)
+                    seen(len(found[0]))
             source.check("DETECTION")
             census.sound = True
-        return tally
+    return sink
 
 
 def _own_from_pages(
-    source: Source, animal_id: int, columns: tuple[str, ...], seen: Seen, census: Census
+    source: Source, animal_id: int | None, columns: tuple[str, ...], census: Census
 ) -> Iterator[Columns]:
-    """Columns of an animal's rows, NOTHING: of those without one, from the pages of the covering index."""
+    """Columns of an animal's rows, None: of those without one, from the pages of the covering index."""
     index = source.database.index
     if index is None:
         raise NotPlain("no covering index")
-    tree = source.tree("index", index, ("ANIMALID", *columns, "rowid"))
-    between = [tree.leaves.keys[place] for place, _ in tree.places]
-    for ids, *found in chain(source.rows(tree, tree.leaves.among(animal_id)), [between]):
-        *values, rowids = _of(animal_id, ids, found)
+    key = NOTHING if animal_id is None else animal_id
+    for ids, *found in source.tree("index", index, ("ANIMALID", *columns, "rowid")).beginning_with(key):
+        *values, rowids = _of(key, ids, found)
         census.add(rowids)
-        yield _seen(tuple(values), seen)
+        yield tuple(values)
+
+
+def _expressions(columns: Sequence[str]) -> str:
+    """SQL for columns of DETECTION, whatever is in them."""
+    return ", ".join((PLACE if name.startswith("MASS") else NUMBER).format(name) for name in columns)
 
 
 def check_census(database: Database, census: Census) -> int:
@@ -152,11 +154,6 @@ def check_census(database: Database, census: Census) -> int:
         return in_table - census.n_rows
 
 
-def _seen(columns: Columns, seen: Seen) -> Columns:
-    seen(len(columns[0]))
-    return columns
-
-
 def read_tracks(
     database: Database,
     tracks: Mapping[int, Track],
@@ -190,7 +187,7 @@ def _sort_rows(
     blocks: Iterable[Columns],
     tracks: Mapping[int, Track],
     nobody: Tally,
-    others: tuple[NDArray[np.int64], Tally],
+    others: tuple[Ints, Tally],
     seen: Seen,
 ) -> int:
     """Rows (ANIMALID, FRAMENUMBER, MASS_X, MASS_Y) to their animals' tracks, the rest counted; how many there were."""
@@ -210,25 +207,15 @@ def _sort_rows(
 
 
 def _table_from_pages(source: Source, threads: int) -> Iterator[Columns]:
-    tree = source.tree("table", "DETECTION", ("ANIMALID", "FRAMENUMBER", "MASS_X", "MASS_Y"))
-    n = len(tree.leaves.numbers)
-
-    def block(begin: int) -> list[Values]:
-        chosen = range(begin, min(begin + TABLE_PAGES_AT_ONCE, n))
-        return next(source.rows(tree, chosen, at_once=TABLE_PAGES_AT_ONCE))
-
-    with ThreadPoolExecutor(threads) as pool:
-        for _, *found in ahead(pool, block, range(0, n, TABLE_PAGES_AT_ONCE), 2 * threads):
-            yield tuple(found)
+    tree = source.tree("table", "DETECTION", ("ANIMALID", *_POSITION))
+    yield from tree.blocks(lambda columns: tuple(columns[1:]), threads, TABLE_PAGES_AT_ONCE)
 
 
 def _table_from_rows(source: Source) -> Iterator[Columns]:
-    numbers = f"{NUMBER.format('ANIMALID')}, {NUMBER.format('FRAMENUMBER')}"
-    query = f"SELECT {numbers}, {_PLACE.format('MASS_X')}, {_PLACE.format('MASS_Y')} FROM DETECTION"
-    yield from batches(source, query)
+    yield from batches(source, f"SELECT {_expressions(('ANIMALID', *_POSITION))} FROM DETECTION")
 
 
-def _of(animal_id: int, ids: NDArray[np.int64], columns: Sequence[NDArray[Any]]) -> Columns:
+def _of(animal_id: int, ids: Ints, columns: Sequence[Values]) -> Columns:
     """The rows of one animal among some."""
     own = ids == animal_id
     return tuple(columns) if own.all() else tuple(values[own] for values in columns)

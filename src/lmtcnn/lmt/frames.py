@@ -1,16 +1,15 @@
 """The table FRAME of a database: what time it was, whether the tracker was paused, and what its sensors read."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.core.errors import DatabaseError, problem
-from lmtcnn.lmt.lmt import NUMBER, Columns, Connection, Database, Source, batches, columns_of, connected, watched
-from lmtcnn.lmt.pages import MIN_CELL, NOTHING, ODD, PAGES_AT_ONCE, NotPlain, ahead, as_whole
+from lmtcnn.lmt.lmt import Connection, Database, columns_of
+from lmtcnn.lmt.pages import NotPlain
+from lmtcnn.lmt.source import Source, batches, watched
+from lmtcnn.lmt.values import NOTHING, NUMBER, ODD, Columns, Ints, Values, as_whole
 from lmtcnn.timeline.clock import Clock, Extremes
 
 LATEST_MS = 32_503_680_000_000
@@ -71,8 +70,7 @@ def _first_bad(connection: Connection) -> str:
     raise AssertionError("all rows are good")
 
 
-_Ints = NDArray[np.int64]
-_Frames = tuple[_Ints, _Ints, NDArray[np.int8], dict[str, Extremes]]
+_Frames = tuple[Ints, Ints, NDArray[np.int8], dict[str, Extremes]]
 """FRAMENUMBER in order, TIMESTAMP, whether paused (-1: no number), and sensors."""
 
 
@@ -96,36 +94,31 @@ def _frames_from_pages(source: Source, threads: int, limits: Limits) -> _Frames:
     keys = source.connection.execute("SELECT count(*) FROM pragma_table_info('FRAME') WHERE pk").fetchone()
     is_rowid = keys == (1,) and str(*source.connection.execute(key).fetchone() or "").upper() == "INTEGER"
     tree = source.tree("table", "FRAME", ("FRAMENUMBER", "TIMESTAMP", "PAUSED", *limits))
-    n = len(tree.leaves.numbers)
 
-    def stretch(begin: int) -> tuple[list[Columns], dict[str, Extremes]]:
-        found: list[Columns] = []
+    def take(columns: list[Values]) -> tuple[Columns, dict[str, Extremes]]:
+        rowids, frames, times_ms, pauses, *readings = columns
+        if is_rowid and (frames != NOTHING).any():  # SQLite leaves a rowid's own column empty
+            raise NotPlain("a FRAMENUMBER beside the rowid")
         sensors: dict[str, Extremes] = {}
-        for rowids, frames, times, pauses, *readings in source.rows(tree, range(begin, min(begin + PAGES_AT_ONCE, n))):
-            if is_rowid and (frames != NOTHING).any():  # SQLite leaves a rowid's own column empty
-                raise NotPlain("a FRAMENUMBER beside the rowid")
-            found.append((rowids if is_rowid else frames, times, _paused(pauses)))
-            for name, values in zip(limits, readings, strict=True):
-                _widen(sensors, name, _extremes(name, values, limits[name]))
-        return found, sensors
+        for name, values in zip(limits, readings, strict=True):
+            _widen(sensors, name, _extremes(name, values, limits[name]))
+        return (rowids if is_rowid else frames, times_ms, _paused(pauses)), sensors
 
-    most = n * source.pages.size // MIN_CELL  # rows; what is not filled is never given memory
-    columns: Columns = tuple(np.empty(most, dtype) for dtype in (np.int64, np.int64, np.int8))
+    # Of columns for the most rows that may come, what is not filled is never given memory.
+    columns: Columns = tuple(np.empty(tree.most_rows, dtype) for dtype in (np.int64, np.int64, np.int8))
     size = 0
     sensors: dict[str, Extremes] = {}
-    with ThreadPoolExecutor(threads) as pool:
-        for stretches, extremes in ahead(pool, stretch, range(0, n, PAGES_AT_ONCE), 2 * threads):
-            for found in stretches:
-                for column, part in zip(columns, found, strict=True):
-                    column[size : size + len(part)] = part
-                size += len(found[0])
-            for name, each in extremes.items():
-                _widen(sensors, name, each)
+    for found, extremes in tree.blocks(take, threads):
+        for column, part in zip(columns, found, strict=True):
+            column[size : size + len(part)] = part
+        size += len(found[0])
+        for name, each in extremes.items():
+            _widen(sensors, name, each)
     source.check_count("FRAME", size, every=True)
     return *_in_order(*(column[:size] for column in columns)), _fitted(sensors)
 
 
-def _paused(pauses: _Ints) -> NDArray[np.int8]:
+def _paused(pauses: Ints) -> NDArray[np.int8]:
     """Whether PAUSED is another number than 0 (1), 0 or NULL (0), or no number at all (-1)."""
     paused: NDArray[np.int8] = ((pauses != 0) & (pauses != NOTHING)).view(np.int8)
     if (odd := pauses == ODD).any():
@@ -133,7 +126,7 @@ def _paused(pauses: _Ints) -> NDArray[np.int8]:
     return paused
 
 
-def _in_order(frames: _Ints, timestamps_ms: _Ints, paused: NDArray[np.int8]) -> tuple[_Ints, _Ints, NDArray[np.int8]]:
+def _in_order(frames: Ints, timestamps_ms: Ints, paused: NDArray[np.int8]) -> tuple[Ints, Ints, NDArray[np.int8]]:
     """Rows by their FRAMENUMBER; of one number as they stand."""
     if (frames[1:] >= frames[:-1]).all():
         return frames, timestamps_ms, paused
@@ -153,22 +146,13 @@ def _extremes(name: str, values: NDArray[np.float64], bounds: Bounds) -> Extreme
     low, high = float(values.min()), float(values.max())
     below = tuple(int(np.count_nonzero(values < bound)) if low < bound else 0 for bound, _ in bounds)
     above = tuple(int(np.count_nonzero(values > bound)) if high > bound else 0 for _, bound in bounds)
-    return Extremes(low, high, below, above)
+    return Extremes(low, high, below, above, len(values), float(values.sum()))
 
 
 def _widen(sensors: dict[str, Extremes], name: str, more: Extremes | None) -> None:
     """Take the extremes of more readings of a sensor into account."""
-    if more is None:
-        return
-    if name not in sensors:
-        sensors[name] = more
-        return
-    old = sensors[name]
-    below, above = (
-        tuple(a + b for a, b in zip(*pair, strict=True))
-        for pair in ((old.n_below, more.n_below), (old.n_above, more.n_above))
-    )
-    sensors[name] = Extremes(min(old.lowest, more.lowest), max(old.highest, more.highest), below, above)
+    if more is not None:
+        sensors[name] = sensors[name].joined(more) if name in sensors else more
 
 
 def _fitted(sensors: Mapping[str, Extremes]) -> dict[str, Extremes]:
@@ -179,50 +163,14 @@ def _fitted(sensors: Mapping[str, Extremes]) -> dict[str, Extremes]:
 def _extremes_from_rows(connection: Connection, limits: Limits) -> dict[str, Extremes]:
     found: dict[str, Extremes] = {}
     for name, bounds in limits.items():
-        beyond = [f"total(v < {float(low)!r}), total(v > {float(high)!r})" for low, high in bounds]
-        query = f"SELECT min(v), max(v), {', '.join(beyond)} FROM (SELECT {_guarded(name)} AS v FROM FRAME LIMIT -1)"
-        lowest, highest, *counts = connection.execute(query).fetchone()
-        if highest is not None:
-            n = [int(count) for count in counts]
-            found[name] = Extremes(float(lowest), float(highest), tuple(n[::2]), tuple(n[1::2]))
+        beyond = [f", total(v < {float(low)!r}), total(v > {float(high)!r})" for low, high in bounds]
+        values = f"(SELECT {_guarded(name)} AS v FROM FRAME LIMIT -1)"
+        query = f"SELECT min(v), max(v), count(v), total(v){''.join(beyond)} FROM {values}"
+        lowest, highest, n, total, *counts = connection.execute(query).fetchone()
+        if n:
+            below, above = (tuple(map(int, counts[i::2])) for i in (0, 1))
+            found[name] = Extremes(float(lowest), float(highest), below, above, n, total)
     return _fitted(found)
-
-
-def _frames_from_rows(source: Source) -> tuple[_Ints, _Ints, NDArray[np.int8]]:
-    columns = ", ".join(NUMBER.format(name) for name in ("FRAMENUMBER", "TIMESTAMP", "PAUSED"))
-    empty = np.empty(0, np.int64)
-    found = [(empty, empty, empty), *batches(source, f"SELECT {columns} FROM FRAME")]
-    frames, timestamps_ms, pauses = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return _in_order(frames, timestamps_ms, _paused(pauses))
-
-
-@dataclass(frozen=True)
-class Readings:
-    """A column of numbers in FRAME: mean, lowest, highest."""
-
-    mean: float
-    lowest: float
-    highest: float
-
-
-def read_sensors(database: Database) -> dict[str, Readings | None]:
-    """SENSORS and PARTICLES over all FRAME rows; None where a column is absent, empty, or a sensor's is 0 throughout.
-
-    One pass; a second one, three times as dear a column, only over those that hold something else than numbers or a 0
-    that is no reading.
-    """
-    found: dict[str, Readings | None] = dict.fromkeys((*SENSORS, PARTICLES))
-    with connected(database) as connection:
-        there = columns_of(connection, "FRAME")
-        first = _aggregate(connection, {name: name for name in found if name in there})
-        odd = {name: _guarded(name) for name, row in first.items() if _is_odd(name, row)}
-        found |= {name: _readings(row) for name, row in (first | _aggregate(connection, odd)).items()}
-    dark = [name for name in SENSORS if (readings := found[name]) and readings.lowest == readings.highest == 0]
-    return found | dict.fromkeys(dark)
-
-
-def _readings(row: tuple[Any, Any, Any]) -> Readings | None:
-    return None if row[2] is None else Readings(*row)
 
 
 def _guarded(name: str) -> str:
@@ -232,21 +180,9 @@ def _guarded(name: str) -> str:
     return f"(SELECT v FROM (SELECT {number} AS v LIMIT 1) WHERE {' AND '.join(fitting)})"
 
 
-def _is_odd(name: str, row: tuple[Any, Any, Any]) -> bool:
-    """Whether mean and extremes say that a column must be looked at closely."""
-    _, lowest, highest = row
-    if highest is None:
-        return False
-    if not all(isinstance(value, int | float) and abs(value) <= MAX_READING for value in (lowest, highest)):
-        return True
-    return name in NO_ZERO and bool(lowest <= 0 <= highest)
-
-
-def _aggregate(connection: Connection, columns: Mapping[str, str]) -> dict[str, tuple[Any, Any, Any]]:
-    """Mean, lowest and highest of columns of FRAME (name -> expression) in one pass."""
-    if not columns:
-        return {}
-    wanted = [f"{function}({name})" for name in columns for function in ("avg", "min", "max")]
-    values = ", ".join(f"{value} AS {name}" for name, value in columns.items())
-    row = connection.execute(f"SELECT {', '.join(wanted)} FROM (SELECT {values} FROM FRAME LIMIT -1)").fetchone()
-    return {name: row[3 * i : 3 * i + 3] for i, name in enumerate(columns)}
+def _frames_from_rows(source: Source) -> tuple[Ints, Ints, NDArray[np.int8]]:
+    columns = ", ".join(NUMBER.format(name) for name in ("FRAMENUMBER", "TIMESTAMP", "PAUSED"))
+    empty = np.empty(0, np.int64)
+    found = [(empty, empty, empty), *batches(source, f"SELECT {columns} FROM FRAME")]
+    frames, timestamps_ms, pauses = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return _in_order(frames, timestamps_ms, _paused(pauses))

@@ -25,8 +25,8 @@ from lmtcnn.core.errors import CohortError, DataError, LmtcnnError, OutputError,
 from lmtcnn.core.files import write_bytes, write_text
 from lmtcnn.core.params import Definitions
 from lmtcnn.histograms import histograms
-from lmtcnn.lmt import lmt
 from lmtcnn.lmt.detections import Seen
+from lmtcnn.lmt.files import find
 from lmtcnn.stops import stops
 from lmtcnn.stops.quality import failures
 from lmtcnn.stops.stops import Extraction
@@ -378,7 +378,7 @@ def listed(manifest: Path, paths: Sequence[Path], bundle: Bundle) -> cohort.Coho
     if paths[0].is_dir() and len(paths) == 1:
         return whole
     named = {file.resolve(): recording.name for recording in whole.recordings for file in recording.files}
-    given = {path.resolve(): path for path in lmt.find(paths)}
+    given = {path.resolve(): path for path in find(paths)}
     if lost := [path for resolved, path in given.items() if resolved not in named]:
         do = "add it to the manifest, or leave it out; several folders cannot share one manifest"
         raise CohortError([problem(path, f"a file that {manifest} names", "none of its rows", do) for path in lost])

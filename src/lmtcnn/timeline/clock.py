@@ -35,12 +35,26 @@ MAX_RATE_ERROR = 0.02
 
 @dataclass(frozen=True)
 class Extremes:
-    """Readings of a sensor: the lowest and the highest, and how many frames lie below and above each of its limits."""
+    """Readings of a sensor: the lowest, the highest, and how many lie below and above each limit; number and sum."""
 
     lowest: float
     highest: float
     n_below: tuple[int, ...]
     n_above: tuple[int, ...]
+    n: int
+    total: float
+
+    @property
+    def mean(self) -> float:
+        """The mean reading."""
+        return self.total / self.n
+
+    def joined(self, other: "Extremes") -> "Extremes":
+        """Return those of these readings and of others of the same sensor."""
+        below = tuple(map(sum, zip(self.n_below, other.n_below, strict=True)))
+        above = tuple(map(sum, zip(self.n_above, other.n_above, strict=True)))
+        lowest, highest = min(self.lowest, other.lowest), max(self.highest, other.highest)
+        return Extremes(lowest, highest, below, above, self.n + other.n, self.total + other.total)
 
 
 @dataclass(frozen=True)
