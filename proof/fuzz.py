@@ -196,7 +196,10 @@ def faults(path: Path) -> list[str]:
         try:
             checks = [connection.execute(f"PRAGMA integrity_check({t})") for t in (*lmt.REQUIRED, "sqlite_sequence")]
             return [
-                words for check in checks for (words,) in check if words != "ok" and not words.startswith(lmt.CONTENT)
+                words
+                for check in checks
+                for (words,) in check
+                if words != "ok" and not words.startswith(source.CONTENT)
             ]
         except sqlite3.Error as error:
             return [str(error)]

@@ -53,6 +53,13 @@ def test_a_package_is_known_only_where_it_belongs(package: str, rooms: set[str])
     assert {name for name, tree in modules().items() if package in third_parties(tree)} <= rooms
 
 
+@pytest.mark.parametrize(("module", "users"), [("cells", {"lmt.trees", "lmt.source"}), ("trees", {"lmt.source"})])
+def test_pages_of_databases_are_read_through_one_door(module: str, users: set[str]) -> None:
+    name = f"lmtcnn.lmt.{module}"
+    nodes = ((user, node) for user, tree in modules().items() for node in ast.walk(tree))
+    assert {user for user, node in nodes if isinstance(node, ast.ImportFrom) and node.module == name} == users
+
+
 def test_only_the_command_line_prints() -> None:
     printing = {
         name
