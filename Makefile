@@ -29,9 +29,10 @@ test: .venv/ready  ## all checks and tests
 	lint-imports
 	pytest -n 2
 
-proof: .venv/ready  ## damaged files, kills, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md
+proof: .venv/ready  ## damaged files, kills, a new installation, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md
 	python proof/fuzz.py --cases 4000
 	python proof/kills.py --kills 50
+	python proof/install.py
 	pip install --quiet -c constraints.txt -e '.[server]' 'moto[server]'
 	python proof/server.py
 
@@ -43,7 +44,7 @@ bench: .venv/ready  ## reading a 72 h recording (8.5 GB, and its copy) against S
 	python benchmarks/training.py
 
 ui: .venv/ready  ## MLflow's pages of the runs, on this machine only
-	python -c 'from lmtcnn import tracking; print("compare runs:", tracking.view_url())'
+	python -c 'from lmtcnn.tracking import tracking; print("compare runs:", tracking.view_url())'
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true \
 	mlflow ui --workers 1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 

@@ -58,6 +58,15 @@ def test_a_folder_without_the_file_is_no_study_of_other_revisions(tmp_path: Path
     revisions.check(tmp_path / "revisions.yaml")
 
 
+def test_a_study_of_a_program_without_revisions_is_told(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    path = tmp_path / "revisions.yaml"
+    assert told(ParamsError, revisions.check, path) == (
+        f"{path}: expected this program's revisions, found no file, as in studies of older programs; run `lmtcnn "
+        "upgrade`, then `dvc repro`, which reruns all stages",
+    )
+
+
 # ---- Golden digests --------------------------------------------------------------------------------------------------
 # A digest that changes means results that change: raise the stage's number in lmtcnn.core.revisions and in
 # revisions.yaml, and write the new digest here. Numbers of networks are rounded: processors differ in the last digits.

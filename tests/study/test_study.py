@@ -211,6 +211,55 @@ def test_a_new_study_says_that_recordings_and_a_manifest_are_missing(tmp_path: P
         assert (found.returncode, found.stdout, found.stderr.splitlines()) == (2, "", [line])
 
 
+# ---- A newer program -------------------------------------------------------------------------------------------------
+
+
+def test_a_study_of_other_revisions_lists_what_would_rerun_and_upgrade_accepts_it(tmp_path: Path) -> None:
+    study.init(tmp_path, demo=True)
+    path = tmp_path / "revisions.yaml"
+    path.write_text(path.read_text().replace("stops: 1", "stops: 0").replace("train: 1", "train: 0"))
+    told_line = (
+        "error: revisions.yaml: expected this program's revisions, stops 1, train 1, found stops 0, train 0; run "
+        "`lmtcnn upgrade`, then `dvc repro`, which reruns stops, train and what comes after"
+    )
+    for command in ("simulate", "histograms", "report"):
+        done = lmtcnn(tmp_path, command)
+        assert (done.returncode, done.stdout, done.stderr.splitlines()) == (2, "", [told_line])
+    before = (tmp_path / "dvc.yaml").read_bytes()
+    done = lmtcnn(tmp_path, "upgrade")
+    assert done.stdout == "revisions.yaml: `dvc repro` now reruns stops, train and what comes after\n"
+    assert files(tmp_path) == study.contents(demo=True)
+    assert (tmp_path / "dvc.yaml").read_bytes() == before
+    assert lmtcnn(tmp_path, "upgrade").stdout == "revisions.yaml: the study has this program's revisions already\n"
+
+
+def test_a_pipeline_that_depends_on_source_files_is_replaced_and_kept(tmp_path: Path) -> None:
+    study.init(tmp_path, demo=True)
+    old = "stages:\n  stops:\n    cmd: lmtcnn stops\n    deps: [src/lmtcnn/stops.py]\n"
+    (tmp_path / "dvc.yaml").write_text(old)
+    (tmp_path / "revisions.yaml").unlink()
+    done = lmtcnn(tmp_path, "report")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("run `lmtcnn upgrade`, then `dvc repro`, which reruns all stages\n")
+    assert lmtcnn(tmp_path, "upgrade").stdout.splitlines() == [
+        "dvc.yaml: now this program's; that of an older one is kept as dvc.old.yaml",
+        "revisions.yaml: `dvc repro` now reruns simulate, stops, histograms, train, evaluate, explain, register, "
+        "report and what comes after",
+    ]
+    assert (tmp_path / "dvc.old.yaml").read_text() == old
+    (tmp_path / "dvc.old.yaml").unlink()
+    assert files(tmp_path) == study.contents(demo=True)
+    subprocess.run(["dvc", "status"], cwd=tmp_path, env=environment(), capture_output=True, check=True)
+
+
+def test_upgrade_outside_of_a_study_writes_nothing(tmp_path: Path) -> None:
+    assert told(OutputError, study.upgrade, tmp_path) == (
+        f"{tmp_path / 'dvc.yaml'}: expected the stages of a study, found no file; run in the folder of a study; "
+        "`lmtcnn init FOLDER` begins one",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---- Packages --------------------------------------------------------------------------------------------------------
 
 

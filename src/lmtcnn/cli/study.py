@@ -163,8 +163,12 @@ def upgrade() -> None:
     Example: lmtcnn upgrade
     """
     from lmtcnn.core import revisions
+    from lmtcnn.study import study
 
-    if others := revisions.upgrade():
+    others, replaced = study.upgrade(Path())
+    for new, old in replaced.items():
+        print(f"{new}: now this program's; that of an older one is kept as {old}")
+    if others:
         print(f"{revisions.FILE}: `dvc repro` now reruns {', '.join(others)} and what comes after")
     else:
         print(f"{revisions.FILE}: the study has this program's revisions already")

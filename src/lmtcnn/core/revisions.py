@@ -28,6 +28,9 @@ REVISIONS = {
 FILE = Path("revisions.yaml")
 """The revisions of the study in the current folder."""
 
+PIPELINE = "dvc.yaml"
+"""The stages of a study, beside its revisions."""
+
 _HEAD = """\
 # By which revision of each stage this study's results are made. A program in which a stage's results changed has
 # another one: it stops with a line that says so, and `lmtcnn upgrade` writes its own here, so that `dvc repro` reruns
@@ -57,7 +60,14 @@ def read(path: Path = FILE) -> dict[str, int]:
 
 
 def check(path: Path = FILE) -> None:
-    """Raise ParamsError, in one line, where a study was made with other revisions than those of this program."""
+    """Raise ParamsError, in one line, where a study was made with other revisions than those of this program.
+
+    A study of a program that had no revisions yet, which has a dvc.yaml and no such file, is one of them. A folder with
+    neither is no study, and asked nothing.
+    """
+    if not path.exists() and path.with_name(PIPELINE).is_file():
+        do = "run `lmtcnn upgrade`, then `dvc repro`, which reruns all stages"
+        raise ParamsError(problem(path, "this program's revisions", "no file, as in studies of older programs", do))
     if (found := read(path)) and (others := _others(found)):
         names = ", ".join(others)
         expected = ", ".join(f"{name} {REVISIONS[name]}" for name in others)

@@ -14,8 +14,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from lmtcnn.core import revisions
 from lmtcnn.core.errors import OutputError, problem
 from lmtcnn.core.files import ensure_folder, write_bytes
+from lmtcnn.core.revisions import PIPELINE
 
 FILES = (
     ".dvc/.gitignore",
@@ -108,6 +110,43 @@ def init(folder: Path, *, demo: bool = False) -> bool:
         if not (folder / MANIFEST).exists():
             write_bytes(folder / MANIFEST, EMPTY_MANIFEST)
     return made
+
+
+def upgrade(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """Accept this program's revisions of the stages for a study, and its stages where they are of an older program.
+
+    Stages of programs without revisions depended on the program's source files, so they run in no other place; theirs
+    are kept under another name.
+
+    Parameters
+    ----------
+    folder : Path
+        The study's folder, that with dvc.yaml.
+
+    Returns
+    -------
+    list of str
+        Stages whose results `dvc repro` makes again.
+    dict of str to str
+        The files that were replaced, and where the old ones are kept.
+
+    Raises
+    ------
+    OutputError
+        Where the folder holds no study, or cannot be written.
+    """
+    if not (folder / PIPELINE).is_file():
+        do = "run in the folder of a study; `lmtcnn init FOLDER` begins one"
+        raise OutputError(problem(folder / PIPELINE, "the stages of a study", "no file", do))
+    replaced = {}
+    for name in (PIPELINE, *DEMO):
+        path = folder / name
+        if path.is_file() and revisions.FILE.name.encode() not in (old := path.read_bytes()):
+            kept = path.with_name("dvc.old.yaml")
+            write_bytes(kept, old)
+            write_bytes(path, (template() / name).read_bytes())
+            replaced[name] = kept.relative_to(folder).as_posix()
+    return revisions.upgrade(folder / revisions.FILE), replaced
 
 
 def steps(folder: Path, *, demo: bool) -> Iterator[str]:
