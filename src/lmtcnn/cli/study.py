@@ -1,4 +1,4 @@
-"""Commands on a study: its stages from histograms to report, and its results as tables and figures."""
+"""Commands on a study: how it begins, its stages from histograms to report, and its results as tables and figures."""
 
 import time
 from pathlib import Path
