@@ -38,7 +38,7 @@ from ruamel.yaml import YAML
 
 from lmtcnn.core import params as parameters
 from lmtcnn.lmt.lmt import open_database
-from lmtcnn.stops.stops import to_floor
+from lmtcnn.stops.tables import to_floor
 
 ROOT = Path(__file__).parent.parent
 PARAMS = ROOT / "params.yaml"

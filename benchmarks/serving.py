@@ -27,7 +27,7 @@ import psutil
 from lmtcnn.bundle import bundle
 from lmtcnn.core.params import load
 from lmtcnn.core.sections import dump
-from lmtcnn.histograms.histograms import floor_of
+from lmtcnn.histograms.stack import floor_of
 from lmtcnn.train.model import StereotypeCNN, initialise, join
 
 COMMAND = [sys.executable, "-c", "from lmtcnn.cli import main; main()"]

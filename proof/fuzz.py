@@ -36,7 +36,7 @@ from lmtcnn.core import params  # noqa: E402
 from lmtcnn.core.errors import LmtcnnError  # noqa: E402
 from lmtcnn.lmt import lmt, source  # noqa: E402
 from lmtcnn.lmt.pages import NotPlain  # noqa: E402
-from lmtcnn.stops import stops  # noqa: E402
+from lmtcnn.stops import extraction  # noqa: E402
 
 LIMIT_S = 30
 KINDS = ("bytes", "bytes", "rows", "torn", "torn", "stored", "stored", "manifest")
@@ -313,10 +313,10 @@ def read_by_sqlite() -> Iterator[None]:
         yield
 
 
-def answer(path: Path) -> tuple[str, ...] | stops.Extraction:
+def answer(path: Path) -> tuple[str, ...] | extraction.Extraction:
     """The tables of a database, or the lines of its refusal."""
     try:
-        return stops.extract(Recording("r", (path,), PARAMS.stops.arena), PARAMS)
+        return extraction.extract(Recording("r", (path,), PARAMS.stops.arena), PARAMS)
     except LmtcnnError as error:
         return error.lines
 
@@ -338,7 +338,7 @@ def check_database(path: Path) -> str:
     return "read"
 
 
-def same(found: stops.Extraction, expected: tuple[str, ...] | stops.Extraction) -> bool:
+def same(found: extraction.Extraction, expected: tuple[str, ...] | extraction.Extraction) -> bool:
     """Whether two answers are the same tables."""
     names = ("stops", "quality", "coverage", "intervals")
     return not isinstance(expected, tuple) and all(getattr(found, n).equals(getattr(expected, n)) for n in names)

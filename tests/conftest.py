@@ -282,3 +282,62 @@ def scene() -> Scene:
 def database(scene: Scene, tmp_path: Path) -> Path:
     """The scene as a file."""
     return scene.write(tmp_path / "a.sqlite")
+
+
+HEADER = "recording,rfid,cage,sex,age"
+PAIR = f"{HEADER}\nr1,001,c1,M,adult\nr1,002,c1,F,adult\n"
+
+
+def write_database(
+    path: Path,
+    animals: dict[int, object],
+    columns: dict[str, list] | None = None,
+    day: int = 0,
+    ghosts: Sequence[int] = (),
+) -> Path:
+    """A database with these animals, of which some were never detected, and more columns of ANIMAL."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [row for animal in animals if animal not in ghosts for row in still(1, 9, animal=animal)]
+    Scene(rows, n_frames=9, animals=animals, start_ms=T0_MS + 86_400_000 * day).write(path)
+    with sqlite3.connect(path) as connection:
+        for name, values in (columns or {}).items():
+            connection.execute(f"ALTER TABLE ANIMAL ADD COLUMN {name}")
+            connection.executemany(f"UPDATE ANIMAL SET {name} = ? WHERE ID = ?", zip(values, animals, strict=True))
+    connection.close()
+    return path
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Where the manifest lies; the databases would be in a folder `raw` beside it."""
+    return tmp_path / "cohort.csv"
+
+
+@pytest.fixture
+def reading(manifest: Path, params: Params) -> Callable[..., Any]:
+    """Read a manifest of this text, or these bytes."""
+    from lmtcnn.cohort.cohort import read
+
+    def read_text(text: str | bytes, using: Params = params) -> Any:
+        manifest.write_bytes(text.encode() if isinstance(text, str) else text)
+        return read(manifest, manifest.parent / "raw", using)
+
+    return read_text
+
+
+@pytest.fixture(scope="session")
+def small(change) -> Callable[..., Params]:
+    """Three intervals of 10 s, 5 x 5 tiles: tiles of 10 x 8 cm on the test's floor."""
+
+    def of(**values: object) -> Params:
+        wanted = {"intervals": 3, "interval_s": 10, "tiles": 5, **values}
+        return change(**{f"histograms.{key}": value for key, value in wanted.items()})
+
+    return of
+
+
+@pytest.fixture
+def study(tmp_path: Path, small) -> Any:
+    from stacks import Study
+
+    return Study(tmp_path, small())

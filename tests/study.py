@@ -24,7 +24,7 @@ from lmtcnn.core.params import Params, load, parse
 from lmtcnn.core.schemas import HISTORY, index_table, predictions_table
 from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
-from lmtcnn.histograms.histograms import floor_of
+from lmtcnn.histograms.stack import floor_of
 from lmtcnn.register import register
 from lmtcnn.tracking import tracking
 from lmtcnn.train import train

@@ -30,6 +30,7 @@ from conftest import ROOT, T0_MS, Scene, run, still, told
 from lmtcnn import SIMULATED, cli
 from lmtcnn.bundle import bundle as bundles
 from lmtcnn.cohort import cohort
+from lmtcnn.cohort.check import check
 from lmtcnn.core import params as parameters
 from lmtcnn.core.errors import BatchError, CohortError, DataError, ParamsError
 from lmtcnn.core.params import Params
@@ -521,7 +522,7 @@ def test_a_class_need_not_name_every_label_column(here: Path) -> None:
 def test_whoever_is_missing_the_others_are_studied(here: Path, gone: dict[str, str], counts: list[int]) -> None:
     rows = [row for row in paper_rows("FMFMF") if any(row[key] != value for key, value in gone.items())]
     params = write(here, rows, PAPERS)
-    assert cohort.check(params).odd == []
+    assert check(params).odd == []
     assert to_report(params)["n_samples"] == len(rows) == sum(counts)
     assert column("data/evaluate/folds.csv", "n") == [str(n) for n in counts]
 
@@ -529,7 +530,7 @@ def test_whoever_is_missing_the_others_are_studied(here: Path, gone: dict[str, s
 def test_classes_that_nobody_is_of_are_warned_of_and_stay_empty(here: Path) -> None:
     """Both juvenile classes: no recall, an empty row and map, and no figures of the paper, whose task was another."""
     params = write(here, paper_rows("FMF", ages=("adult",)), PAPERS)
-    assert cohort.check(params).odd == [
+    assert check(params).odd == [
         "class JM: no sample",
         "class JF: no sample",
         "class AM: only in cage c1: nothing to learn it from while that is held out",
@@ -549,7 +550,7 @@ def test_a_class_of_one_cage_is_warned_of_and_not_found_where_that_is_held_out(h
     rows = [row for row in paper_rows("FMFM") if (row["cage"], row["age"]) != ("c3", "adult")]
     params = write(here, rows, PAPERS)
     line = "class AM: only in cage c1: nothing to learn it from while that is held out"
-    assert cohort.check(params).odd == [line]
+    assert check(params).odd == [line]
     found = to_report(params)
     assert found["knn_recall_AM"] == found["svm_recall_AM"] == 0
     assert "recall_AM" in found
@@ -557,7 +558,7 @@ def test_a_class_of_one_cage_is_warned_of_and_not_found_where_that_is_held_out(h
 
 def test_two_cages_are_a_study_with_a_warning_for_every_class(here: Path) -> None:
     params = write(here, paper_rows("FM"), PAPERS)
-    assert cohort.check(params).odd == [
+    assert check(params).odd == [
         f"class {name}: only in cage {cage}: nothing to learn it from while that is held out"
         for name, cage in (("AM", "c1"), ("JM", "c1"), ("AF", "c0"), ("JF", "c0"))
     ]
@@ -578,7 +579,7 @@ def test_mice_of_one_class_are_no_study(here: Path) -> None:
     """There is nothing to tell; every network would be right."""
     params = write(here, paper_rows("FF", ages=("adult",), mice=1), PAPERS)
     found = "expected samples of two classes or more, found only AF; add recordings of another class"
-    assert told(BatchError, cohort.check, params) == (f"data/cohort.csv: {found}",)
+    assert told(BatchError, check, params) == (f"data/cohort.csv: {found}",)
     assert told(DataError, to_report, params) == (f"data/histograms: {found}",)
 
 

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 import study
 from conftest import Scene, small_disk, still, told
 from lmtcnn.bundle import bundle
-from lmtcnn.cohort import cohort
 from lmtcnn.cohort.cohort import Cohort
+from lmtcnn.cohort.init import init
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.core import files
 from lmtcnn.core.errors import BatchError, OutputError
@@ -263,7 +263,7 @@ def test_predictions_a_cohort_and_a_manifest_end_in_one_line(tmp_path: Path, dis
     fill(disk)
     for name in ("p.csv", "p.parquet", "p.json"):
         told(OutputError, predict.save, [answer], ["AM"], disk / name)
-    told(OutputError, cohort.init, tmp_path, disk / "cohort.csv", params)
+    told(OutputError, init, tmp_path, disk / "cohort.csv", params)
     told(OutputError, simulate.simulate, disk / "simulated", params.with_simulate(cages=1))
     told(OutputError, write_text, disk / "a.txt", "x")
     assert [path.name for path in disk.rglob("*") if path.is_file()] == ["filler"]

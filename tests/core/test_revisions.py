@@ -19,7 +19,7 @@ from lmtcnn.core.params import Params, load
 from lmtcnn.evaluate import evaluate
 from lmtcnn.explain import explain
 from lmtcnn.figures import gallery
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms.stack import stack_of
 from lmtcnn.simulate import simulate
 from lmtcnn.stops import stops
 
@@ -119,7 +119,7 @@ def stacked(tmp_path: Path, params: Params) -> bytes:
             "y_cm": rng.uniform(-1, 52, 500),
         }
     )
-    made = histograms.stack_of(table, (49.8, 50.9), params.histograms)
+    made = stack_of(table, (49.8, 50.9), params.histograms)
     return made.counts.astype(np.uint16).tobytes() + repr((made.n_stops, made.n_outside, made.n_late)).encode()
 
 

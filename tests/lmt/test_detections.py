@@ -16,7 +16,7 @@ from lmtcnn.lmt import detections, source
 from lmtcnn.lmt.detections import count_detections, count_rows, read_track, read_tracks
 from lmtcnn.lmt.frames import read_clock
 from lmtcnn.lmt.lmt import open_database
-from lmtcnn.stops.stops import Extraction, extract
+from lmtcnn.stops.extraction import Extraction, extract
 from lmtcnn.timeline.clock import Layout, lay_out
 from lmtcnn.timeline.tracks import Tally, Track
 

@@ -12,7 +12,7 @@ from conftest import told
 from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms.stack import floor_of, stack_of
 from lmtcnn.predict import answer, predict
 
 PARAMS = study.small_params()
@@ -40,7 +40,7 @@ def test_each_animal_gets_the_answer_of_its_own_stops(made: Bundle) -> None:
     found = ask(made, *rows)
     assert [(p.recording, p.animal_id) for p in found] == [("a", 1), ("a", 2), ("b", 1)]
     own = pl.DataFrame([ROW, ROW | LAST])
-    stack = histograms.stack_of(own, histograms.floor_of(PARAMS.stops.arena), PARAMS.histograms)
+    stack = stack_of(own, floor_of(PARAMS.stops.arena), PARAMS.histograms)
     (alone,) = predict.classify([predict.Stacked("a", 1, None, stack.counts, [])], made)
     assert found[0].predicted == alone.predicted
     assert found[0].probabilities == pytest.approx(alone.probabilities, abs=1e-6)

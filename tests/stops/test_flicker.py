@@ -16,8 +16,8 @@ from lmtcnn.simulate import behaviour
 from lmtcnn.simulate.simulate import simulate
 from lmtcnn.stops import flicker
 from lmtcnn.stops.bouts import find_stops
+from lmtcnn.stops.extraction import extract
 from lmtcnn.stops.flicker import count_flicker, find_flicker, long_steps
-from lmtcnn.stops.stops import extract
 from lmtcnn.timeline.clock import Layout
 from lmtcnn.timeline.tracks import Gaps, Track, find_gaps
 

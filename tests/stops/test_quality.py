@@ -12,8 +12,8 @@ from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.core.params import Params
 from lmtcnn.core.schemas import COVERAGE, QUALITY
 from lmtcnn.inspect.inspect import ClockStep, Inspection, Readings, to_json
+from lmtcnn.stops.extraction import Extraction, extract
 from lmtcnn.stops.quality import Check, failures, judge, worst
-from lmtcnn.stops.stops import Extraction, extract
 
 
 def check(found: Inspection, name: str, animal_id: int | None = None) -> Check:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import told
-from lmtcnn.cohort.cohort import ONE_CAGE
 from lmtcnn.core.errors import CohortError
+from lmtcnn.core.names import ONE_CAGE
 from lmtcnn.train.folds import cages_of
 
 

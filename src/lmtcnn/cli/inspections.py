@@ -124,7 +124,7 @@ def _flicker_lines(animals: "Sequence[AnimalFindings]") -> Iterator[str]:
 
 
 def _animal_lines(animals: "Sequence[AnimalFindings]") -> Iterator[tuple[str, str]]:
-    from lmtcnn.cohort.recording import has_chip, no_chip
+    from lmtcnn.cohort.rfids import has_chip, no_chip
 
     for animal in animals:
         told = [f"{name} {value}" for name, value in animal.columns.items() if value not in (None, "")]

@@ -77,14 +77,15 @@ def cohort_init(
 
     Example: lmtcnn cohort init data/raw --labels genotype,treatment
     """
-    from lmtcnn.cohort import cohort, steps
+    from lmtcnn.cohort import steps
+    from lmtcnn.cohort.init import init, root_of
 
     params = load(params_file)
     columns = [name.strip() for text in labels or [] for name in text.split(",") if name.strip()]
-    rows, failed = cohort.init(databases, manifest, params, columns)
+    rows, failed = init(databases, manifest, params, columns)
     lost = number_of(len(failed), "database could not be read and is", "databases could not be read and are")
     print(f"{manifest}: {number_of(len(rows), 'animal')}{f'; {lost} not in it' * bool(failed)}. Next:")
-    folder = cohort.root_of(databases, manifest, params)
+    folder = root_of(databases, manifest, params)
     for number, step in enumerate(steps.after_init(params, params_file, folder, manifest, columns), start=1):
         print(f"  {number}. {step}")
     if failed:
@@ -100,11 +101,11 @@ def cohort_check(
 
     Example: lmtcnn cohort check
     """
-    from lmtcnn.cohort import cohort
+    from lmtcnn.cohort.check import check
 
     params = load(params_file)
     with progress_of("cohort check") as progress:
-        found = cohort.check(params, workers, progress)
+        found = check(params, workers, progress)
     show.show_check(found, params)
 
 

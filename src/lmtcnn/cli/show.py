@@ -8,7 +8,7 @@ from lmtcnn import SIMULATED
 from lmtcnn.core.words import number_of
 
 if TYPE_CHECKING:
-    from lmtcnn.cohort.cohort import Checked
+    from lmtcnn.cohort.check import Checked
     from lmtcnn.core.params import Params
 
 

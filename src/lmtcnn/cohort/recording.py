@@ -1,64 +1,18 @@
-"""One recording: its files as one stretch of time, its animals joined by RFID.
-
-RFIDs are text. They are matched exactly, then without leading zeros where that is unique (spreadsheets drop them),
-with a warning; whatever else does not match is refused by name. `RFID_<name>` is no RFID but the tracker's word for an
-animal whose chip no antenna has read: in another file, recording or cage it may be another mouse, so it is matched
-inside one file and joined with nothing.
-"""
+"""One recording: its files, its floor, and which animals of its files are which of the manifest's."""
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
-from lmtcnn.core.errors import CohortError, DatabaseError, LmtcnnError, problem
-from lmtcnn.core.params import Definitions
+from lmtcnn.cohort.rfids import has_chip, no_chip, pair_rfids, unnamed, warn_of_numbers
+from lmtcnn.core.errors import CohortError, problem
 from lmtcnn.core.sections import Arena, dump
 from lmtcnn.lmt import lmt
-from lmtcnn.lmt.detections import Seen, count_rows
-from lmtcnn.lmt.frames import PARTICLES, TEMPERATURE, Limits, read_clock
-from lmtcnn.timeline import clock as clocks
-from lmtcnn.timeline.clock import Clock, Layout, Origin
 
 log = logging.getLogger("lmtcnn")
-
-T = TypeVar("T")
-
-MAX_NAMED = 5
-"""Recordings that a warning names."""
-
-
-_PLACEHOLDER = re.compile(r"\s*RFID_.*", re.IGNORECASE | re.DOTALL)
-
-
-def has_chip(rfid: str | None) -> bool:
-    """Whether an RFID is that of a chip: not empty, and not the tracker's `RFID_<name>`."""
-    return bool(rfid) and not _PLACEHOLDER.fullmatch(rfid or "")
-
-
-def no_chip(rfid: str | None) -> str:
-    """Why nothing is known of an animal beyond its recording: `no chip read (RFID_C)`, `no RFID`."""
-    return f"no chip read ({rfid})" if rfid else "no RFID"
-
-
-def pair_rfids(wanted: Iterable[str], there: Iterable[str]) -> dict[str, str]:
-    """For each RFID that is wanted the one of `there` that is taken for it; those that find none are left out.
-
-    That is the same RFID or, of those that are still free, the only one that differs from it in leading zeros alone,
-    or in `.0` behind the digits, as tables of numbers write it.
-    """
-    wanted, there = list(dict.fromkeys(wanted)), list(there)
-    pairs = {rfid: rfid for rfid in wanted if rfid in there}
-    for rfid in (rfid for rfid in wanted if rfid not in pairs):
-        free = [other for other in there if other not in pairs.values() and _bare(other) == _bare(rfid)]
-        if len(free) == 1:
-            pairs[rfid] = free[0]
-    return pairs
 
 
 @dataclass(frozen=True)
@@ -92,11 +46,6 @@ class Sample:
         return f"animal {self.animal}" if self.is_named or not has_chip(self.rfid) else f"RFID {self.rfid}"
 
 
-def unnamed(recording: str, rfid: str) -> str:
-    """Who an animal is as far as its chip tells: the RFID, or, without one, somebody of this recording alone."""
-    return rfid if has_chip(rfid) else f"{rfid} of {recording}".strip()
-
-
 @dataclass(frozen=True)
 class Recording:
     """One experiment: its files, its floor, and its animals by RFID (None: whoever is in the database).
@@ -114,17 +63,17 @@ class Recording:
     excluded: frozenset[str] = frozenset()
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        """What, besides the parameters, decides a recording's tables: its files' names, its floor, its animals."""
+    def described(self) -> dict[str, Any]:
+        """By what, besides parameters, a recording's tables are made: its files' names, its floor, its animals."""
         animals = None if self.samples is None else sorted(self.samples)
         return {"files": [path.name for path in self.files], "arena": dump(self.arena), "animals": animals}
 
     def match(self, databases: Sequence[lmt.Database], *, quiet: bool = False) -> list[dict[int, str | None]]:
-        """For each of its files: ANIMAL.ID -> RFID, for the animals that count.
+        """Find the animals that count: for each of its files ANIMAL.ID -> RFID.
 
-        Without a manifest every animal does. Raises CohortError that names RFIDs of the manifest that are in no file or
-        twice in one. Animals that the manifest does not know are left out with a warning; an animal of the manifest
-        that some of several files lack is warned of.
+        Without a manifest every animal counts. Animals that the manifest does not know are left out with a warning; an
+        animal of the manifest that some of several files lack is warned of. Raises CohortError that names RFIDs of the
+        manifest that are in no file or twice in one.
         """
         looks = [self._look_for(database) for database in databases]
         if databases[1:]:
@@ -136,11 +85,12 @@ class Recording:
             warn_of_numbers(database)
             for rfid in lost:
                 log.warning("%s: RFID %s is in another file of the recording only", database.path.name, rfid)
-            self._tell_strangers(database, chosen)
+            if strangers := self.strangers(database, chosen):
+                log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
         return [chosen for chosen, _ in looks]
 
     def _look_for(self, database: lmt.Database) -> tuple[dict[int, str | None], dict[str, str]]:
-        """ANIMAL.ID -> RFID of the animals that count, and a line for each RFID of the manifest that is not there."""
+        """Return ANIMAL.ID -> RFID of the animals that count, and a line for each RFID of the manifest not there."""
         where = f"{database.path}: ANIMAL"
         wanted = None if self.samples is None else list(self.samples)
         animals = database.animals
@@ -187,7 +137,7 @@ class Recording:
             raise CohortError(lines)
 
     def strangers(self, database: lmt.Database, chosen: Mapping[int, str | None]) -> list[str]:
-        """Animals of a file that the manifest neither lists (`chosen`, ANIMAL.ID -> RFID) nor excludes.
+        """Name the animals of a file that the manifest neither lists (`chosen`, ANIMAL.ID -> RFID) nor excludes.
 
         Rows of ANIMAL that were never detected are no animals.
         """
@@ -195,211 +145,6 @@ class Recording:
         others = [a for a in database.animals if a.id not in chosen and a.rfid not in known]
         ghosts = lmt.undetected(database, [a.id for a in others])
         return [a.rfid or f"animal {a.id}" for a in others if a.id not in ghosts]
-
-    def _tell_strangers(self, database: lmt.Database, chosen: Mapping[int, str | None]) -> None:
-        if strangers := self.strangers(database, chosen):
-            log.warning("%s: left out, not in the manifest: %s", database.path.name, ", ".join(strangers))
-
-
-@dataclass(frozen=True)
-class Part:
-    """One file of a recording, looked at.
-
-    `shift` adds to its frame numbers what earlier files took; `leap_ms`: by how much more time passed by TIMESTAMP than
-    by frame numbers since the file before, where these go on; 0 where the two agree.
-    """
-
-    database: lmt.Database
-    history: lmt.History
-    clock: Clock
-    layout: Layout
-    shift: int
-    leap_ms: int = 0
-
-
-def look_at(
-    recording: Recording, params: Definitions, threads: int = 1, more_sensors: Sequence[str] = ()
-) -> list[Part]:
-    """Open the files of a recording, in order of their first TIMESTAMP; overlapping ones are refused.
-
-    `more_sensors` are columns of FRAME that are read beside those with limits.
-    """
-    settings, limits = params.stops, params.quality
-    sensors: Limits = dict.fromkeys(more_sensors, ()) | {
-        TEMPERATURE: (limits.temperature_warn_c, limits.temperature_fail_c),
-        PARTICLES: ((0.0, float(limits.max_particles)),),
-    }
-    opened = []
-    for path in recording.files:
-        database = lmt.open_database(path)
-        with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(lmt.read_history, database)
-            clock = read_clock(database, threads, sensors)
-        clocks.check(clock, path, settings)
-        layout = clocks.lay_out(clock, path)
-        clocks.warn_of_rate(clocks.measured_fps(clock, layout), path, settings)
-        opened.append((database, asked.result(), clock, layout))
-    opened.sort(key=lambda part: int(part[2].timestamps_ms[0]))
-    parts: list[Part] = []
-    for database, history, clock, layout in opened:
-        if parts and int(clock.timestamps_ms[0]) <= int(parts[-1].clock.timestamps_ms.max()):
-            raise DatabaseError(
-                problem(
-                    database.path,
-                    f"a file that begins after {parts[-1].database.path.name} ends",
-                    "an overlap in time",
-                    "give each stretch of time once in the manifest's files",
-                )
-            )
-        shift, leap_ms = _follow(parts, clock, database.path, settings.fps)
-        parts.append(Part(database, history, clock, layout, shift, leap_ms))
-    return parts
-
-
-def _follow(parts: Sequence[Part], clock: Clock, path: Path, fps: float) -> tuple[int, int]:
-    """The shift of the file that comes after `parts`, and its `leap_ms`.
-
-    Where its numbers go on after those of the file before, they are of one count, as in a recording that was cut: they
-    keep that file's shift, which is 0 from the first file on. Where they restart, its first frame comes as many
-    frames after the recording's first one as fit between their TIMESTAMPs, and after all frames of the file before.
-    """
-    if not parts:
-        return 0, 0
-    first, before = parts[0].clock, parts[-1]
-    begin, last = int(clock.frames[0]), int(before.clock.frames[-1])
-    begin_ms, last_ms = int(clock.timestamps_ms[0]), int(before.clock.timestamps_ms[-1])
-    if begin <= last:
-        fitting = round((begin_ms - int(first.timestamps_ms[0])) * fps / 1000)
-        return max(int(first.frames[0]) + fitting, last + before.shift + 1) - begin, 0
-    passed_ms, counted_ms = begin_ms - last_ms, round((begin - last) * 1000 / fps)
-    if abs(passed_ms - counted_ms) <= clocks.MAX_STEP_MS + clocks.MAX_RATE_ERROR * max(passed_ms, counted_ms):
-        return before.shift, 0
-    spans = clocks.length(counted_ms / 1000), clocks.length(passed_ms / 1000)
-    between = f"{before.database.path.name} and {path.name}"
-    log.warning("%s: frame numbers go on; between the files are %s by them, %s by TIMESTAMP", between, *spans)
-    return before.shift, passed_ms - counted_ms
-
-
-def origin_of(parts: Sequence[Part]) -> Origin:
-    """Where the time of a recording starts."""
-    first = parts[0].clock  # its frames are not shifted
-    return Origin(int(first.frames[first.first_unpaused]), int(first.timestamps_ms[first.first_unpaused]))
-
-
-def name_animals(
-    recording: Recording, parts: Sequence[Part], *, quiet: bool = False
-) -> list[dict[int, tuple[int, str | None]]]:
-    """For each file: its ANIMAL.ID -> (animal_id of the recording, RFID), joined by RFID; warnings unless `quiet`.
-
-    Raises CohortError where `Recording.match` does.
-    """
-    matched = recording.match([part.database for part in parts], quiet=quiet)
-    if not parts[1:]:
-        return [{key: (key, rfid) for key, rfid in matched[0].items()}]
-    members: dict[str | tuple[int, int], int] = {}
-    named: list[dict[int, tuple[int, str | None]]] = []
-    for number, chosen in enumerate(matched):
-        of_file: dict[int, tuple[int, str | None]] = {}
-        for key, rfid in sorted(chosen.items()):
-            taken = set(members.values())
-            who = rfid if rfid and has_chip(rfid) else (number, key)
-            of_file[key] = members.setdefault(who, key if key not in taken else max(taken) + 1), rfid
-        named.append(of_file)
-    return named
-
-
-def provenance(params: Definitions, recordings: Iterable[Recording]) -> dict[str, dict[str, Any]]:
-    """Return what stop tables are made by: the parameters, and each recording's files, floor and animals."""
-    return {
-        "stops": dump(params.stops),
-        "quality": params.quality.limits,
-        "recordings": {recording.name: recording.provenance for recording in recordings},
-    }
-
-
-def mixed(corrected: Mapping[str, bool]) -> list[str]:
-    """A line where CorrectDetectionIntegrity was run on some recordings only, or none."""
-    run = sorted(name for name, state in corrected.items() if state)
-    if not 0 < len(run) < len(corrected):
-        return []
-    few, others = run[:MAX_NAMED], len(run) - MAX_NAMED
-    names = ", ".join(few) + (f" and {others} more" if others > 0 else "")
-    return [
-        f"identities were corrected (CorrectDetectionIntegrity) in {len(run)} of {len(corrected)} recordings: {names}; "
-        "it takes them away where not all animals are seen: correct all of them, or none"
-    ]
-
-
-def read_each(
-    recordings: Sequence[Recording],
-    read: Callable[[Recording, int, Seen], T],
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> list[T | LmtcnnError]:
-    """Return the result of `read` (recording, threads, seen) for each recording, or the error that prevented it.
-
-    They are read `workers` at a time, in threads, each with `threads` of its own where there are fewer recordings.
-    Where the work ends early, as by Ctrl+C, no other is begun; those that are being read are read.
-    """
-    seen = tell_progress(recordings, progress)
-    threads = max(1, workers // max(1, len(recordings)))
-
-    def attempt(recording: Recording) -> T | LmtcnnError:
-        try:
-            return read(recording, threads, seen)
-        except LmtcnnError as error:
-            return error
-
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [pool.submit(attempt, recording) for recording in recordings]
-        try:
-            return [job.result() for job in jobs]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def tell_progress(recordings: Iterable[Recording], progress: Callable[[int, int], None] | None) -> Seen:
-    """Return a callback for threads that read; it tells `progress` how many of about how many detections are read.
-
-    Files that cannot be opened count as empty: reading them says what is wrong.
-    """
-    if progress is None:
-        return lambda n: None
-    total = sum(_count_rows(path) for recording in recordings for path in recording.files)
-    done, lock = 0, Lock()
-
-    def seen(n: int) -> None:
-        nonlocal done
-        with lock:
-            done += n
-            progress(done, total)
-
-    return seen
-
-
-def _count_rows(path: Path) -> int:
-    try:
-        return count_rows(lmt.open_database(path))
-    except DatabaseError:
-        return 0
-
-
-def warn_of_numbers(database: lmt.Database) -> None:
-    """Say which RFIDs are stored as numbers: their leading zeros are lost, and digits where they are rounded."""
-    for animal in database.animals:
-        if animal.number:
-            log.warning(
-                "%s: ANIMAL %d: RFID stored as the number %s, read as %s: leading zeros are lost; compare it with the "
-                "chip, and write it as text into a copy of the file",
-                *(database.path.name, animal.id, animal.number, animal.rfid),
-            )
-
-
-def _bare(rfid: str) -> str:
-    """An RFID without what tables of numbers take from it and add: leading zeros, and `.0` behind the digits."""
-    digits = rfid.removesuffix(".0")
-    return (digits if digits.isdecimal() else rfid).lstrip("0")
 
 
 def _rfids(animals: Iterable[lmt.Animal]) -> list[str]:
@@ -420,7 +165,7 @@ def _with_one_of_each(animals: Sequence[lmt.Animal], seen: Sequence[lmt.Animal])
 def _match(
     wanted: Sequence[str], animals: Sequence[lmt.Animal], name: str, where: str
 ) -> tuple[dict[int, str | None], dict[str, str]]:
-    """ANIMAL.ID -> RFID of those that are wanted, and a line for each that is not there."""
+    """Return ANIMAL.ID -> RFID of those that are wanted, and a line for each that is not there."""
     ids = {animal.rfid: animal.id for animal in animals if animal.rfid}
     pairs = pair_rfids(wanted, ids)
     for rfid, other in pairs.items():

@@ -13,10 +13,13 @@ A message is one line a problem: *where: expected ..., found ...; what to do*. T
 lines and ends with exit code 2; anything that is not an LmtcnnError is a bug and keeps its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MAX_FOUND = 400
 """Characters of what was found that a message shows."""
+
+MAX_NAMED = 5
+"""Recordings that a warning names."""
 
 
 class LmtcnnError(Exception):
@@ -66,11 +69,17 @@ class BatchError(LmtcnnError):
 
 
 def problem(where: object, expected: str, found: str, do: str) -> str:
-    """The one form of a message: *where: expected ..., found ...; what to do*.
+    """Write a message in the one form: *where: expected ..., found ...; what to do*.
 
     What was found may be anything: what would break the line is written as an escape, what is endless is cut.
     """
     return _one_line(f"{where}: expected {expected}, found {_short(found)}; {do}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names with commas between them, the first few of many: `a, b, c, d, e and 7 more`."""
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _short(text: str) -> str:

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
-from lmtcnn.cohort.recording import Part, Recording, look_at, name_animals, read_each
+from lmtcnn.cohort.parts import Part, look_at, name_animals, read_each
+from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import LmtcnnError
 from lmtcnn.core.params import Params
 from lmtcnn.core.schemas import FLICKER_LEVELS, HALF_WINDOWS
@@ -24,9 +25,9 @@ from lmtcnn.lmt import files
 from lmtcnn.lmt.detections import Seen
 from lmtcnn.lmt.frames import PARTICLES, SENSORS
 from lmtcnn.lmt.lmt import Tool
-from lmtcnn.stops import quality, stops
+from lmtcnn.stops import quality
+from lmtcnn.stops.extraction import Extraction, extract_parts
 from lmtcnn.stops.quality import Check, Verdict, share_of
-from lmtcnn.stops.stops import Extraction
 from lmtcnn.timeline import clock as clocks
 
 MAX_PLACES = 10
@@ -211,7 +212,7 @@ def inspect_one(recording: Recording, params: Params, threads: int = 1, seen: Se
     """
     patient = params.stops.model_copy(update={"max_clock_back_ms": _ANY_STEP_MS})
     parts = look_at(recording, params.model_copy(update={"stops": patient}), threads, SENSORS)
-    extraction = stops.extract_parts(recording, parts, params, threads, seen)
+    extraction = extract_parts(recording, parts, params, threads, seen)
     common = extraction.quality.row(0, named=True)
     histories = [part.history for part in parts]
     indexes = [part.database.index for part in parts]

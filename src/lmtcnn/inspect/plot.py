@@ -14,8 +14,8 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.words import number_of
 from lmtcnn.figures import figures, floor
 from lmtcnn.figures.gallery import Drawing
-from lmtcnn.histograms import histograms
-from lmtcnn.stops import stops
+from lmtcnn.histograms.stack import floor_of, stack_for
+from lmtcnn.stops.trace import trace
 from lmtcnn.timeline import clock as clocks
 
 SHORT_S = 180
@@ -57,38 +57,38 @@ def drawings_of(
     recording: Recording, animal: str | None, interval: int | None, params: Params
 ) -> tuple[str, list[Drawing]]:
     """Figures 1a to 1c of an interval of an animal, see `plot`, and in one word whose they are."""
-    trace = stops.trace(recording, animal, params)
+    way = trace(recording, animal, params)
     settings = params.histograms
-    offset_s = clocks.align_offset_s(trace.start_ms, settings, recording.timezone)
-    found = clocks.intervals(trace.stops["start_s"].to_numpy(), offset_s, settings.interval_s)
-    last = int(clocks.intervals(np.array([np.nanmax(trace.time_s)]), offset_s, settings.interval_s)[0])
+    offset_s = clocks.align_offset_s(way.start_ms, settings, recording.timezone)
+    found = clocks.intervals(way.stops["start_s"].to_numpy(), offset_s, settings.interval_s)
+    last = int(clocks.intervals(np.array([np.nanmax(way.time_s)]), offset_s, settings.interval_s)[0])
     if interval is None:
         interval = int(np.bincount(found).argmax()) if found.size else 0
     if not 0 <= interval <= last:
         raise ParamsError(problem("--interval", f"0 to {last}", str(interval), "correct it"))
-    own = trace.stops.filter(pl.Series(found == interval))
+    own = way.stops.filter(pl.Series(found == interval))
     begin_s = interval * settings.interval_s - offset_s
     unit, unit_s = ("min", 60.0) if settings.interval_s > SHORT_S else ("s", 1.0)
-    rows = (trace.time_s >= begin_s) & (trace.time_s < begin_s + settings.interval_s)
-    time, x_cm, y_cm = (trace.time_s[rows] - begin_s) / unit_s, trace.x_cm[rows], trace.y_cm[rows]
+    rows = (way.time_s >= begin_s) & (way.time_s < begin_s + settings.interval_s)
+    time, x_cm, y_cm = (way.time_s[rows] - begin_s) / unit_s, way.x_cm[rows], way.y_cm[rows]
     starts = (own["start_s"].to_numpy() - begin_s) / unit_s
     at_x, at_y = (np.interp(starts, time, values) if time.size else starts for values in (x_cm, y_cm))
-    title = f"{recording.name}, {trace.rfid or f'animal {trace.animal_id}'}, interval {interval}"
-    mark = f"{SIMULATED}. " if trace.simulated else ""
+    title = f"{recording.name}, {way.rfid or f'animal {way.animal_id}'}, interval {interval}"
+    mark = f"{SIMULATED}. " if way.simulated else ""
     size, since = clocks.length(settings.interval_s), clocks.length(max(begin_s, 0.0))
     note = f"{mark}{number_of(own.height, 'stop')} in the {size} that begin {since} after the recording's start."
-    floor_cm = histograms.floor_of(recording.arena)
-    in_study = histograms.stack_for(recording, own, trace.start_ms, settings)
+    floor_cm = floor_of(recording.arena)
+    in_study = stack_for(recording, own, way.start_ms, settings)
     if not_counted := in_study.n_late + in_study.n_cut:
         note += f" {not_counted} of them are not counted in the study."
     whole = settings.model_copy(update={"intervals": interval + 1, "window": "all", "only": "all"})
-    shown = histograms.stack_for(recording, own, trace.start_ms, whole).counts[interval]
+    shown = stack_for(recording, own, way.start_ms, whole).counts[interval]
     counted, dtype = ("stops", np.int64) if settings.weight == "count" else ("seconds stopped", np.float64)
     places = own["x_cm"].to_numpy(), own["y_cm"].to_numpy(), starts
     span, zones = settings.interval_s / unit_s, params.furniture
     in_time, on_floor = (time, x_cm, y_cm, (starts, at_x, at_y), title), (*places, floor_cm, settings.tiles, span)
     words = {"note": note, "zones": zones}
-    return file_name(f"{recording.name}_{trace.rfid or f'animal{trace.animal_id}'}_interval{interval:02}"), [
+    return file_name(f"{recording.name}_{way.rfid or f'animal{way.animal_id}'}_interval{interval:02}"), [
         Drawing("1a_positions.png", figures.positions, in_time, {"unit": unit, "note": note}),
         Drawing("1b_stops.png", floor.stops_on_floor, (*on_floor, title), {"unit": unit, **words}),
         Drawing(

@@ -21,7 +21,7 @@ from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.sections import HistogramsParams
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms.stack import floor_of, stack_of
 from lmtcnn.predict import predict
 from lmtcnn.predict.predict import Prediction, Stacked
 from lmtcnn.timeline import clock as clocks
@@ -178,9 +178,9 @@ def _misfit(name: tuple[object, ...], own: pl.DataFrame, made: Bundle) -> list[s
 
 def _stacked(stops: pl.DataFrame, made: Bundle) -> Iterator[Stacked]:
     settings = made.definitions.histograms
-    floor_cm = histograms.floor_of(made.definitions.stops.arena)
+    floor_cm = floor_of(made.definitions.stops.arena)
     for (recording, animal_id), own in stops.group_by("recording", "animal_id", maintain_order=True):
-        stack = histograms.stack_of(own, floor_cm, settings, chosen=_chosen(own, settings))
+        stack = stack_of(own, floor_cm, settings, chosen=_chosen(own, settings))
         found = bundle.features(stack.counts, stack.outside_share)
         warnings = [*_notes(made), *bundle.unlike(found, made.meta["cohort_statistics"])]
         yield Stacked(str(recording), int(str(animal_id)), None, stack.counts, warnings)

@@ -20,16 +20,17 @@ from numpy.typing import NDArray
 
 from lmtcnn.bundle.bundle import Bundle, features, unlike
 from lmtcnn.cohort import cohort
-from lmtcnn.cohort.recording import Recording, has_chip, no_chip, pair_rfids, read_each, unnamed
+from lmtcnn.cohort.parts import read_each
+from lmtcnn.cohort.recording import Recording
+from lmtcnn.cohort.rfids import has_chip, no_chip, pair_rfids, unnamed
 from lmtcnn.core.errors import CohortError, DataError, LmtcnnError, OutputError, problem
 from lmtcnn.core.files import write_bytes, write_text
 from lmtcnn.core.params import Definitions
-from lmtcnn.histograms import histograms
+from lmtcnn.histograms.stack import floor_of, stack_for, too_short
 from lmtcnn.lmt.detections import Seen
 from lmtcnn.lmt.files import find
-from lmtcnn.stops import stops
+from lmtcnn.stops.extraction import Extraction, extract
 from lmtcnn.stops.quality import failures
-from lmtcnn.stops.stops import Extraction
 from lmtcnn.timeline import clock as clocks
 from lmtcnn.timeline.counted import too_late
 from lmtcnn.train.model import prepare, softmax_members
@@ -144,7 +145,7 @@ def stack_recording(
     more than half of its stops beyond them (unless `force`, which turns both into warnings).
     """
     definitions = bundle.definitions
-    extraction = stops.extract(recording, definitions, threads, seen)
+    extraction = extract(recording, definitions, threads, seen)
     where = str(recording.files[0])
     made = []
     for animal_id, rfid, start_ms, detected in extraction.quality.select(
@@ -154,8 +155,8 @@ def stack_recording(
             log.warning("%s: animal %d (%s): no position, so no answer", where, animal_id, rfid or "no RFID")
             continue
         own = extraction.stops.filter(pl.col("animal_id") == animal_id)
-        made.append((animal_id, rfid, histograms.stack_for(recording, own, start_ms, definitions.histograms)))
-    short = histograms.too_short(recording, extraction.quality, definitions)
+        made.append((animal_id, rfid, stack_for(recording, own, start_ms, definitions.histograms)))
+    short = too_short(recording, extraction.quality, definitions)
     n_stops, n_late = (sum(getattr(stack, name) for *_, stack in made) for name in ("n_stops", "n_late"))
     misfits = complaints(short, n_stops, n_late, definitions)
     if misfits and not force:
@@ -241,7 +242,7 @@ def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list
     if extraction.quality["simulated"].any():
         notes.append(SIMULATED_RECORDING)
     notes += [f"the recording fails a quality check: {words}" for words in failures(extraction.quality).values()]
-    floor, trained = histograms.floor_of(recording.arena), tuple(bundle.meta["floor_cm"])
+    floor, trained = floor_of(recording.arena), tuple(bundle.meta["floor_cm"])
     if not np.allclose(floor, trained, rtol=0.01):
         sizes = [f"{width:.1f} x {height:.1f} cm" for width, height in (floor, trained)]
         notes.append(f"another arena: its floor is {sizes[0]}, the training cohort's {sizes[1]}")

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from lmtcnn.cohort import cohort
-from lmtcnn.cohort.recording import provenance
 from lmtcnn.core.errors import DataError, OutputError, problem
 from lmtcnn.core.files import ensure_folder, write_json
 from lmtcnn.core.params import Params
@@ -26,6 +25,7 @@ from lmtcnn.simulate import behaviour
 from lmtcnn.simulate.behaviour import Mouse, Plan, Recording
 from lmtcnn.simulate.simulate import ELSEWHERE, describe, foreign_manifest, real_time
 from lmtcnn.simulate.truth import FPS, MICE
+from lmtcnn.stops.output import made_by
 
 Progress = Callable[[int, int], None]
 
@@ -84,7 +84,7 @@ def stops_only(data: Path, params: Params, progress: Progress | None = None, out
     describe(cohort_folder, params)
     known = cohort.read(cohort_folder / "cohort.csv", cohort_folder, params)
     written = [path.name for path in (*paths, *(folder / f"{name}.parquet" for name in STOPS_TABLES))]
-    write_json(folder / "stops.json", seal("stops", provenance(params, known.recordings), {}, folder, written))
+    write_json(folder / "stops.json", seal("stops", made_by(params, known.recordings), {}, folder, written))
     return paths
 
 

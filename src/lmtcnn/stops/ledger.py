@@ -82,7 +82,7 @@ class Ledger:
             "stops": dump(self.params.stops),
             "intervals": {name: intervals[name] for name in ("interval_s", "align", "timezone")},
             "limits": {name: limits[name] for name in COUNTED},
-            "recording": [recording.name, recording.provenance, recording.timezone],
+            "recording": [recording.name, recording.described, recording.timezone],
             "files": [_state(path) for path in recording.files],
         }
         return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from lmtcnn.cohort.recording import has_chip
+from lmtcnn.cohort.rfids import has_chip
 from lmtcnn.core.params import Definitions
 from lmtcnn.core.sections import QualityParams, StopsParams
 from lmtcnn.timeline import clock as clocks
