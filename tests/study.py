@@ -16,11 +16,13 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+import lmtcnn
 from conftest import ROOT
 from lmtcnn.core import records
 from lmtcnn.core.files import write_json
 from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params, load, parse
+from lmtcnn.core.revisions import REVISIONS
 from lmtcnn.core.schemas import HISTORY, index_table, predictions_table
 from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
@@ -319,3 +321,23 @@ def empty_store() -> Path:
 
 
 _KEPT = tempfile.TemporaryDirectory(prefix="lmtcnn-study-")
+
+
+def training_key(data: Path, params: Params) -> str:
+    """The key of a training of the present histograms by the present parameters, whether it was done or not."""
+    made = records.read_histograms(data / "histograms", params)
+    return records.TrainRecord(
+        revision=REVISIONS["train"],
+        inputs={"histograms": made.digest},
+        outputs={},
+        training="",
+        version=lmtcnn.__version__,
+        classes=dump(params)["classes"],
+        seeds=[],
+        folds=[],
+        architecture={},
+        train=dump(params.train),
+        simulated=made.simulated,
+        preprocessing={"stops": made.stops, "histograms": made.histograms},
+        floor_cm=made.floor_cm,
+    ).key

@@ -22,11 +22,12 @@ from lmtcnn.bundle.bundle import WORDS, Bundle, build, cohort_statistics, featur
 from lmtcnn.core.errors import DataError, ModelError
 from lmtcnn.core.files import digest
 from lmtcnn.core.params import Params
-from lmtcnn.core.records import read_histograms, training_key
+from lmtcnn.core.records import read_histograms
 from lmtcnn.core.sections import dump
 from lmtcnn.histograms import record
 from lmtcnn.train import train
 from lmtcnn.train.model import prepare, softmax_members
+from study import training_key
 
 META, WEIGHTS = "model.json", "weights.safetensors"
 AGAIN = "run `lmtcnn register` again"

@@ -15,9 +15,9 @@ from PIL import Image
 import study
 from conftest import told
 from lmtcnn.bundle import bundle
-from lmtcnn.core import records
+from lmtcnn.core import files, records
 from lmtcnn.core.errors import DataError, ModelError
-from lmtcnn.core.files import digest
+from lmtcnn.core.files import digest, digest_of
 from lmtcnn.core.params import Params
 from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
@@ -83,28 +83,28 @@ def made(tmp_path: Path) -> Path:
 
 def test_the_key_is_the_same_for_the_same_training_wherever_it_ran(made: Path) -> None:
     here, there = study.small_params(train__device="cpu"), study.small_params(train__device="auto")
-    assert records.training_key(made, here) == records.training_key(made, there)
+    assert study.training_key(made, here) == study.training_key(made, there)
 
 
 @pytest.mark.parametrize("changed", ["train__lr", "train__epochs", "train__seeds", "train__class_weight"])
 def test_the_key_depends_on_every_parameter_of_the_training(made: Path, changed: str) -> None:
     value = {"train__lr": 0.2, "train__epochs": 4, "train__seeds": [0, 2], "train__class_weight": "balanced"}[changed]
-    assert records.training_key(made, study.small_params(**{changed: value})) != records.training_key(made, PARAMS)
+    assert study.training_key(made, study.small_params(**{changed: value})) != study.training_key(made, PARAMS)
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"simulated": False}, {"cages": study.THREE_CAGES}])
 def test_the_key_depends_on_the_histograms(made: Path, change: dict[str, Any]) -> None:
-    before = records.training_key(made, PARAMS)
+    before = study.training_key(made, PARAMS)
     study.write_histograms(made, PARAMS, **change)
-    assert records.training_key(made, PARAMS) != before
+    assert study.training_key(made, PARAMS) != before
 
 
 def test_the_key_does_not_depend_on_how_the_training_is_evaluated(made: Path) -> None:
-    assert records.training_key(made, study.small_params(evaluate__svm_c=2.0)) == records.training_key(made, PARAMS)
+    assert study.training_key(made, study.small_params(evaluate__svm_c=2.0)) == study.training_key(made, PARAMS)
 
 
 def test_every_result_bears_the_key_of_its_training(data: Path) -> None:
-    key = records.training_key(data, PARAMS)
+    key = study.training_key(data, PARAMS)
     bundle.write(bundle.build(data, PARAMS), data / "register")
     places = (
         "train/train", "evaluate/metrics", "evaluate/evaluate", "explain/activation_maps", "register/model",
@@ -246,7 +246,7 @@ def test_histograms_of_other_stops_or_another_manifest_are_told(data: Path) -> N
 
 def test_a_bundle_with_the_weights_of_another_is_refused(data: Path) -> None:
     bundle.write(bundle.build(data, PARAMS), data / "register")
-    assert bundle.read(data / "register").meta["training"] == records.training_key(data, PARAMS)
+    assert bundle.read(data / "register").meta["training"] == study.training_key(data, PARAMS)
     shutil.copyfile(finished("other") / "train" / "weights.safetensors", data / "register" / "weights.safetensors")
     (line,) = told(ModelError, bundle.read, data / "register")
     assert line.startswith(f"{data}/register/weights.safetensors: expected what its record lists (sha256 ")
@@ -270,7 +270,7 @@ def test_newer_single_folds_are_evaluated_and_not_an_old_full_training(
     train_folds(data, OTHER)
     metrics = evaluate.evaluate(data, OTHER)
     assert metrics["log_loss"] == pytest.approx(accuracy_of(finished("other")), abs=1e-5)
-    assert metrics["training"] == records.training_key(data, OTHER)
+    assert metrics["training"] == study.training_key(data, OTHER)
     assert [line for line in caplog.messages if "not used" in line] == [
         f"{data}/train: not used, as its single folds are of the present study and it is not: "
         f"{data}/train: expected train.epochs 1, found 3; run `lmtcnn train` again"
@@ -379,7 +379,7 @@ def _check_store() -> None:
     for params_of, params in (("", PARAMS), ("other", OTHER)):
         for seed in range(2):
             place = finished(params_of, seed)
-            true[records.training_key(place, params)] = place
+            true[study.training_key(place, params)] = place
     client = tracking.connect()
     checked = 0
     for run in client.search_runs([tracking.experiment_of(client).experiment_id], "tags.`lmtcnn.kind` = 'training'"):
@@ -401,12 +401,12 @@ def _check_store() -> None:
 
 def test_a_large_file_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, read = tmp_path / "large.npy", []
-    monkeypatch.setattr(records, "digest", lambda path: read.append(path) or digest(path))
+    monkeypatch.setattr(files, "digest", lambda path: read.append(path) or digest(path))
     np.save(path, np.zeros(2**20 + 1))
-    assert records.digest_of(path) == records.digest_of(path) == digest(path)
+    assert digest_of(path) == digest_of(path) == digest(path)
     assert len(read) == 1
     np.save(path, np.ones(2**20 + 2))
-    assert records.digest_of(path) == digest(path)
+    assert digest_of(path) == digest(path)
 
 
 def test_classes_in_another_order_are_another_study(data: Path) -> None:

@@ -16,7 +16,6 @@ import pytest
 
 import study
 from lmtcnn.bundle import bundle
-from lmtcnn.core import records
 from lmtcnn.core.errors import ModelError, OutputError, ParamsError
 from lmtcnn.core.names import ALL
 from lmtcnn.evaluate import evaluate
@@ -65,7 +64,7 @@ def test_a_version_says_what_it_is(registered: Path) -> None:
     tags, metrics = version().tags, json.loads(Path("data/evaluate/metrics.json").read_text())
     assert tags["lmtcnn.estimate"] == "cross-validated estimate of the procedure, not of this file"
     assert tags["lmtcnn.simulated"] == "true"
-    assert tags["lmtcnn.key"] == records.training_key(Path("data"), PARAMS)
+    assert tags["lmtcnn.key"] == study.training_key(Path("data"), PARAMS)
     assert tags["lmtcnn.run"] == "reference"
     assert float(tags["cv/ensemble_accuracy"]) == pytest.approx(metrics["ensemble_accuracy"], abs=1e-4)
     assert len(tags) <= 10  # a model's page lists them all under every version

@@ -16,7 +16,6 @@ from PIL import Image
 
 import study
 from conftest import told
-from lmtcnn.core import records
 from lmtcnn.core.errors import DataError, OutputError
 from lmtcnn.tracking import provenance, tracking, view
 
@@ -100,7 +99,7 @@ def test_a_run_says_what_it_was_made_of(logged: str) -> None:
     client = tracking.connect()
     run = client.get_run(logged)
     assert run.data.params["train.lr"] == "0.05"
-    assert run.data.tags["lmtcnn.key"] == records.training_key(Path("data"), PARAMS)
+    assert run.data.tags["lmtcnn.key"] == study.training_key(Path("data"), PARAMS)
     assert run.data.tags["lmtcnn.simulated"] == "true"
     assert run.data.tags["mlflow.note.content"].startswith("**SIMULATED MICE: this says nothing about real mice.**")
     assert run.data.tags["lmtcnn.left_out"] == "1: c9_adult"

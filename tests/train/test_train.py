@@ -16,14 +16,14 @@ from lmtcnn.core.errors import DataError, OutputError, ParamsError
 from lmtcnn.core.files import digest, read_json
 from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params
-from lmtcnn.core.records import full_training, read_histograms, training_key
+from lmtcnn.core.records import full_training, read_histograms
 from lmtcnn.core.sections import TrainParams, dump
 from lmtcnn.histograms import record
 from lmtcnn.train import train
 from lmtcnn.train.model import Samples, StereotypeCNN, initialise, member_bytes, prepare, select, softmax_members
 from lmtcnn.train.train import Study, batches, class_weights, fit, load_study, member_losses, sample_losses
 from plain import Plain
-from study import THREE_CAGES, seal_histograms, write_histograms
+from study import THREE_CAGES, seal_histograms, training_key, write_histograms
 
 CAGES = tuple(THREE_CAGES)
 CLASSES = ["AM", "JM", "AF", "JF"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -135,6 +136,19 @@ def digest(path: Path, algorithm: str = "sha256") -> str:
     """Hexadecimal digest of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def digest_of(path: Path) -> str:
+    """Return the sha256 of a file; a large one that did not change is read once in a process."""
+    status = path.stat()
+    if status.st_size < 2**23:
+        return digest(path)
+    return _digest_of_large(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest_of_large(path: Path, *_state: int) -> str:
+    return digest(path)
 
 
 def owner() -> str:

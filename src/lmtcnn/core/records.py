@@ -6,7 +6,6 @@ it. So files that were exchanged, or that were left by another order of commands
 which stage to run again. No stage takes numbers up that are not those of the present files and parameters.
 """
 
-import functools
 import hashlib
 import json
 import logging
@@ -19,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lmtcnn import __version__
 from lmtcnn.core.errors import DataError, problem
-from lmtcnn.core.files import digest, read_json
+from lmtcnn.core.files import digest_of, read_json
 from lmtcnn.core.params import Definitions, Params
 from lmtcnn.core.revisions import REVISIONS
 from lmtcnn.core.sections import decisive, dump
@@ -136,7 +135,7 @@ class Training:
 def seal(
     stage: str, content: Mapping[str, Any], inputs: Mapping[str, str], folder: Path, outputs: Iterable[str]
 ) -> dict[str, Any]:
-    """A record as it is written: `content`, the stage's revision, digests of `inputs` and of files in `folder`."""
+    """Make a record as it is written: `content`, the stage's revision, digests of `inputs` and of files in `folder`."""
     return {
         **content,
         "revision": REVISIONS[stage],
@@ -146,7 +145,7 @@ def seal(
 
 
 def seal_training(folder: Path, summary: Mapping[str, Any], histograms: HistogramsRecord) -> dict[str, Any]:
-    """train.json of the results in `folder`: `summary`, and the training's key."""
+    """Make train.json of the results in `folder`: `summary`, and the training's key."""
     written = [name for name in (PREDICTIONS, HISTORY_FILE, FOLDS, WEIGHTS) if (folder / name).is_file()]
     sealed = seal("train", {**summary, "version": __version__}, {"histograms": histograms.digest}, folder, written)
     return {**sealed, "training": TrainRecord(**{**sealed, "training": ""}).key}
@@ -156,14 +155,13 @@ def seal_results(
     stage: str, content: Mapping[str, Any], training: Training, inputs: Mapping[str, str], params: Params,
     folder: Path, outputs: Iterable[str],
 ) -> dict[str, Any]:  # fmt: skip
-    """The record of results of a training: `content`, its key, the stage's sections of params.yaml."""
+    """Make the record of results of a training: `content`, its key, the stage's sections of params.yaml."""
     of_training = {"training": training.key, "parameters": _sections(stage, params)}
     return seal(stage, {**content, **of_training}, inputs, folder, outputs)
 
 
 def read_record(path: Path, kind: type[R], expected: str, stage: str) -> R:
-    """The record that a stage wrote; DataError where it is missing, damaged, of an old form or another revision."""
-    again = f"run `lmtcnn {stage}` again"
+    """Read the record of a stage; DataError where it is missing, damaged, of an old form or another revision."""
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
     content = read_json(path, expected, stage, required)
     try:
@@ -171,23 +169,22 @@ def read_record(path: Path, kind: type[R], expected: str, stage: str) -> R:
     except ValidationError as error:
         first = error.errors()[0]
         found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise DataError(problem(path, expected, found, again)) from error
+        raise DataError(problem(path, expected, found, _again(stage))) from error
     if record.revision != REVISIONS[stage]:
         wanted = f"revision {REVISIONS[stage]} of `{stage}`"
-        raise DataError(problem(path, wanted, f"revision {record.revision}", again))
+        raise DataError(problem(path, wanted, f"revision {record.revision}", _again(stage)))
     return record
 
 
 def read_histograms(folder: Path, params: Params) -> HistogramsRecord:
-    """The record in data/histograms, once stacks and index are those that it lists.
+    """Read the record in data/histograms, once stacks and index are those that it lists.
 
     Raises DataError where they are others, or were made by other parameters, stop tables or another manifest than the
     present ones, as far as these are at hand.
     """
     record = read_record(folder / "histograms.json", HistogramsRecord, "the histograms", "histograms")
     lines = _changed(folder, {name: getattr(record, name) for name in DEFINITIONS}, params, "histograms")
-    if list(record.classes.items()) != list(dump(params)["classes"].items()):
-        lines.append(problem(folder, f"classes {_named(params.classes)}", _named(record.classes), _again("histograms")))
+    lines += _other_classes(folder, record.classes, params, "histograms")
     lines += check_outputs(folder, record, "histograms", dict.fromkeys((STACKS, INDEX, *record.outputs)))
     for name, path in (("stops", folder.parent / "stops" / "stops.json"), ("manifest", Path(params.cohort.manifest))):
         if name in record.inputs and path.is_file() and digest_of(path) != record.inputs[name]:
@@ -197,33 +194,14 @@ def read_histograms(folder: Path, params: Params) -> HistogramsRecord:
     return record
 
 
-def training_key(data: Path, params: Params) -> str:
-    """The key of a training of the present histograms by the present parameters, whether it was done or not."""
-    made = read_histograms(data / "histograms", params)
-    return TrainRecord(
-        revision=REVISIONS["train"],
-        inputs={"histograms": made.digest},
-        outputs={},
-        training="",
-        version=__version__,
-        classes=dump(params)["classes"],
-        seeds=[],
-        folds=[],
-        architecture={},
-        train=dump(params.train),
-        simulated=made.simulated,
-        preprocessing={"stops": made.stops, "histograms": made.histograms},
-        floor_cm=made.floor_cm,
-    ).key
-
-
 def has_training(data: Path) -> bool:
-    """Whether a training, or a single fold of one, lies in data/train, of whatever study."""
-    return any((data / "train").glob(pattern := "train.json")) or any((data / "train").glob(f"folds/*/{pattern}"))
+    """Tell whether a training, or a single fold of one, lies in data/train, of whatever study."""
+    folder = data / "train"
+    return (folder / "train.json").is_file() or any(folder.glob("folds/*/train.json"))
 
 
 def find_training(data: Path, params: Params) -> Training:
-    """The training of the present histograms by the present parameters: the full one, else its single folds.
+    """Find the training of the present histograms by the present parameters: the full one, else its single folds.
 
     A full training that does not fit gives way to folds that do, with a warning; folds may still be incomplete. Raises
     DataError that says what does not fit where there is neither, and names folds of the study that do not fit.
@@ -253,7 +231,7 @@ def find_training(data: Path, params: Params) -> Training:
 
 
 def full_training(data: Path, params: Params) -> Training:
-    """The full training of the present histograms by the present parameters, with the networks that see all cages."""
+    """Find the full training of the present histograms and parameters, with the networks that see all cages."""
     made = read_histograms(data / "histograms", params)
     if lines := _misfits(data / "train", params, made, (WEIGHTS,)):
         raise DataError(lines)
@@ -261,19 +239,19 @@ def full_training(data: Path, params: Params) -> Training:
 
 
 def read_evaluation(data: Path, params: Params, training: Training, names: Iterable[str] | None = None) -> ResultRecord:
-    """The record of data/evaluate, once its files (`names`, or all) are those that it lists, and of this training."""
+    """Read the record of data/evaluate, once its files (`names`, or all) are those that it lists of this training."""
     inputs = {"predictions": training.predictions, "history": training.history}
     return _read_results(data / "evaluate" / EVALUATION, "evaluate", "the metrics", params, training, inputs, names)
 
 
 def read_maps(data: Path, params: Params, training: Training) -> ResultRecord:
-    """The record of data/explain, once its files are those that it lists and of this training's networks."""
+    """Read the record of data/explain, once its files are those that it lists and of this training's networks."""
     inputs = {"weights": training.weights or "none"}
     return _read_results(data / "explain" / MAPS, "explain", "the activation maps", params, training, inputs)
 
 
 def check_outputs(folder: Path, record: Record, stage: str, names: Iterable[str] | None = None) -> list[str]:
-    """A line for each of a record's files (`names`, or all) that is missing or is not what the stage wrote."""
+    """Return a line for each of a record's files (`names`, or all) that is missing or is not what the stage wrote."""
     lines = []
     for name in record.outputs if names is None else names:
         path, wanted = folder / name, record.outputs.get(name)
@@ -284,19 +262,6 @@ def check_outputs(folder: Path, record: Record, stage: str, names: Iterable[str]
             expected = f"what its record lists (sha256 {wanted[:SHOWN]})" if wanted else "a file that its record lists"
             lines.append(problem(path, expected, f"another file (sha256 {found[:SHOWN]})", _again(stage)))
     return lines
-
-
-def digest_of(path: Path) -> str:
-    """sha256 of a file; a large one that did not change is read once in a process."""
-    status = path.stat()
-    if status.st_size < 2**23:
-        return digest(path)
-    return _digest_of_large(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-
-@functools.lru_cache(maxsize=64)
-def _digest_of_large(path: Path, *_state: int) -> str:
-    return digest(path)
 
 
 def _training(folder: Path, parts: tuple[Path, ...]) -> Training:
@@ -311,19 +276,20 @@ def _together(records: Sequence[Record], name: str) -> str:
 
 
 def _misfits(folder: Path, params: Params, made: HistogramsRecord, names: Sequence[str]) -> list[str]:
-    """Why the training in `folder` is not one of these histograms by these parameters, with these files; or nothing."""
+    """Say why the training in `folder` is not of these histograms, parameters and files; nothing if it is."""
     try:
         record = read_record(folder / "train.json", TrainRecord, "the summary of a training", "train")
     except DataError as error:
         return list(error.lines)
     sections = {name: record.preprocessing.get(name, {}) for name in ("stops", "histograms")}
     lines = _changed(folder, {"train": record.train, **sections}, params, "train")
-    if list(record.classes.items()) != list(dump(params)["classes"].items()):
-        lines.append(problem(folder, f"classes {_named(params.classes)}", _named(record.classes), _again("train")))
+    lines += _other_classes(folder, record.classes, params, "train")
     same = (record.simulated, record.floor_cm) == (made.simulated, made.floor_cm)
     if not lines and (record.inputs.get("histograms") != made.digest or not same):
         expected = f"a training on the present histograms (sha256 {made.digest[:SHOWN]})"
-        lines.append(problem(folder, expected, f"one on others ({_short(record, 'histograms')})", _again("train")))
+        other = record.inputs.get("histograms")
+        found = f"sha256 {other[:SHOWN]}" if other is not None else "of unknown digest"
+        lines.append(problem(folder, expected, f"one on others ({found})", _again("train")))
     elif not lines and record.key != record.training:
         expected = f"the key {record.key[:SHOWN]} of what it lists"
         lines.append(problem(folder / "train.json", expected, record.training[:SHOWN], _again("train")))
@@ -348,13 +314,13 @@ def _read_results(
 
 
 def _sections(stage: str, params: Params) -> dict[str, Any]:
-    """The sections of params.yaml that make a stage's results of a training."""
+    """Return the sections of params.yaml that make a stage's results of a training."""
     names = {"evaluate": ("evaluate",), "explain": ("explain", "zones"), "report": ("report",)}
     return {name: dump(params)[name] for name in names[stage]}
 
 
 def _changed(folder: Path, found: Mapping[str, Any], params: Definitions, stage: str) -> list[str]:
-    """A line for each parameter of the present params.yaml that is another one in a record's sections `found`.
+    """Return a line for each parameter of the present params.yaml that is another one in a record's sections `found`.
 
     Of the section `train` only what decides a training's result matters.
     """
@@ -369,12 +335,11 @@ def _changed(folder: Path, found: Mapping[str, Any], params: Definitions, stage:
     ]
 
 
-def _named(classes: Iterable[str]) -> str:
-    return str(list(classes))
-
-
-def _short(record: Record, name: str) -> str:
-    return f"sha256 {record.inputs[name][:SHOWN]}" if name in record.inputs else "of unknown digest"
+def _other_classes(folder: Path, found: Mapping[str, Any], params: Definitions, stage: str) -> list[str]:
+    """Return a line where the classes, or their order, are not those of the present params.yaml."""
+    if list(found.items()) == list(dump(params)["classes"].items()):
+        return []
+    return [problem(folder, f"classes {list(params.classes)}", str(list(found)), _again(stage))]
 
 
 def _again(stage: str) -> str:

@@ -49,7 +49,7 @@ class Check:
 
 
 def check(quality: pl.DataFrame, coverage: pl.DataFrame, params: Definitions) -> list[Check]:
-    """All checks of one recording, by its rows of the tables of quality and coverage."""
+    """Make all checks of one recording, by its rows of the tables of quality and coverage."""
     limits = params.quality
     common = quality.row(0, named=True)
     poor = _poor_intervals(coverage, limits)
@@ -62,7 +62,7 @@ def check(quality: pl.DataFrame, coverage: pl.DataFrame, params: Definitions) ->
 
 
 def judge(quality: pl.DataFrame, coverage: pl.DataFrame, params: Definitions) -> pl.DataFrame:
-    """The quality table with its columns verdict, failed and warned filled in, whatever was in them before."""
+    """Return the quality table with its columns verdict, failed and warned filled in, whatever was in them before."""
     parts = [quality.clear()]
     for (name,), rows in quality.group_by("recording", maintain_order=True):
         found = check(rows, coverage.filter(pl.col("recording") == name), params)
@@ -77,7 +77,7 @@ def judge(quality: pl.DataFrame, coverage: pl.DataFrame, params: Definitions) ->
 
 
 def failures(quality: pl.DataFrame) -> dict[str, str]:
-    """Recordings of a judged table whose verdict is `fail`, and in words what is wrong with them."""
+    """Name the recordings of a judged table whose verdict is `fail`, and in words what is wrong with them."""
     found: dict[str, dict[str, None]] = {}
     for name, failed in quality.filter(pl.col("verdict") == "fail").select("recording", "failed").iter_rows():
         found.setdefault(name, {}).update(dict.fromkeys(failed.split("; ") if failed else ()))
@@ -85,13 +85,13 @@ def failures(quality: pl.DataFrame) -> dict[str, str]:
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The worst verdict: fail, then warn, else ok."""
+    """Return the worst verdict: fail, then warn, else ok."""
     found = set(verdicts)
     return "fail" if "fail" in found else "warn" if "warn" in found else "ok"
 
 
 def _poor_intervals(coverage: pl.DataFrame, limits: QualityParams) -> dict[int, tuple[int, int]]:
-    """Of each animal: intervals in which it is known in too few frames, and all but those cut short."""
+    """Count for each animal the intervals in which it is known in too few frames, and all but those cut short."""
     held = coverage.filter(pl.col("unpaused") >= pl.col("unpaused").max().over("animal_id") / 10)
     poor = (pl.col("detected") / pl.col("unpaused") < limits.hour_detected).sum()
     counts = held.group_by("animal_id").agg(poor.alias("poor"), pl.len().alias("held"))
@@ -147,10 +147,8 @@ def _identity_checks(common: Mapping[str, Any], n_rows: int, limits: QualityPara
     anonymous, corrected = common["n_anonymous"], int(common["identity_corrected"])
     n_all = anonymous + n_rows + common["n_others"]
     yield _share_check(
-        "anonymous detections", None, anonymous, n_all,
-        _above(share_of(anonymous, n_all) or 0, limits.anonymous_warn, limits.anonymous_fail),
-        "DETECTION rows without ANIMALID, of all; more than "
-        f"{percent(limits.anonymous_warn)}: warn; more than {percent(limits.anonymous_fail)}: fail",
+        "anonymous detections", None, anonymous, n_all, limits.anonymous_warn, limits.anonymous_fail,
+        "DETECTION rows without ANIMALID, of all",
     )  # fmt: skip
     yield Check(
         "identity corrected", None, corrected, 1, corrected, "runs", "warn" if corrected else "ok",
@@ -195,13 +193,7 @@ def _animal_checks(
             "ANIMAL.RFID is empty, or RFID_<name>, the tracker's word for an animal whose chip no antenna has read; "
             "any: warn, it is never joined with an animal of another file, recording or cage",
         )  # fmt: skip
-    known = share_of(row["n_detected"], row["n_unpaused"]) or 0
-    yield _share_check(
-        "detection", animal, row["n_detected"], row["n_unpaused"],
-        _above(-known, -limits.detected_warn, -limits.detected_fail),
-        f"frames in which the animal is known and has a position, of all unpaused frames; below "
-        f"{percent(limits.detected_warn)}: warn; below {percent(limits.detected_fail)}: fail",
-    )  # fmt: skip
+    yield _detection_check(row, limits)
     poor, held = poor_intervals.get(animal, (0, 0))
     yield Check(
         "hours of poor detection", animal, poor, held, poor, "intervals", "warn" if poor else "ok",
@@ -209,46 +201,57 @@ def _animal_checks(
         "those at least a tenth as long as the longest; any: warn",
     )  # fmt: skip
     yield _share_check(
-        "flicker", animal, row["n_flicker"], row["n_detected"],
-        "warn" if (share_of(row["n_flicker"], row["n_detected"]) or 0) > limits.flicker_warn else "ok",
+        "flicker", animal, row["n_flicker"], row["n_detected"], limits.flicker_warn, None,
         "frames in which the animal's centre hops to and fro without leading anywhere, which cuts stops to pieces "
-        f"(stops.flicker_...), of those with a position; more than {percent(limits.flicker_warn)}: warn",
+        "(stops.flicker_...), of those with a position",
     )  # fmt: skip
-    untimed = share_of(row["n_untimed"], row["n_rows"]) or 0
     yield _share_check(
-        "detections without time", animal, row["n_untimed"], row["n_rows"],
-        _above(untimed, limits.untimed_warn, limits.untimed_fail),
+        "detections without time", animal, row["n_untimed"], row["n_rows"], limits.untimed_warn, limits.untimed_fail,
         "positions in no segment (paused, before the first FRAME row, after the last, or in a hole of more than a "
-        f"second), of the animal's DETECTION rows; more than {percent(limits.untimed_warn)}: warn; more than "
-        f"{percent(limits.untimed_fail)}: fail",
+        "second), of the animal's DETECTION rows",
     )  # fmt: skip
-    beyond = f"more than {percent(limits.outside_warn)}: warn; more than {percent(limits.outside_fail)}: fail"
-    for name, part, whole, what in (
+    for name, part, whole, words in (
         ("positions off the floor", row["n_outside"], row["n_detected"], "positions outside of"),
         ("stops off the floor", row["n_stops_outside"], row["n_stops"], "stops whose place is outside of"),
     ):
-        verdict = _above(share_of(part, whole) or 0, limits.outside_warn, limits.outside_fail)
-        yield _share_check(name, animal, part, whole, verdict, f"{what} the arena's rectangle, of all; {beyond}")
+        definition = f"{words} the arena's rectangle, of all"
+        yield _share_check(name, animal, part, whole, limits.outside_warn, limits.outside_fail, definition)
 
 
-def _share_check(name: str, animal: int | None, part: int, whole: int, verdict: Verdict, definition: str) -> Check:
-    return Check(name, animal, part, whole, share_of(part, whole), "share", verdict, definition)
+def _detection_check(row: Mapping[str, Any], limits: QualityParams) -> Check:
+    known = share_of(row["n_detected"], row["n_unpaused"])
+    least = known or 0
+    verdict: Verdict = "fail" if least < limits.detected_fail else "warn" if least < limits.detected_warn else "ok"
+    return Check(
+        "detection", row["animal_id"], row["n_detected"], row["n_unpaused"], known, "share", verdict,
+        f"frames in which the animal is known and has a position, of all unpaused frames; below "
+        f"{percent(limits.detected_warn)}: warn; below {percent(limits.detected_fail)}: fail",
+    )  # fmt: skip
+
+
+def _share_check(
+    name: str, animal: int | None, part: int, whole: int, warn: float, fail: float | None, definition: str
+) -> Check:
+    """Make the check of a share that should be small; one without `fail` only warns."""
+    share = share_of(part, whole)
+    most = share or 0
+    verdict: Verdict = "fail" if fail is not None and most > fail else "warn" if most > warn else "ok"
+    words = f"{definition}; more than {percent(warn)}: warn"
+    if fail is not None:
+        words += f"; more than {percent(fail)}: fail"
+    return Check(name, animal, part, whole, share, "share", verdict, words)
 
 
 def _often(n_beyond: int, n_far: int, rows: int, limits: QualityParams) -> Verdict:
-    """A few readings far beyond are a fault of the sensor."""
+    """Judge readings beyond a limit: a few of them far beyond are a fault of the sensor."""
     return "fail" if n_far > limits.temperature_share * rows else "warn" if n_beyond else "ok"
 
 
-def _above(value: float, warn: float, fail: float) -> Verdict:
-    return "fail" if value > fail else "warn" if value > warn else "ok"
-
-
 def share_of(part: int, whole: int) -> float | None:
-    """A part of a whole; None where there is none."""
+    """Return a part of a whole as a share; None where there is no whole."""
     return part / whole if whole else None
 
 
 def percent(share: float) -> str:
-    """0.05 -> `5 %`."""
+    """Write a share in percent: `5 %` for 0.05."""
     return f"{100 * share:g} %"
