@@ -14,6 +14,7 @@ from ruamel.yaml.events import AliasEvent
 
 from lmtcnn.core import names
 from lmtcnn.core.errors import ParamsError, problem
+from lmtcnn.core.kinds import Label, LabelValues
 from lmtcnn.core.sections import (
     CohortParams,
     EvaluateParams,
@@ -29,7 +30,6 @@ from lmtcnn.core.sections import (
     ZoneParams,
     dump,
 )
-from lmtcnn.core.values import Label, LabelValues
 
 SIMULATED_COHORT = Path("data/simulate")
 """Where the stage `simulate` writes."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from lmtcnn.core.values import (
+from lmtcnn.core.kinds import (
     Align,
     Celsius,
     FlickerWindow,
