@@ -341,3 +341,37 @@ def study(tmp_path: Path, small) -> Any:
     from stacks import Study
 
     return Study(tmp_path, small())
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with the small study's files in data/ and an empty store."""
+    import study
+
+    folder = study.project(tmp_path / "a project é#1 %25", monkeypatch)
+    study.copy(study.prepared())
+    return folder
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without a store and without data."""
+    import study
+
+    return study.project(tmp_path, monkeypatch, store=False)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose model was registered once, as the current folder; only to be read."""
+    import study
+
+    return study.enter(study.registered(), monkeypatch)
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that project as the current folder, to be changed."""
+    import study
+
+    return study.enter(study.registered(), monkeypatch, tmp_path / "a copy é#1 %25")

@@ -28,7 +28,7 @@ from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
 from lmtcnn.histograms.stack import floor_of
 from lmtcnn.register import register
-from lmtcnn.tracking import tracking
+from lmtcnn.tracking import client as clients
 from lmtcnn.train import train
 from lmtcnn.train.model import StereotypeCNN, initialise, join
 
@@ -316,7 +316,7 @@ def empty_store() -> Path:
     path = Path(_KEPT.name) / "mlflow.db"
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-        tracking.connect().search_registered_models()
+        clients.connect().search_registered_models()
     return path
 
 

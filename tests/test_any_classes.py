@@ -41,7 +41,8 @@ from lmtcnn.figures import figures, gallery
 from lmtcnn.histograms import histograms
 from lmtcnn.report import report
 from lmtcnn.stops import stops
-from lmtcnn.tracking import provenance, tracking
+from lmtcnn.tracking import client as clients
+from lmtcnn.tracking import provenance
 from lmtcnn.train import train
 
 STAGES = ("stops", "histograms", "train", "evaluate", "explain", "register", "report")
@@ -191,8 +192,8 @@ class Done:
     @property
     def runs(self) -> dict[str, Any]:
         """The run of each kind in MLflow."""
-        client = tracking.configure()
-        found = client.search_runs([tracking.experiment_of(client).experiment_id])
+        client = clients.configure()
+        found = client.search_runs([clients.experiment_of(client).experiment_id])
         return {run.data.tags["lmtcnn.kind"]: run.data for run in found}
 
 
@@ -317,8 +318,8 @@ def test_names_may_hold_what_markup_paths_and_formulas_are_made_of(here: Path, l
     assert {tuple(answer["probabilities"]) for answer in answers} == {tuple(NAMES)}
     scored = lmtcnn("predict", "data/raw", "--cohort", "data/cohort.csv")
     assert all(f" {name} " in scored for name in NAMES)
-    client = tracking.configure()
-    (logged,) = client.search_runs([tracking.experiment_of(client).experiment_id], "tags.`lmtcnn.kind` = 'training'")
+    client = clients.configure()
+    (logged,) = client.search_runs([clients.experiment_of(client).experiment_id], "tags.`lmtcnn.kind` = 'training'")
     values = json.loads(Path("data/evaluate/metrics.json").read_text())
     assert {"cv/dose_ mg_kg_KO 50_", "cv/dose_ mg_kg_KO 5_"} <= set(logged.data.metrics)
     kept = [name for name in logged.data.metrics if name.startswith(("cv/", "baseline/", "recall_baseline/"))]

@@ -28,12 +28,13 @@ from lmtcnn.evaluate import evaluate
 from lmtcnn.explain import explain
 from lmtcnn.figures import figures
 from lmtcnn.histograms import histograms
-from lmtcnn.predict import predict
+from lmtcnn.predict import prediction
 from lmtcnn.register import register
 from lmtcnn.report import report
 from lmtcnn.simulate import simulate
 from lmtcnn.stops import stops
 from lmtcnn.stops.ledger import Ledger
+from lmtcnn.tracking import client as clients
 from lmtcnn.tracking import tracking
 from lmtcnn.train import train
 
@@ -259,10 +260,10 @@ def test_stages_after_the_training_end_in_one_line(studied: Path, monkeypatch: p
 
 def test_predictions_a_cohort_and_a_manifest_end_in_one_line(tmp_path: Path, disk: Path, params: Params) -> None:
     scenes(tmp_path, params)
-    answer = predict.Prediction("a", 1, "001", "AM", 1.0, {"AM": 1.0}, 1.0, ())
+    answer = prediction.Prediction("a", 1, "001", "AM", 1.0, {"AM": 1.0}, 1.0, ())
     fill(disk)
     for name in ("p.csv", "p.parquet", "p.json"):
-        told(OutputError, predict.save, [answer], ["AM"], disk / name)
+        told(OutputError, prediction.save, [answer], ["AM"], disk / name)
     told(OutputError, init, tmp_path, disk / "cohort.csv", params)
     told(OutputError, simulate.simulate, disk / "simulated", params.with_simulate(cages=1))
     told(OutputError, write_text, disk / "a.txt", "x")
@@ -286,8 +287,8 @@ def test_a_full_store_costs_no_result_and_leaves_no_model_pending(
             filler.unlink()
             assert line.endswith(("make room there, or choose another", "`lmtcnn track` logs what is missing"))
         assert register.register(data, PARAMS).alias == "champion"
-        client = tracking.connect()
-        experiment = tracking.experiment_of(client).experiment_id
+        client = clients.connect()
+        experiment = clients.experiment_of(client).experiment_id
         models = client.search_logged_models([experiment])
         assert [(model.source_run_id, str(model.status)) for model in models] == [(run_id, "READY")]
         monkeypatch.chdir(tmp_path)

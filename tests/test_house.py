@@ -14,6 +14,7 @@ from conftest import ROOT
 SRC = ROOT / "src" / "lmtcnn"
 STAGES = ("simulate", "stops", "histograms", "train", "evaluate", "explain", "register", "report")
 
+REGISTER = {f"register.{name}" for name in ("register", "lookup", "upload", "history", "served")}
 ROOMS = {p.name for p in SRC.iterdir() if p.is_dir() and not p.name.startswith("__")}
 
 
@@ -40,7 +41,7 @@ def pipeline() -> dict[str, dict]:
     ("package", "rooms"),
     [
         ("sqlite3", {"lmt.lmt", "simulate.recorder"}),
-        ("mlflow", {"tracking.store", "tracking.tracking", "register.register", "register.history", "register.served"}),
+        ("mlflow", {"tracking.client", "tracking.runs", "tracking.tracking", *REGISTER}),
         ("matplotlib", {"figures.figures", "figures.floor"}),
         ("sklearn", {"evaluate.baselines", "evaluate.metrics"}),
         ("dvc", {"study.study"}),

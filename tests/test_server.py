@@ -17,8 +17,8 @@ import requests
 import study
 from conftest import ROOT, told
 from lmtcnn.core.errors import OutputError
-from lmtcnn.register import register
-from lmtcnn.tracking import tracking
+from lmtcnn.register import lookup, register
+from lmtcnn.tracking import client as clients
 
 SERVER = ROOT / "mlops" / "server"
 ADMIN, ADA, BOB = "admin-password-123", "ada-password-123", "bob-password-123"
@@ -164,7 +164,7 @@ def test_two_logins_log_to_one_experiment_and_register_versions_of_one_model(
     assert register.register(data, params).line == (
         "lmtcnn version 2 is champion: the champion learned from simulated mice, this one from real ones"
     )
-    assert register.resolve(None).version == "2"
+    assert lookup.resolve(None).version == "2"
     log_in(monkeypatch, server, "ada", ADA)
     assert register.promote("1").startswith("lmtcnn version 1 is champion, in place of version 2;")
 
@@ -186,14 +186,14 @@ def test_a_login_that_is_missing_or_wrong_is_told(
 ) -> None:
     study.project(tmp_path, monkeypatch, store=False)
     log_in(monkeypatch, server, name, password)
-    for command in (tracking.configure, lambda: register.resolve(None)):
+    for command in (clients.configure, lambda: lookup.resolve(None)):
         assert told(OutputError, command) == (f"{server}: {REFUSED} {line}",)
 
 
 def test_a_login_that_may_not_do_it_is_told_by_the_command(server: str, run, monkeypatch: pytest.MonkeyPatch) -> None:
     log_in(monkeypatch, server, "admin", ADMIN)
-    client = tracking.configure()
-    experiment = tracking.experiment_of(client).experiment_id
+    client = clients.configure()
+    experiment = clients.experiment_of(client).experiment_id
     refused = {"username": "bob", "resource_type": "experiment", "resource_id": experiment, "permission": "DENY"}
     as_admin(f"{server}/api/3.0/mlflow/users/permissions/grant", refused)
     log_in(monkeypatch, server, "bob", BOB)

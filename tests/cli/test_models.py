@@ -6,6 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from lmtcnn.cohort.cohort import Cohort
+from lmtcnn.register import lookup
+
 
 def test_without_a_champion_predict_says_what_to_do(run, tmp_path: Path) -> None:
     code, out, lines = run("predict", "one.sqlite")
@@ -32,12 +35,11 @@ FAKE = SimpleNamespace(definitions=None, classes=("A",), meta={}, digest=None)
 def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lmtcnn.core.errors import DataError
     from lmtcnn.predict import predict
-    from lmtcnn.register import register
 
     monkeypatch.setattr(predict, "predict", lambda *a, **k: ([], [DataError("x: too short")]))
-    monkeypatch.setattr("lmtcnn.register.register.resolve", lambda model: register.Resolved(tmp_path, "x", None))
+    monkeypatch.setattr("lmtcnn.register.lookup.resolve", lambda model: lookup.Resolved(tmp_path, "x", None))
     monkeypatch.setattr("lmtcnn.bundle.bundle.read", lambda folder: FAKE)
-    monkeypatch.setattr("lmtcnn.cohort.cohort.unlisted", lambda paths, definitions: [])
+    monkeypatch.setattr("lmtcnn.predict.labelled.find", lambda *a: Cohort((), ()))
     assert run("predict", "x.sqlite") == (2, "", ["error: x: too short"])
 
 
@@ -75,12 +77,11 @@ def test_the_registry_is_shown_as_a_table_or_as_json_and_promoted_to_and_fro(
 
 def test_json_is_one_document_on_stdout(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lmtcnn.predict import predict
-    from lmtcnn.register import register
 
     monkeypatch.setattr(predict, "predict", lambda *a, **k: ([], []))
-    monkeypatch.setattr("lmtcnn.register.register.resolve", lambda model: register.Resolved(tmp_path, "x", None))
+    monkeypatch.setattr("lmtcnn.register.lookup.resolve", lambda model: lookup.Resolved(tmp_path, "x", None))
     monkeypatch.setattr("lmtcnn.bundle.bundle.read", lambda folder: FAKE)
-    monkeypatch.setattr("lmtcnn.cohort.cohort.unlisted", lambda paths, definitions: [])
+    monkeypatch.setattr("lmtcnn.predict.labelled.find", lambda *a: Cohort((), ()))
     code, out, _ = run("predict", "x.sqlite", "--json")
     assert (code, json.loads(out)) == (0, [])
 

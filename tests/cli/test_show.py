@@ -7,7 +7,9 @@ import pytest
 
 from conftest import Scene, cells, still
 from lmtcnn.cli import show
+from lmtcnn.cohort.cohort import Cohort
 from lmtcnn.evaluate.metrics import paper_metrics
+from lmtcnn.register import lookup
 from study import small_params
 
 
@@ -62,11 +64,10 @@ def test_that_mice_are_simulated_is_said_in_one_line_above_the_metrics(
 def test_predictions_in_a_narrow_terminal_keep_who_is_who(
     run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...]
 ) -> None:
-    from lmtcnn.predict import predict
-    from lmtcnn.register import register
+    from lmtcnn.predict import predict, prediction
 
     found = [
-        predict.Prediction(
+        prediction.Prediction(
             name,
             i,
             f"90000000500010{i}",
@@ -81,9 +82,9 @@ def test_predictions_in_a_narrow_terminal_keep_who_is_who(
     ]
     bundle = SimpleNamespace(definitions=None, classes=classes, meta={}, digest=None)
     monkeypatch.setattr(predict, "predict", lambda *a, **k: (found, []))
-    monkeypatch.setattr("lmtcnn.register.register.resolve", lambda model: register.Resolved(tmp_path, "x", None))
+    monkeypatch.setattr("lmtcnn.register.lookup.resolve", lambda model: lookup.Resolved(tmp_path, "x", None))
     monkeypatch.setattr("lmtcnn.bundle.bundle.read", lambda folder: bundle)
-    monkeypatch.setattr("lmtcnn.cohort.cohort.unlisted", lambda paths, definitions: [])
+    monkeypatch.setattr("lmtcnn.predict.labelled.find", lambda *a: Cohort((), ()))
     wide = run("predict", "x.sqlite")[1]
     who = ["1", "900000005000101", classes[0]]
     numbers = ["0.85", "0.05", "0.04", "0.06", "100%"]

@@ -23,8 +23,9 @@ from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
 from lmtcnn.explain import explain
 from lmtcnn.figures import figures
-from lmtcnn.register import register
+from lmtcnn.register import lookup, register
 from lmtcnn.report import report
+from lmtcnn.tracking import client as clients
 from lmtcnn.tracking import tracking
 from lmtcnn.train import train
 
@@ -329,7 +330,7 @@ def test_the_same_training_with_other_numbers_is_a_run_of_its_own(
     study.seal_training(data / "train")
     study.seal_evaluation(data, PARAMS, accuracy=1.0)
     second = tracking.log_evaluate(data, PARAMS)
-    client = tracking.connect()
+    client = clients.connect()
     before = json.loads((finished() / "evaluate" / "metrics.json").read_text())["accuracy"]
     logged = [client.get_run(run_id).data for run_id in (first, second)]
     assert [run.metrics["cv/accuracy"] for run in logged] == [before, 1.0]
@@ -380,16 +381,16 @@ def _check_store() -> None:
         for seed in range(2):
             place = finished(params_of, seed)
             true[study.training_key(place, params)] = place
-    client = tracking.connect()
+    client = clients.connect()
     checked = 0
-    for run in client.search_runs([tracking.experiment_of(client).experiment_id], "tags.`lmtcnn.kind` = 'training'"):
+    for run in client.search_runs([clients.experiment_of(client).experiment_id], "tags.`lmtcnn.kind` = 'training'"):
         metrics = json.loads((true[run.data.tags["lmtcnn.key"]] / "evaluate" / "metrics.json").read_text())
         for name in ("accuracy", "ensemble_accuracy", "log_loss"):
             assert run.data.metrics.get(f"cv/{name}", metrics[name]) == pytest.approx(metrics[name], abs=1e-6)
         checked += "cv/accuracy" in run.data.metrics
     assert checked
-    for number in register.versions():
-        folder = register.fetch(f"models:/lmtcnn/{number}")
+    for number in lookup.versions():
+        folder = lookup.resolve(f"models:/lmtcnn/{number}").folder
         meta = json.loads((folder / "model.json").read_text())
         place = true[meta["training"]]
         assert meta["metrics"]["log_loss"] == json.loads((place / "evaluate" / "metrics.json").read_text())["log_loss"]

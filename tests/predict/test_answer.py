@@ -13,7 +13,7 @@ from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError
 from lmtcnn.histograms.stack import floor_of, stack_of
-from lmtcnn.predict import answer, predict
+from lmtcnn.predict import answer, predict, prediction
 
 PARAMS = study.small_params()
 ROW = {"recording": "a", "animal_id": 1, "start_s": 1.0, "duration_s": 1.5, "x_cm": 10.0, "y_cm": 20.0}
@@ -31,7 +31,7 @@ def table(*rows: dict[str, Any]) -> dict[str, list[Any]]:
     return {name: [(ROW | row)[name] for row in rows] for name in ROW}
 
 
-def ask(made: Bundle, *rows: dict[str, Any]) -> list[predict.Prediction]:
+def ask(made: Bundle, *rows: dict[str, Any]) -> list[prediction.Prediction]:
     return answer.answers(answer.checked(table(*rows)), made)
 
 
@@ -182,7 +182,7 @@ def counted(made: Bundle, rows: list[dict[str, Any]], monkeypatch: pytest.Monkey
     """How many stops of each animal reach the network."""
     found: list[float] = []
 
-    def classify(stacked: list[predict.Stacked], _: Bundle) -> list[predict.Prediction]:
+    def classify(stacked: list[predict.Stacked], _: Bundle) -> list[prediction.Prediction]:
         found.extend(float(animal.stack.sum()) for animal in stacked)
         return []
 

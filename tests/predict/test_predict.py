@@ -8,33 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
-from conftest import T0_MS, Scene, execute, run, still, told
+from conftest import Scene, execute, run, still, told
 from lmtcnn.bundle import bundle as bundles
 from lmtcnn.bundle.bundle import WORDS, Bundle
-from lmtcnn.cohort.cohort import Cohort, unlisted
 from lmtcnn.cohort.recording import Recording, Sample
-from lmtcnn.core.errors import CohortError, DatabaseError, DataError, OutputError
+from lmtcnn.core.errors import DatabaseError, DataError
 from lmtcnn.core.params import Params
 from lmtcnn.lmt.lmt import SIMULATED_ID
-from lmtcnn.predict import predict as module
-from lmtcnn.predict.predict import (
-    Model,
-    Prediction,
-    Stacked,
-    check_out,
-    classify,
-    predict,
-    save,
-    stack_recording,
-    to_json,
-)
+from lmtcnn.predict.predict import Stacked, classify, predict, stack_recording
+from lmtcnn.predict.prediction import Model, as_records, to_json
 from lmtcnn.train.model import StereotypeCNN, prepare, softmax_members
 
 CLASSES = ("AM", "JM", "AF", "JF")
+
+
 SIMULATED = "the model learned from simulated mice: it says nothing about real ones"
 
 
@@ -192,6 +182,8 @@ def test_progress_is_told_in_detections(bundle: Bundle, recording) -> None:
 # ---- What is refused -------------------------------------------------------------------------------------------------
 
 DO = "use a model of this length, or --force"
+
+
 FAILS = "the recording fails a quality check: "
 
 
@@ -394,84 +386,13 @@ def test_a_floor_elsewhere_in_the_image_is_noticed(bundle: Bundle, recording) ->
     ]
 
 
-# ---- How it is written -----------------------------------------------------------------------------------------------
-
-
-ANSWERING = Model("models:/lmtcnn/3", "3", "train.lr=0.1", "2026-11-26T01:02:03+00:00", 0.75, "ab-cd")
-SAID = dict(zip(("uri", "version", "run", "date", "accuracy", "digest"), vars(ANSWERING).values(), strict=True))
-
-
-@pytest.fixture
-def predictions() -> list[Prediction]:
-    p = dict(zip(CLASSES, (0.5, 0.25, 0.125, 0.125), strict=True))
-    return [
-        Prediction("Käfig 1", 1, "001", "AM", 0.5, p, 1.0, [], ANSWERING),
-        Prediction("Käfig 1", 2, None, "AM", 0.5, p, 0.5, ["a", "b"]),
-    ]
-
-
-def test_json_is_a_list_of_the_contract_s_objects(predictions) -> None:
-    assert json.loads(to_json(predictions)) == [
-        {
-            "recording": "Käfig 1",
-            "animal_id": 1,
-            "rfid": "001",
-            "predicted": "AM",
-            "probability": 0.5,
-            "probabilities": {"AM": 0.5, "JM": 0.25, "AF": 0.125, "JF": 0.125},
-            "agreement": 1.0,
-            "model": SAID,
-            "warnings": [],
-        },
-        {
-            "recording": "Käfig 1",
-            "animal_id": 2,
-            "rfid": None,
-            "predicted": "AM",
-            "probability": 0.5,
-            "probabilities": {"AM": 0.5, "JM": 0.25, "AF": 0.125, "JF": 0.125},
-            "agreement": 0.5,
-            "model": None,
-            "warnings": ["a", "b"],
-        },
-    ]
-    assert list(json.loads(to_json(predictions))[0]) == [
-        "recording", "animal_id", "rfid", "predicted", "probability", "probabilities", "agreement", "model", "warnings",
-    ]  # fmt: skip
-
-
 def test_a_real_answer_is_plain_json(bundle: Bundle, recording) -> None:
     found = recording()
     predictions, _ = predict([found], bundle)
-    assert json.loads(to_json(predictions)) == module.as_records(predictions)
+    assert json.loads(to_json(predictions)) == as_records(predictions)
 
 
-HEADER = "recording,animal_id,rfid,predicted,probability,p_AM,p_JM,p_AF,p_JF,agreement,warnings"
-
-
-def test_a_table_has_a_column_for_each_class(predictions) -> None:
-    frame = module.as_frame(predictions, CLASSES)
-    assert frame.columns == HEADER.split(",")
-    assert frame.rows() == [
-        ("Käfig 1", 1, "001", "AM", 0.5, 0.5, 0.25, 0.125, 0.125, 1.0, ""),
-        ("Käfig 1", 2, None, "AM", 0.5, 0.5, 0.25, 0.125, 0.125, 0.5, "a | b"),
-    ]
-
-
-SAVED = HEADER.replace("warnings", "model,model_version,model_run,model_date,model_accuracy,model_digest,warnings")
-
-
-def test_csv_parquet_and_json_say_the_same(predictions, tmp_path: Path) -> None:
-    for name in ("a.csv", "a.parquet", "a.json", "B.CSV"):
-        save(predictions, CLASSES, tmp_path / "new" / name)
-    assert (tmp_path / "new" / "a.csv").read_text().splitlines() == [
-        SAVED,
-        f"Käfig 1,1,001,AM,0.5,0.5,0.25,0.125,0.125,1.0,{','.join(map(str, SAID.values()))},\"\"",
-        "Käfig 1,2,,AM,0.5,0.5,0.25,0.125,0.125,0.5,,,,,,,a | b",
-    ]  # fmt: skip
-    assert (tmp_path / "new" / "B.CSV").read_bytes() == (tmp_path / "new" / "a.csv").read_bytes()
-    assert pl.read_parquet(tmp_path / "new" / "a.parquet").equals(module.as_table(predictions, CLASSES))
-    assert (tmp_path / "new" / "a.json").read_text(encoding="utf-8") == to_json(predictions)
+ANSWERING = Model("models:/lmtcnn/3", "3", "train.lr=0.1", "2026-11-26T01:02:03+00:00", 0.75, "ab-cd")
 
 
 def test_every_answer_says_which_model_gave_it(bundle: Bundle, recording) -> None:
@@ -479,126 +400,3 @@ def test_every_answer_says_which_model_gave_it(bundle: Bundle, recording) -> Non
     assert first.model == ANSWERING
     (first, *_), _ = predict([recording("r2")], replace(bundle, digest="ef-01"))
     assert first.model == Model(None, None, None, None, bundle.meta["metrics"].get("ensemble_accuracy"), "ef-01")
-
-
-def test_a_model_is_told_in_one_line() -> None:
-    assert ANSWERING.line == (
-        "model models:/lmtcnn/3, run train.lr=0.1, registered 2026-11-26T01:02:03+00:00, "
-        "right in 75.0% of the samples of held-out cages"
-    )
-    folder = Model("data/register", None, None, None, 0.75, "ab-cd")
-    assert folder.line == "model data/register, digest ab-cd, right in 75.0% of the samples of held-out cages"
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.json"])
-def test_no_answer_is_written_as_an_empty_table(tmp_path: Path, name: str) -> None:
-    save([], CLASSES, tmp_path / name)
-    if name == "a.csv":
-        assert (tmp_path / name).read_text() == f"{SAVED}\n"
-    elif name == "a.parquet":
-        assert pl.read_parquet(tmp_path / name).shape == (0, 17)
-    else:
-        assert json.loads((tmp_path / name).read_text()) == []
-
-
-@pytest.mark.parametrize(("name", "found"), [("a.xlsx", ".xlsx"), ("a", "none"), ("a.csv.gz", ".gz")])
-def test_a_name_of_another_format_is_refused_before_any_work(tmp_path: Path, name: str, found: str) -> None:
-    path = tmp_path / name
-    line = f"{path}: expected a name that ends in .csv, .parquet, .json, found {found}; rename it"
-    assert told(OutputError, check_out, path) == (line,)
-    assert told(OutputError, save, [], CLASSES, path) == (line,)
-    assert list(tmp_path.iterdir()) == []
-
-
-# ---- A labelled cohort -----------------------------------------------------------------------------------------------
-
-
-def test_a_labelled_cohort_is_that_of_the_files_given(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
-    for name in ("r1", "r2", "r3"):
-        recording(name)
-    sample = {"rfid": "001", "cage": "c1", "sex": "M", "age": "adult"}
-    manifest = write_manifest([{"recording": name, **sample} for name in ("r1", "r2", "r3")])
-    whole = module.listed(manifest, [tmp_path], bundle)
-    assert [r.name for r in whole.recordings] == ["r1", "r2", "r3"]
-    some = module.listed(manifest, [tmp_path / "r3.sqlite", tmp_path / "r1.sqlite"], bundle)
-    assert [r.name for r in some.recordings] == ["r1", "r3"]
-    assert [s.recording for s in some.samples] == ["r1", "r3"]
-
-
-def test_only_animals_of_the_manifest_are_answered(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
-    recording("r1")
-    manifest = write_manifest([{"recording": "r1", "rfid": "1", "cage": "c1", "sex": "M", "age": "adult"}])
-    predictions, _ = predict(module.listed(manifest, [tmp_path], bundle).recordings, bundle)
-    assert [(p.animal_id, p.rfid) for p in predictions] == [(1, "1")]
-
-
-def test_files_of_one_recording_are_answered_as_one_without_any_label(
-    bundle: Bundle, recording, write_manifest, tmp_path
-) -> None:
-    """Twenty seconds in one file, five more in another that begins ten seconds after it."""
-    recording("r1")
-    later = [(f, T0_MS + 30_000 + round((f - 1) * 1000 / 30), 0) for f in range(1, 151)]
-    Scene(still(1, 150) + still(1, 150, x=300, animal=2), later, animals={1: "001", 2: "2"}).write(
-        tmp_path / "r1b.sqlite"
-    )
-    row = {"recording": "r1", "rfid": "001", "cage": "c1", "files": "r1.sqlite;r1b.sqlite"}
-    known = module.listed(write_manifest([row]), [tmp_path], bundle)
-    assert [(s.rfid, s.labels, s.class_name) for s in known.samples] == [("001", {}, "")]
-    (one,), failed = predict(known.recordings, bundle)
-    assert (one.recording, one.rfid, failed) == ("r1", "001", [])
-
-
-def test_files_that_no_row_of_the_manifest_names_are_told(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
-    for name in ("r1", "r2"):
-        recording(name)
-    manifest = write_manifest([{"recording": "r1", "rfid": "001", "cage": "c1"}])
-    paths = [tmp_path / "r1.sqlite", tmp_path / "r2.sqlite"]
-    assert told(CohortError, module.listed, manifest, paths, bundle) == (
-        f"{paths[1]}: expected a file that {manifest} names, found none of its rows; add it to the manifest, or leave "
-        "it out; several folders cannot share one manifest",
-    )
-
-
-def test_a_manifest_with_some_labels_needs_all(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
-    recording("r1")
-    manifest = write_manifest([{"recording": "r1", "rfid": "1", "cage": "c1", "sex": "M"}])
-    assert told(CohortError, module.listed, manifest, [tmp_path], bundle) == (
-        f"{manifest}: expected the columns age, found recording, rfid, cage, sex; add them to the header",
-    )
-
-
-def test_labels_are_those_of_the_bundle(bundle: Bundle, recording, write_manifest, tmp_path) -> None:
-    recording("r1")
-    manifest = write_manifest([{"recording": "r1", "rfid": "1", "cage": "c1", "sex": "M", "age": "old"}])
-    assert told(CohortError, module.listed, manifest, [tmp_path], bundle) == (
-        f"{manifest}: row 2: expected a label of a class of params.yaml (age adult, juvenile), found sex M, age old; "
-        "correct the labels, or `classes` in params.yaml",
-    )
-
-
-def test_a_cohort_is_scored_by_its_labels(bundle: Bundle) -> None:
-    labels = {"a": "AM", "b": "AM", "c": "JF"}
-    samples = tuple(Sample("r1", rfid, "c1", dict(bundle.meta["classes"][name]), name) for rfid, name in labels.items())
-    p = dict(zip(CLASSES, (0.7, 0.1, 0.1, 0.1), strict=True))
-    answers = [Prediction("r1", i, rfid, "AM", 0.7, p, 1.0, []) for i, rfid in enumerate(labels)]
-    score = module.score(answers, Cohort((), samples), bundle)
-    assert score.confusion.tolist() == [[2, 0, 0, 0], [0] * 4, [0] * 4, [1, 0, 0, 0]]
-    assert score.metrics["recall_AM"] == 1.0
-    assert score.metrics["recall_JF"] == 0.0
-    assert score.table["class"].to_list() == ["AM", "AM", "JF"]
-    assert not score.simulated
-
-
-@pytest.mark.parametrize("note", [SIMULATED, "the recording is a simulated one"])
-def test_a_score_with_a_simulated_side_is_marked(bundle: Bundle, note: str) -> None:
-    p = dict(zip(CLASSES, (0.7, 0.1, 0.1, 0.1), strict=True))
-    sample = Sample("r1", "a", "c1", {"sex": "M", "age": "adult"}, "AM")
-    answer = Prediction("r1", 1, "a", "AM", 0.7, p, 1.0, [note])
-    assert module.score([answer], Cohort((), (sample,)), bundle).simulated
-
-
-def test_files_without_a_manifest_are_read_on_the_bundle_s_floor(bundle: Bundle, recording, tmp_path: Path) -> None:
-    recording("r1")
-    (found,) = unlisted([tmp_path], bundle.definitions)
-    assert found.arena == bundle.definitions.stops.arena
-    assert len(predict([found], bundle)[0]) == 2

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 import study
-from lmtcnn.register import history, register
-from lmtcnn.tracking import tracking
+from lmtcnn.register import history, lookup, register
+from lmtcnn.tracking import client as clients
 
 PARAMS = study.small_params()
 
@@ -129,18 +129,18 @@ def test_on_a_server_one_finds_no_champion_and_the_same_content_is_one_version(
     assert sum("registered before" in line for line in said) == 1
 
     # On the server, too, files that were lost come back.
-    champion = register.resolve(None)
+    champion = lookup.resolve(None)
     lost = list((tmp_path / "a").rglob("weights.safetensors"))  # of two versions, and of a slower third registration
     for path in lost:
         path.unlink()
     shutil.rmtree(champion.folder)
     with pytest.raises(Exception, match=r"weights\.safetensors"):
-        register.resolve(None)
+        lookup.resolve(None)
     for folder in folders[:2]:
         line = register.register(folder, study.small_params(register__promotion=str(rule))).line
         assert "uploaded again: artifacts/weights.safetensors" in line
     assert sum(path.is_file() for path in lost) == 2
-    assert register.resolve(None).version == champion.version
+    assert lookup.resolve(None).version == champion.version
 
 
 def test_whoever_is_gone_is_not_waited_for() -> None:
@@ -166,7 +166,7 @@ def test_the_history_is_kept_by_entry_and_what_is_none_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     study.enter(study.registered(), monkeypatch, tmp_path / "copy")
-    client = tracking.configure()
+    client = clients.configure()
     caplog.clear()
     history.remember(client, "7", "1", "hand", "because")
     client.set_registered_model_tag("lmtcnn", f"{history.EVENT}0", "{}")

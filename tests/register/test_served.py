@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 import study
 from lmtcnn.core.errors import ModelError
-from lmtcnn.register import register, served
+from lmtcnn.register import lookup, served
 
 PARAMS = study.small_params()
 ROW = {"recording": "a", "animal_id": 1, "start_s": 1.0, "duration_s": 1.5, "x_cm": 10.0, "y_cm": 20.0}
@@ -23,7 +23,7 @@ def folder() -> Path:
     """The registered model as it lies in the store."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         study.enter(study.registered(), monkeypatch)
-        return register.fetch(None).parent
+        return lookup.resolve(None).folder.parent
 
 
 @pytest.fixture(scope="module")

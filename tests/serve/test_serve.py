@@ -20,8 +20,8 @@ from starlette.applications import Starlette
 import study
 from conftest import told
 from lmtcnn.bundle import bundle
-from lmtcnn.core.errors import DataError, ModelError
-from lmtcnn.predict import answer, predict
+from lmtcnn.core.errors import ModelError
+from lmtcnn.predict import answer, prediction
 from lmtcnn.register import registry
 from lmtcnn.serve import serve
 
@@ -107,7 +107,7 @@ def test_every_form_of_a_table_is_answered_alike(app: Starlette, document: Any) 
     assert answered["model"] == "models:/lmtcnn/1"
     made = bundle.build(study.prepared(), PARAMS)
     columns = {name: [row[name] for row in RECORDS] for name in COLUMNS}
-    expected = predict.as_frame(answer.answers(answer.checked(columns), made), made.classes).drop("rfid").to_dicts()
+    expected = prediction.as_frame(answer.answers(answer.checked(columns), made), made.classes).drop("rfid").to_dicts()
     assert answered["predictions"] == [pytest.approx(row) for row in expected]
 
 
@@ -391,7 +391,3 @@ def test_tampered_files_are_not_served(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(serve.uvicorn, "run", lambda *_, **__: pytest.fail("it listens"))
     (line,) = told(ModelError, serve.serve, None, "127.0.0.1", 1, 2)
     assert "weights.safetensors: expected sha256 " in line
-
-
-def test_a_table_is_read_without_a_server() -> None:
-    assert told(DataError, serve.table, b"{}", JSON_TYPE) == (f"the body: expected {FORM}, found []; correct it",)

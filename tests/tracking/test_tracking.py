@@ -4,8 +4,6 @@ import json
 import logging
 import os
 import shutil
-import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +13,14 @@ import pytest
 from PIL import Image
 
 import study
-from conftest import told
-from lmtcnn.core.errors import DataError, OutputError
-from lmtcnn.tracking import provenance, tracking, view
+from lmtcnn.core.errors import DataError
+from lmtcnn.tracking import client as clients
+from lmtcnn.tracking import tracking, view
 
 PARAMS = study.small_params(cohort__manifest="cohort.csv")
+
+
 STARTED_S = 1_700_000_000.0
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with the small study's files in data/ and an empty store."""
-    folder = study.project(tmp_path / "a project é#1 %25", monkeypatch)
-    study.copy(study.prepared())
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +45,7 @@ def logged(finished: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def all_runs(client: Any) -> list[Any]:
-    return list(client.search_runs([tracking.experiment_of(client).experiment_id], order_by=["attributes.run_name"]))
+    return list(client.search_runs([clients.experiment_of(client).experiment_id], order_by=["attributes.run_name"]))
 
 
 def children(client: Any, run_id: str) -> list[Any]:
@@ -61,7 +53,7 @@ def children(client: Any, run_id: str) -> list[Any]:
 
 
 def test_a_training_is_one_run_with_a_run_for_each_held_out_cage(logged: str) -> None:
-    client = tracking.connect()
+    client = clients.connect()
     assert client.get_run(logged).info.run_name == "reference"
     assert [run.info.run_name for run in children(client, logged)] == ["c1", "c2", "c3", "c4"]
     assert {run.info.status for run in all_runs(client)} == {"FINISHED"}
@@ -69,7 +61,7 @@ def test_a_training_is_one_run_with_a_run_for_each_held_out_cage(logged: str) ->
 
 
 def test_curves_of_parent_and_children_have_the_same_names_and_are_means_over_networks(logged: str) -> None:
-    client = tracking.connect()
+    client = clients.connect()
     history = pl.read_parquet("data/train/history.parquet").filter(pl.col("fold") != "all")
     for name, column in (("test/loss", "test_loss"), ("train/accuracy", "train_accuracy")):
         for run, rows in ((logged, history), (children(client, logged)[1].info.run_id, history.filter(fold="c2"))):
@@ -80,7 +72,7 @@ def test_curves_of_parent_and_children_have_the_same_names_and_are_means_over_ne
 
 
 def test_a_run_bears_the_time_of_its_training_also_after_its_evaluation(logged: str) -> None:
-    client = tracking.connect()
+    client = clients.connect()
     info = client.get_run(logged).info
     assert info.start_time == STARTED_S * 1000 < info.end_time
     first, *_, last = sorted(m.timestamp for m in client.get_metric_history(logged, "test/loss"))
@@ -91,12 +83,12 @@ def test_a_run_bears_the_time_of_its_training_also_after_its_evaluation(logged: 
 
 def test_without_a_start_the_run_bears_the_time_of_the_files(project: Path) -> None:
     os.utime("data/train/train.json", (1_600_000_000, 1_600_000_000))
-    info = tracking.connect().get_run(tracking.log_train(Path("data"), PARAMS)).info
+    info = clients.connect().get_run(tracking.log_train(Path("data"), PARAMS)).info
     assert (info.start_time, info.end_time) == (1_600_000_000_000, 1_600_000_000_000)
 
 
 def test_a_run_says_what_it_was_made_of(logged: str) -> None:
-    client = tracking.connect()
+    client = clients.connect()
     run = client.get_run(logged)
     assert run.data.params["train.lr"] == "0.05"
     assert run.data.tags["lmtcnn.key"] == study.training_key(Path("data"), PARAMS)
@@ -112,7 +104,7 @@ def test_a_run_says_what_it_was_made_of(logged: str) -> None:
 
 
 def test_a_matrix_of_each_fold_is_kept_as_a_table(logged: str) -> None:
-    client = tracking.connect()
+    client = clients.connect()
     fold = children(client, logged)[0]
     folder = Path(client.download_artifacts(fold.info.run_id, ""))
     confusion = pl.read_csv(folder / "confusion.csv")
@@ -128,7 +120,7 @@ def test_a_matrix_of_each_fold_is_kept_as_a_table(logged: str) -> None:
 
 
 def test_the_evaluation_joins_the_run_of_its_training(logged: str) -> None:
-    client = tracking.connect()
+    client = clients.connect()
     run, metrics = client.get_run(logged), json.loads(Path("data/evaluate/metrics.json").read_text())
     assert run.data.metrics["cv/accuracy"] == metrics["accuracy"]
     assert run.data.metrics["cv/sex_F"] == metrics["accuracy_sex_F"]
@@ -152,19 +144,19 @@ def test_the_same_training_is_not_logged_twice_and_a_line_says_so(
 ) -> None:
     assert tracking.log_train(Path("data"), PARAMS) == logged
     assert caplog.messages == ["this training is already in MLflow, as run 'reference': no second one is made"]
-    assert len(all_runs(tracking.connect())) == 5
+    assert len(all_runs(clients.connect())) == 5
 
 
 def test_a_run_is_named_by_the_parameter_that_differs(project: Path) -> None:
     tracking.log_train(Path("data"), PARAMS)
     study.seal_training(Path("data/train"), train__lr=0.1)
     run_id = tracking.log_train(Path("data"), study.small_params(train__lr=0.1))
-    assert tracking.connect().get_run(run_id).info.run_name == "train.lr=0.1"
+    assert clients.connect().get_run(run_id).info.run_name == "train.lr=0.1"
 
 
 def test_an_evaluation_without_a_run_makes_one_first(project: Path) -> None:
     run_id = tracking.log_evaluate(Path("data"), PARAMS)
-    assert tracking.latest_parents(1) == [run_id]
+    assert clients.latest_parents(1) == [run_id]
 
 
 def test_an_undefined_metric_is_not_logged(project: Path) -> None:
@@ -174,7 +166,7 @@ def test_an_undefined_metric_is_not_logged(project: Path) -> None:
     path.write_text(json.dumps(metrics))
     study.seal_evaluation(Path("data"), PARAMS)
     run_id = tracking.log_evaluate(Path("data"), PARAMS)
-    assert "cv/mcc" not in tracking.connect().get_run(run_id).data.metrics
+    assert "cv/mcc" not in clients.connect().get_run(run_id).data.metrics
 
 
 def test_maps_are_logged_once_as_pictures_that_runs_can_be_compared_by(project: Path) -> None:
@@ -185,7 +177,7 @@ def test_maps_are_logged_once_as_pictures_that_runs_can_be_compared_by(project: 
     study.seal_maps(Path("data"), PARAMS)
     run_id = tracking.log_explain(Path("data"), PARAMS)
     assert tracking.log_explain(Path("data"), PARAMS) == run_id
-    client = tracking.connect()
+    client = clients.connect()
     images = [file.path for file in client.list_artifacts(run_id, "images") if file.path.endswith(".png")]
     assert sorted(path.partition("+")[0] for path in images) == ["images/maps~3x3_00", "images/maps~9x9_01"]
     assert [file.path for file in client.list_artifacts(run_id, "explain")] == ["explain/activation_maps.json"]
@@ -203,85 +195,20 @@ def test_single_folds_make_the_run_of_the_whole_training(project: Path) -> None:
     for path in Path("data/train").glob("*.*"):
         path.unlink()
     run_id = tracking.log_train(Path("data"), PARAMS)
-    assert len(children(tracking.connect(), run_id)) == 4
+    assert len(children(clients.connect(), run_id)) == 4
 
 
 def test_track_rebuilds_a_lost_store_from_the_files(
     logged: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = tracking.connect().get_run(logged)
+    before = clients.connect().get_run(logged)
     study.project(tmp_path / "another", monkeypatch)
     study.copy(study.prepared())
     Path("cohort.csv").touch()
-    after = tracking.connect().get_run(tracking.track(Path("data"), PARAMS))
+    after = clients.connect().get_run(tracking.track(Path("data"), PARAMS))
     assert after.info.run_id != before.info.run_id
     assert after.data.metrics == before.data.metrics
     assert after.data.params == before.data.params
-
-
-def test_a_run_whose_process_is_gone_is_closed(project: Path) -> None:
-    client = tracking.configure()
-    experiment = tracking.experiment_of(client).experiment_id
-    gone = subprocess.run(["sh", "-c", "echo $$"], capture_output=True, text=True, check=True).stdout.strip()
-    host = socket.gethostname()
-    pids = {"dead": gone, "alive": str(os.getpid())}
-    for name, pid in pids.items():
-        client.create_run(experiment, run_name=name, tags={"lmtcnn.host": host, "lmtcnn.pid": pid})
-    tracking.close_stale(client)
-    assert {run.info.run_name: run.info.status for run in all_runs(client)} == {"dead": "KILLED", "alive": "RUNNING"}
-
-
-@pytest.mark.parametrize(("raised", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
-def test_a_run_that_breaks_off_is_not_finished_and_is_logged_anew(
-    project: Path, monkeypatch: pytest.MonkeyPatch, raised: type[BaseException], status: str
-) -> None:
-    def broken(*_: object) -> None:
-        raise raised
-
-    with monkeypatch.context() as patched:
-        patched.setattr(provenance, "matrix_text", broken)
-        with pytest.raises(raised):
-            tracking.log_train(Path("data"), PARAMS)
-    client = tracking.connect()
-    assert {run.info.status for run in all_runs(client)} == {status}
-    run_id = tracking.log_train(Path("data"), PARAMS)
-    assert client.get_run(run_id).info.status == "FINISHED"
-
-
-def test_a_moved_project_keeps_its_artifacts(
-    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    run_id = tracking.log_train(Path("data"), PARAMS)
-    moved = project.rename(project.parent / "moved 100%")
-    monkeypatch.chdir(moved)
-    client = tracking.configure()
-    assert caplog.messages == ["mlflow.db was moved or copied here: its artifacts are now looked for in mlruns"]
-    assert "lr: 0.05" in Path(client.download_artifacts(run_id, "params.yaml")).read_text()
-    assert client.get_run(run_id).info.artifact_uri.startswith((moved / "mlruns").as_uri())
-    assert tracking.experiment_of(client).artifact_location == (moved / "mlruns").as_uri()
-
-
-def test_a_store_that_was_moved_without_its_artifacts_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracking.log_train(Path("data"), PARAMS)
-    elsewhere = project.parent / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "dvc.yaml").touch()
-    (project / "mlflow.db").rename(elsewhere / "mlflow.db")
-    monkeypatch.chdir(elsewhere)
-    with pytest.raises(OutputError) as error:
-        tracking.configure()
-    assert str(error.value) == (
-        f"{elsewhere}/mlflow.db: expected its artifacts in mlruns beside it, found none; "
-        f"move {project}/mlruns there, move mlflow.db back, or move it away, then `lmtcnn track`"
-    )
-
-
-def test_a_deleted_experiment_is_restored_with_its_runs(project: Path, caplog: pytest.LogCaptureFixture) -> None:
-    run_id = tracking.log_train(Path("data"), PARAMS)
-    client = tracking.connect()
-    client.delete_experiment(tracking.experiment_of(client).experiment_id)
-    assert tracking.latest_parents(1) == [run_id]
-    assert caplog.messages == ["the experiment lmtcnn was deleted in MLflow: it is restored, with its runs"]
 
 
 def test_a_new_cohort_is_a_run_of_its_own(project: Path) -> None:
@@ -291,9 +218,8 @@ def test_a_new_cohort_is_a_run_of_its_own(project: Path) -> None:
     manifest.parent.mkdir()
     manifest.write_text("recording")
     metrics = {"ensemble_accuracy": 0.5, "recall_AM": 1.0, "mcc": float("nan")}
-    tags = {"lmtcnn.simulated": "true", "lmtcnn.model": "models:/lmtcnn/1"}
-    run_id = tracking.log_cohort(manifest, metrics, predictions, ("AM", "JF"), tags)
-    client = tracking.connect()
+    run_id = tracking.log_cohort(manifest, metrics, predictions, ("AM", "JF"), "models:/lmtcnn/1", simulated=True)
+    client = clients.connect()
     run = client.get_run(run_id)
     assert (run.info.run_name, run.data.tags["lmtcnn.kind"]) == ("new cages by models:/lmtcnn/1", "cohort")
     assert run.data.tags["lmtcnn.model"] == "models:/lmtcnn/1"
@@ -303,44 +229,23 @@ def test_a_new_cohort_is_a_run_of_its_own(project: Path) -> None:
     files = {file.path for file in client.list_artifacts(run_id)}
     assert files == {"predictions.json", "confusion.csv", "confusion.png", "confusion.svg", "confusion.pdf", "cohort"}
     with pytest.raises(DataError) as error:
-        tracking.latest_parents(2)
+        clients.latest_parents(2)
     assert str(error.value) == (
         "experiment lmtcnn: expected 2 trainings, found 0; train again with another parameter, or compare fewer"
     )
 
 
-def test_the_link_that_compares_runs_has_the_form_that_mlflow_reads(logged: str) -> None:
-    experiment = tracking.experiment_of(tracking.configure()).experiment_id
-    assert tracking.compare_url(["a1", "b2"]) == (
-        "http://127.0.0.1:5000/#/compare-runs?runs=%5B%22a1%22%2C%22b2%22%5D"
-        f"&experiments=%5B%22{experiment}%22%5D&workflowType=machine_learning"
-    )
-
-
-def test_the_experiment_has_a_saved_view_that_is_written_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracking.track(Path("data"), PARAMS)
-    client = tracking.connect()
-    experiment = tracking.experiment_of(client)
-    assert experiment.tags[view.TAG] == view.saved(PARAMS, experiment.creation_time)
-    assert tracking.view_url() == (
-        f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}/runs"
-        "?viewStateShareKey=trainings&workflowType=machine_learning"
-    )
-    monkeypatch.setattr(client, "set_experiment_tag", None)  # not called again
-    tracking.save_view(client, PARAMS)
-
-
 def test_a_store_of_before_gets_the_view_when_it_is_tracked_again(project: Path) -> None:
     run_id = tracking.track(Path("data"), PARAMS)
-    client = tracking.connect()
-    experiment = tracking.experiment_of(client)
+    client = clients.connect()
+    experiment = clients.experiment_of(client)
     client.delete_experiment_tag(experiment.experiment_id, view.TAG)
     assert tracking.track(Path("data"), PARAMS) == run_id
-    assert view.TAG in tracking.experiment_of(client).tags
+    assert view.TAG in clients.experiment_of(client).tags
 
 
 def test_what_the_view_shows_is_in_a_run(logged: str) -> None:
-    run, client = tracking.connect().get_run(logged), tracking.connect()
+    run, client = clients.connect().get_run(logged), clients.connect()
     shown = {"metrics": run.data.metrics, "params": run.data.params, "tags": run.data.tags}
     for column in view.columns(PARAMS):
         kind, name, _ = column.split("`")
@@ -353,13 +258,13 @@ def test_runs_differ_in_colour(project: Path) -> None:
     first = tracking.log_train(Path("data"), PARAMS)
     study.seal_training(Path("data/train"), train__lr=0.1)
     second = tracking.log_train(Path("data"), study.small_params(train__lr=0.1))
-    client = tracking.connect()
+    client = clients.connect()
     colors = [client.get_run(run_id).data.tags["mlflow.runColor"] for run_id in (first, second)]
     assert colors == list(view.COLORS[:2])
 
 
 def test_cages_are_listed_in_order(logged: str) -> None:
-    started = {run.info.start_time: run.info.run_name for run in children(tracking.connect(), logged)}
+    started = {run.info.start_time: run.info.run_name for run in children(clients.connect(), logged)}
     assert [started[start] for start in sorted(started, reverse=True)] == ["c1", "c2", "c3", "c4"]
 
 
@@ -370,41 +275,7 @@ def test_what_is_not_there_is_told_by_the_stage_that_makes_it(project: Path) -> 
     assert str(error.value) == ("data/evaluate/metrics.json: expected a file, found none; run `lmtcnn evaluate` again")
 
 
-def test_what_goes_wrong_with_mlflow_costs_a_stage_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    with tracking.repairable():
-        raise OutputError("/x: expected a free store, found none; wait")
-    assert caplog.messages == [
-        "not logged in MLflow (/x: expected a free store, found none; wait): `lmtcnn track` logs it once that is mended"
-    ]
-    with pytest.raises(ZeroDivisionError), tracking.repairable():
-        _ = 1 / 0
-
-
-def test_a_server_that_does_not_answer_is_told_in_one_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert told(OutputError, tracking.configure) == (
-        "http://127.0.0.1:9: expected an MLflow server, found no answer; "
-        "start it, correct MLFLOW_TRACKING_URI, or unset it",
-    )
-
-
 def test_nothing_is_printed(project: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     tracking.track(Path("data"), PARAMS)
     assert capfd.readouterr() == ("", "")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
-
-
-def test_what_a_server_refuses_is_one_line_wherever_it_happens(
-    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from mlflow.exceptions import MlflowException
-
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    refused = "API request to endpoint /api/2.0/mlflow/runs/create failed with error code 401 != 200."
-    line = "http://127.0.0.1:9: expected an MLflow server that does what is asked, found that it wants a login (401)"
-    with pytest.raises(OutputError) as error, tracking.answering():
-        raise MlflowException(refused)  # as MLflow 3.17's client says it
-    assert str(error.value).startswith(f"{line}; set MLFLOW_TRACKING_USERNAME")
-    with tracking.repairable():
-        raise MlflowException(refused)
-    assert caplog.messages[0].startswith(f"not logged in MLflow ({line}; set MLFLOW_TRACKING_USERNAME")

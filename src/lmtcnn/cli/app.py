@@ -83,9 +83,9 @@ def main() -> None:
         do = f"run pip install 'lmtcnn[{EXTRAS[package]}]'"
         _end(LmtcnnError(problem(f"lmtcnn {' '.join(sys.argv[1:2])}", f"the package {package}", "none", do)))
     except Exception as error:
-        from lmtcnn.tracking import store  # only now: a command that ends well waits for none of it
+        from lmtcnn.tracking import checks  # only now: a command that ends well waits for none of it
 
-        if refused := store.refusal(error):
+        if refused := checks.refusal(error):
             _end(refused)
         raise
 
@@ -98,9 +98,9 @@ def _end(error: LmtcnnError) -> NoReturn:
 
 def logged(log: Callable[[Any], object]) -> None:
     """Log a stage's result in MLflow, whose import takes seconds on a slow machine: the work is done before it."""
-    from lmtcnn.tracking import tracking
+    from lmtcnn.tracking import client, tracking
 
-    with tracking.repairable():
+    with client.repairable():
         log(tracking)
 
 

@@ -19,9 +19,9 @@ def register(params_file: ParamsFile = PARAMS) -> None:
 
     Example: lmtcnn register
     """
-    from lmtcnn.tracking import store
+    from lmtcnn.tracking import checks
 
-    store.check_answers()  # before the longer imports
+    checks.check_answers()  # before the longer imports
     from lmtcnn.register import register as module
 
     with alone(DATA / "register"):
@@ -76,14 +76,14 @@ def track(
 
     Example: lmtcnn track --compare 2
     """
-    from lmtcnn.tracking import store
+    from lmtcnn.tracking import checks
 
-    store.check_answers()  # before the longer imports
+    checks.check_answers()  # before the longer imports
     from lmtcnn.register import register as registry
-    from lmtcnn.tracking import tracking
+    from lmtcnn.tracking import client
 
     if compare:
-        print(tracking.compare_url(tracking.latest_parents(compare)))
+        print(client.compare_url(client.latest_parents(compare)))
         return
     with alone(DATA / "register"):
         for line in registry.track(DATA, load(params_file)):
@@ -111,40 +111,34 @@ def predict(
     Example: lmtcnn predict new.sqlite --out predictions.csv
     """
     if model is None or model.startswith("models:/"):
-        from lmtcnn.tracking import store
+        from lmtcnn.tracking import checks
 
-        store.check_answers()  # before the longer imports
+        checks.check_answers()  # before the longer imports
     from lmtcnn.bundle import bundle
-    from lmtcnn.cohort import cohort as cohorts
+    from lmtcnn.predict import labelled, prediction
     from lmtcnn.predict import predict as module
-    from lmtcnn.register import register
+    from lmtcnn.register import lookup
 
     if out:
-        module.check_out(out)
+        prediction.check_out(out)
     started_s = time.time()
-    source = register.resolve(model)
+    source = lookup.resolve(model)
     served = bundle.read(source.folder)
-    answering = module.Model.of(served, source.uri, source.version, source.run, source.date)
-    if cohort:
-        known = module.listed(cohort, databases, served)
-        recordings = list(known.recordings)
-    else:
-        recordings = cohorts.unlisted(databases, served.definitions)
+    answering = prediction.Model.of(served, source.uri, source.version, source.run, source.date)
+    known = labelled.find(databases, cohort, served)
     with reading("predict") as progress:
         predictions, failed = module.predict(
-            recordings, served, force=force, workers=workers, progress=progress, model=answering
+            known.recordings, served, force=force, workers=workers, progress=progress, model=answering
         )
     if out:
-        module.save(predictions, served.classes, out)
+        prediction.save(predictions, served.classes, out)
     if as_json:
-        print(module.to_json(predictions), end="")
+        print(prediction.to_json(predictions), end="")
     elif predictions:
         show.show_predictions(predictions, served.classes, answering.line)
-    if cohort and predictions and all(sample.labels for sample in known.samples):
-        score = module.score(predictions, known, served)
-        tags = {"lmtcnn.simulated": str(score.simulated).lower(), "lmtcnn.model": source.uri}
-        scored = (cohort, score.metrics, score.table, served.classes, tags, started_s)
-        logged(lambda tracking: tracking.log_cohort(*scored))
+    if cohort and (score := labelled.score(predictions, known, served)):
+        merits = (cohort, score.metrics, score.table, served.classes, source.uri)
+        logged(lambda tracking: tracking.log_cohort(*merits, simulated=score.simulated, started_s=started_s))
         show.show_score(score, served.classes, to_stderr=as_json)
     if failed:
         raise BatchError(failed)

@@ -23,7 +23,8 @@ from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.sections import HistogramsParams
 from lmtcnn.histograms.stack import floor_of, stack_of
 from lmtcnn.predict import predict
-from lmtcnn.predict.predict import Prediction, Stacked
+from lmtcnn.predict.predict import Stacked
+from lmtcnn.predict.prediction import Prediction
 from lmtcnn.timeline import clock as clocks
 from lmtcnn.timeline.counted import short_words
 

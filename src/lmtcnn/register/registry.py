@@ -17,7 +17,7 @@ from lmtcnn.bundle.bundle import META, content
 from lmtcnn.core.errors import ModelError, problem
 from lmtcnn.core.files import digest
 from lmtcnn.core.records import WEIGHTS
-from lmtcnn.tracking import store
+from lmtcnn.tracking import checks, store
 from lmtcnn.tracking.store import CHAMPION, MODEL
 
 FILES = (WEIGHTS, META)
@@ -72,19 +72,6 @@ def quick_versions(model: str) -> list[str]:
         return [str(number) for number in sorted(connection.scalars(wanted))]
 
 
-def verified(version: Version) -> Path:
-    """Folder with a version's two files on this machine; a file: location itself, else the cache.
-
-    Raises ModelError where a file is missing or not what was registered.
-    """
-    place = store.local_path(version.location)
-    folder = place / "artifacts" if place else cache_of(version)
-    if not folder.is_dir():
-        raise ModelError(problem(f"{version.uri}: {folder}", "its files", "no folder", AGAIN))
-    check(folder, {name: sha256_of(version, name) for name in FILES}, f"{version.uri}: ")
-    return folder
-
-
 def check(folder: Path, sha256: Mapping[str, str], where: str = "") -> None:
     """Raise ModelError, which begins with `where`, unless the folder holds a model's two files with these digests."""
     lines = []
@@ -97,11 +84,6 @@ def check(folder: Path, sha256: Mapping[str, str], where: str = "") -> None:
             )
     if lines:
         raise ModelError(lines)
-
-
-def is_registered(version: Version, name: str, folder: Path) -> bool:
-    """Whether the folder holds this file of the version."""
-    return (folder / name).is_file() and digest(folder / name) == sha256_of(version, name)
 
 
 def sha256_of(version: Version, name: str) -> str:
@@ -132,7 +114,7 @@ def _reading() -> Iterator[sa.Connection]:
             yield connection
     except sa.exc.SQLAlchemyError as error:
         if "is locked" in str(error):
-            raise store.refused(error, "read") from error
+            raise checks.refused(error, "read") from error
         raise CannotTell from error
     finally:
         engine.dispose()

@@ -23,7 +23,7 @@ from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError, LmtcnnError, problem
 from lmtcnn.core.sections import HistogramsParams
-from lmtcnn.predict import answer, predict
+from lmtcnn.predict import answer, prediction
 from lmtcnn.register import registry
 
 SHA256 = "sha256"
@@ -66,7 +66,7 @@ class Served(PythonModel):
             if twice := sorted({str(name) for name in model_input.columns[model_input.columns.duplicated()]}):
                 raise DataError(problem(", ".join(twice), "one column", "several", "leave one"))
             stops = answer.checked({str(name): model_input[name].to_list() for name in model_input.columns})
-            answers = predict.as_frame(answer.answers(stops, self.bundle), self.bundle.classes)
+            answers = prediction.as_frame(answer.answers(stops, self.bundle), self.bundle.classes)
         except LmtcnnError as error:
             raise MlflowException("; ".join(error.lines), error_code=INVALID_PARAMETER_VALUE) from None
         return pd.DataFrame(answers.drop("rfid").to_dict(as_series=False))

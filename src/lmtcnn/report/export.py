@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lmtcnn.cohort import cohort
 from lmtcnn.cohort.recording import Recording
@@ -118,7 +119,7 @@ def _samples(
 
 
 def class_maps(stacks: Any, index: pl.DataFrame, params: Params) -> pl.DataFrame:
-    """Mean over a class's samples of what a tile counts in all intervals, with the tile's middle in cm.
+    """Tabulate the mean over a class's samples of what a tile counts in all intervals, with the tile's middle in cm.
 
     Parameters
     ----------
@@ -126,43 +127,48 @@ def class_maps(stacks: Any, index: pl.DataFrame, params: Params) -> pl.DataFrame
         Histograms (samples, T, N, N).
     index
         The samples in that order, with a column `class`.
+    params
+        The study's parameters, with the floor's size in cm.
+
+    Returns
+    -------
+    A row for each class that has samples and each tile.
     """
     arena, n = params.stops.arena, params.histograms.tiles
     row, column = (values.ravel() for values in np.indices((n, n)))
+    place = {"row": row, "column": column, "x_cm": (column + 0.5) * arena.width_cm / n}
+    place |= {"y_cm": (row + 0.5) * arena.height_cm / n}
     sums = np.stack([np.asarray(stack, dtype=np.float64).sum(axis=0).ravel() for stack in stacks])
-    parts = []
-    for name in params.classes:
-        own = (index["class"] == name).to_numpy()
-        if own.any():
-            values = {"row": row, "column": column, "x_cm": (column + 0.5) * arena.width_cm / n}
-            values |= {"y_cm": (row + 0.5) * arena.height_cm / n, params.histograms.weight: sums[own].mean(axis=0)}
-            parts.append(
-                pl.DataFrame(values).select(
-                    pl.lit(name).alias("class"), pl.lit(int(own.sum())).alias("samples"), pl.all()
-                )
-            )
-    return pl.concat(parts)
+    return _by_class(index, params, lambda own: place | {params.histograms.weight: sums[own].mean(axis=0)})
 
 
 def class_hours(stacks: Any, index: pl.DataFrame, params: Params) -> pl.DataFrame:
-    """Mean over a class's samples of what all tiles count in an interval, and its standard deviation over samples."""
+    """Tabulate the mean over a class's samples of what all tiles count in an interval, and its sd over samples.
+
+    Parameters are those of `class_maps`; the table has a row for each class that has samples and each interval.
+    """
     sums = np.stack([np.asarray(stack, dtype=np.float64).sum(axis=(1, 2)) for stack in stacks])
-    parts = []
-    for name in params.classes:
-        own = (index["class"] == name).to_numpy()
-        if own.any():
-            spread = sums[own].std(axis=0, ddof=1) if own.sum() > 1 else np.full(sums.shape[1], np.nan)
-            values = {
-                "interval": np.arange(sums.shape[1]),
-                params.histograms.weight: sums[own].mean(axis=0),
-                "sd": spread,
-            }
-            parts.append(
-                pl.DataFrame(values).select(
-                    pl.lit(name).alias("class"), pl.lit(int(own.sum())).alias("samples"), pl.all()
-                )
-            )
-    return pl.concat(parts).with_columns(pl.col("sd").fill_nan(None))
+
+    def values(own: NDArray[np.bool_]) -> dict[str, Any]:
+        spread = sums[own].std(axis=0, ddof=1) if own.sum() > 1 else np.full(sums.shape[1], np.nan)
+        mean = sums[own].mean(axis=0)
+        return {"interval": np.arange(sums.shape[1]), params.histograms.weight: mean, "sd": spread}
+
+    return _by_class(index, params, values).with_columns(pl.col("sd").fill_nan(None))
+
+
+def _by_class(
+    index: pl.DataFrame, params: Params, values: Callable[[NDArray[np.bool_]], Mapping[str, Any]]
+) -> pl.DataFrame:
+    """Stack the columns that `values` makes of each class's samples, after the class and how many samples it has."""
+    members = {name: (index["class"] == name).to_numpy() for name in params.classes}
+    return pl.concat(
+        pl.DataFrame(dict(values(own))).select(
+            pl.lit(name).alias("class"), pl.lit(int(own.sum())).alias("samples"), pl.all()
+        )
+        for name, own in members.items()
+        if own.any()
+    )
 
 
 def _write_stops(

@@ -66,41 +66,18 @@ def report(data: Path, params: Params) -> Path:
     stage that is missing, or that is not of the present training.
     """
     _check_inputs(data)
-    index = index_table(params.labels).read(data / "histograms" / INDEX)
     training = full_training(data, params)
     read_evaluation(data, params, training)
     read_maps(data, params, training)
     metrics = read_json(data / "evaluate" / METRICS, "metrics", "evaluate")
-    maps = read_json(data / "explain" / MAPS, "activation maps", "explain")
-    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms", notices.KEYS)
     page = _template().render(
         title=params.report.title,
         warning=SIMULATED if metrics["simulated"] else "",
         version=__version__,
         training=training.key,
-        cohort=describe_cohort(index, params),
-        notices=notices.notices(made),
-        beware=notices.beware(made, params),
-        tracking=notices.tracking_rows(made),
-        starts=start_rows(data / "histograms" / "start_hours.csv"),
-        metrics=metrics,
-        accuracy=_share(metrics["accuracy"]),
-        notes=metrics.get("notes", []),
-        rows=metric_rows(metrics, params),
-        recalls=recall_rows(metrics, params),
-        same_classes=any(row.paper is not None for row in compare(metrics, params.classes)),
-        paper=PAPER,
-        folds=fold_rows(data / "evaluate" / "folds.csv"),
-        confusion=_picture(data / "evaluate" / "confusion.png", "Confusion matrix, true classes in rows"),
-        curves=_picture(data / "evaluate" / "curves.png", "Loss and accuracy by epoch"),
-        maps=map_figures(data / "explain", maps),
-        network=maps["network"],
-        n_channels=len(maps["channels"]),
-        definitions=maps["definitions"],
-        parameters=parameter_rows(params),
-        intervals=f"{len(params.histograms.counted)} intervals of {length(params.histograms.interval_s)}",
-        counted=counted_words(params.histograms),
-        seeds=len(params.train.seeds),
+        **_study(data, params),
+        **_merit(data, metrics, params),
+        **_explanation(data),
     )
     path = ensure_folder(data / "report") / "index.html"
     write_text(path, page)
@@ -109,6 +86,51 @@ def report(data: Path, params: Params) -> Path:
         path.with_name("report.json"), seal_results("report", {}, training, inputs, params, path.parent, [path.name])
     )
     return path
+
+
+def _study(data: Path, params: Params) -> dict[str, Any]:
+    """The page's words on what was studied."""
+    folder, settings = data / "histograms", params.histograms
+    made = read_json(folder / "histograms.json", "the histograms", "histograms", notices.KEYS)
+    return {
+        "cohort": describe_cohort(index_table(params.labels).read(folder / INDEX), params),
+        "notices": notices.notices(made),
+        "beware": notices.beware(made, params),
+        "tracking": notices.tracking_rows(made),
+        "starts": start_rows(folder / "start_hours.csv"),
+        "parameters": parameter_rows(params),
+        "intervals": f"{len(settings.counted)} intervals of {length(settings.interval_s)}",
+        "counted": counted_words(settings),
+        "seeds": len(params.train.seeds),
+    }
+
+
+def _merit(data: Path, metrics: Mapping[str, Any], params: Params) -> dict[str, Any]:
+    """The page's words on how well held-out cages were told."""
+    folder = data / "evaluate"
+    return {
+        "metrics": metrics,
+        "accuracy": _share(metrics["accuracy"]),
+        "notes": metrics.get("notes", []),
+        "rows": metric_rows(metrics, params),
+        "recalls": recall_rows(metrics, params),
+        "same_classes": any(row.paper is not None for row in compare(metrics, params.classes)),
+        "paper": PAPER,
+        "folds": fold_rows(folder / "folds.csv"),
+        "confusion": _picture(folder / "confusion.png", "Confusion matrix, true classes in rows"),
+        "curves": _picture(folder / "curves.png", "Loss and accuracy by epoch"),
+    }
+
+
+def _explanation(data: Path) -> dict[str, Any]:
+    """The page's words on what the network looks at."""
+    maps = read_json(data / "explain" / MAPS, "activation maps", "explain")
+    return {
+        "maps": map_figures(data / "explain", maps),
+        "network": maps["network"],
+        "n_channels": len(maps["channels"]),
+        "definitions": maps["definitions"],
+    }
 
 
 def describe_cohort(index: pl.DataFrame, params: Params) -> dict[str, Any]:

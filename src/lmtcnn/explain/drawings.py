@@ -1,0 +1,134 @@
+"""The drawings of an explanation: maps, the network as a diagram, and one hour of one mouse."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from lmtcnn import SIMULATED
+from lmtcnn.cohort import cohort
+from lmtcnn.core.files import read_json
+from lmtcnn.core.params import Params
+from lmtcnn.explain.maps import DEFINITIONS, ClassMaps
+from lmtcnn.figures import floor
+from lmtcnn.figures.gallery import Drawing
+from lmtcnn.inspect import plot
+from lmtcnn.train.model import StereotypeCNN
+
+log = logging.getLogger("lmtcnn")
+
+NAMES = {"conv": "convolution", "relu": "ReLU", "pool": "max-pooling"}
+
+
+def drawings_of(
+    maps: ClassMaps,
+    summary: Mapping[str, Any],
+    furniture: floor.Zones,
+    planted: floor.Zones | None = None,
+) -> list[Drawing]:
+    """A figure for each channel in maps/, and the atlas of all of them."""
+    numbered = {str(i): (name, zone) for i, (name, zone) in enumerate((planted or {}).items(), start=1)}
+    note = caption(summary, {number: name for number, (name, _) in numbered.items()})
+    note += " Outlined: what stands in the cage." if furniture else ""
+    drawings = []
+    for k, channel in enumerate(summary["channels"]):
+        title = f"{NAMES[summary['layer']]} / {channel['kernel']}x{channel['kernel']} / channel {channel['channel']:02}"
+        given = (maps.means[:, k], summary["classes"], tuple(summary["floor_cm"]), title)
+        named = {
+            "note": note,
+            "crosses": [(cross["row"], cross["column"]) for cross in channel["crosses"]],
+            "furniture": furniture,
+            "planted": {number: zone for number, (_, zone) in numbered.items()},
+        }
+        drawings.append(Drawing(channel["figure"], floor.activation_maps, given, named))
+    mice = f"{SIMULATED}. " if summary["simulated"] else ""
+    kernels = list(dict.fromkeys(channel["kernel"] for channel in summary["channels"]))
+    words = [f"{channel['channel']:02}\n{channel['difference']:.0%}" for channel in summary["channels"]]
+    title = f"All channels, {NAMES[summary['layer']]}"
+    note = (
+        f"{mice}{summary['network'].capitalize()}; mean over the samples of a class, each channel on its own scale. "
+        + (f"Counted: {summary['counted']}. " if summary["counted"] else "")
+        + f"Percent: {DEFINITIONS['difference']}."
+    )
+    return [*drawings, Drawing("atlas.png", floor.atlas, (maps.means, summary["classes"], kernels, words, title, note))]
+
+
+def describe_network(network: StereotypeCNN, classes: Sequence[str]) -> dict[str, Any]:
+    """Shapes and numbers of parameters of one member, taken from the network itself by sending zeros through it."""
+    shape = network.architecture
+    x = torch.zeros(1, shape["intervals"], shape["tiles"], shape["tiles"])
+    with torch.inference_mode():
+        maps, pooled = network.activations(x), network.activations(x, "pool")
+    counts = {name: values[0].numel() for name, values in network.named_parameters()}  # of the first member
+    branches = [
+        {
+            "kernel": kernel,
+            "maps": list(maps[kernel].shape[2:]),
+            "pooled": list(pooled[kernel].shape[2:]),
+            "parameters": sum(n for name, n in counts.items() if name.startswith(f"branch{kernel}.")),
+        }
+        for kernel in shape["kernels"]
+    ]
+    linear = sum(n for name, n in counts.items() if name.startswith("linear."))
+    return {
+        "input": list(x.shape[1:]),
+        "branches": branches,
+        "pool": shape["pool"],
+        "features": sum(int(np.prod(branch["pooled"])) for branch in branches),
+        "linear_parameters": linear,
+        "parameters": sum(counts.values()),
+        "classes": list(classes),
+    }
+
+
+def caption(summary: Mapping[str, Any], zones: Mapping[str, str]) -> str:
+    """Say what a figure shows, of which network, of which mice; `zones` are names by number."""
+    mice = f"{SIMULATED}. " if summary["simulated"] else ""
+    text = f"{mice}{summary['network'].capitalize()}; mean over the samples of a class."
+    text += f" Counted: {summary['counted']}." if summary["counted"] else ""
+    text += f" Crosses: {DEFINITIONS['crosses']} (spread: {DEFINITIONS['spread']})."
+    if zones:
+        listed = ", ".join(f"{number} {name.replace('_', ' ')}" for number, name in zones.items())
+        text += f" Dashed: zones where the simulator made classes differ most: {listed}."
+    return text
+
+
+def find_zones(params: Params) -> dict[str, Any] | None:
+    """Where a simulated cohort's classes were made to differ most, by truth.json; None where there is no such file.
+
+    truth.json lies beside the databases or the manifest. Zones are those that some class prefers or avoids (a natural
+    logarithm) at least half as strongly as any class any zone: an outline for every wall would hide the maps.
+    """
+    for folder in (Path(params.cohort.databases), Path(params.cohort.manifest).parent):
+        path = folder / "truth.json"
+        if path.is_file():
+            truth = read_json(path, "the truth of a simulated cohort", "simulate")
+            preferences = [found["log_preference"] for found in truth["classes"].values()]
+            strongest = {name: max(abs(found[name]) for found in preferences) for name in truth["zones"]}
+            limit = max(strongest.values()) / 2
+            return {name: zone for name, zone in truth["zones"].items() if strongest[name] >= limit > 0}
+    return None
+
+
+def example(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> list[Drawing]:
+    """The first sample with a stop, in the interval with most stops, from its database; a line where there is none."""
+    number = next((i for i, stack in enumerate(stacks) if stack.any()), None)
+    if number is None:
+        log.warning("no stop is counted in any sample, so no figures of an example")
+        return []
+    first = index.row(number, named=True)
+    manifest = Path(params.cohort.manifest)
+    known = cohort.load(params).recordings if manifest.is_file() else ()
+    recording = next((r for r in known if r.name == first["recording"]), None)
+    if recording is None or not all(path.is_file() for path in recording.files):
+        log.warning("%s: no database at hand, so no figures of an example", first["recording"])
+        return []
+    interval = params.histograms.counted[int(stacks[number].sum(axis=(1, 2)).argmax())]
+    _, drawings = plot.drawings_of(recording, first["rfid"], interval, params)
+    return [replace(drawing, name=f"example/{drawing.name}") for drawing in drawings]
