@@ -136,6 +136,18 @@ def test_a_recording_need_only_be_as_long_as_what_is_counted(bundle: Bundle, rec
     assert stack_recording(short, lenient, force=False)
 
 
+def test_a_recording_that_begins_after_most_of_what_is_counted_is_answered_with_a_warning(
+    bundle: Bundle, recording
+) -> None:
+    """It begins at 22:13:20."""
+    early = {"align": "22:13", "interval_s": 10.0, "intervals": 3}
+    words = "the recording begins late: 20 s of the 30 s that are counted lie before it, and are empty: "
+    for animal in stack_recording(recording(), counting(bundle, **early), force=False):
+        assert f"{words}align 22:13 was 20 s earlier" in animal.warnings
+    for animal in stack_recording(recording(), counting(bundle, **{**early, "align": "start"}), force=True):
+        assert not [line for line in animal.warnings if line.startswith("the recording begins late")]
+
+
 def test_an_answer_is_the_mean_softmax_of_the_members(learned: Bundle) -> None:
     rng = np.random.default_rng(0)
     animals = [replace(stacked(), animal_id=i, stack=rng.poisson(1.0, (4, 8, 8)).astype(float)) for i in range(5)]

@@ -217,7 +217,10 @@ def cohort_statistics(samples: list[dict[str, float]]) -> dict[str, list[float]]
 
 
 def unlike(found: Mapping[str, float], statistics: Mapping[str, list[float]]) -> list[str]:
-    """In words, what of a sample lies outside the training cohort's range widened by half its width on either side."""
+    """Say in words which features of a sample lie outside the training cohort's range.
+
+    The range is widened by half its width on either side.
+    """
     lines = []
     for name, words in WORDS.items():
         low, high = statistics[name]

@@ -1,4 +1,4 @@
-"""How inspections are shown: tables as wide as the terminal, below each other where they do not fit side by side."""
+"""Inspections on the terminal: tables as wide as the terminal, below each other where they do not fit side by side."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show_inspections(inspections: "Sequence[Inspection]", *, hours: bool) -> None:
-    """Several begin with a line each, and then fit 80 columns where stdout is no terminal."""
+    """Show inspections; several begin with a line each, and fit 80 columns where stdout is no terminal."""
     several = len(inspections) > 1
     console = console_of(plain_width=80 if several else 160)
     if several:
@@ -110,7 +110,7 @@ def _recording_lines(found: "Inspection") -> Iterator[tuple[str, str]]:
 
 
 def _flicker_lines(animals: "Sequence[AnimalFindings]") -> Iterator[str]:
-    """Of each animal whose centre hops to and fro: how often, and its stops if it were bridged, or not."""
+    """Yield how often an animal's centre hops to and fro, and its stops if that were bridged, or not."""
     from lmtcnn.timeline.clock import length
 
     for a in (animal for animal in animals if animal.n_flicker):

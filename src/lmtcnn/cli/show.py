@@ -1,4 +1,4 @@
-"""How results are shown: tables on stdout, as wide as the terminal, and lines for people on stderr."""
+"""Results on the terminal: tables on stdout, as wide as the terminal, and lines for people on stderr."""
 
 import os
 import sys
@@ -67,7 +67,7 @@ def show_predictions(predictions: list[Any], classes: tuple[str, ...], caption: 
 
 
 def _fits(table: Any, console: Any) -> bool:
-    """Whether a console shows a table with each cell in one line."""
+    """Tell whether a console shows a table with each cell in one line."""
     return bool(console.measure(table, options=console.options.update(width=sys.maxsize)).maximum <= console.width)
 
 

@@ -1,1 +1,1 @@
-"""Which places speak for a class."""
+"""Explanations: the places that speak for a class."""

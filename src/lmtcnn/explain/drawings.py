@@ -100,7 +100,7 @@ def caption(summary: Mapping[str, Any], zones: Mapping[str, str]) -> str:
 
 
 def find_zones(params: Params) -> dict[str, Any] | None:
-    """Where a simulated cohort's classes were made to differ most, by truth.json; None where there is no such file.
+    """Find the zones where a simulated cohort's classes were made to differ most; None where there is no truth.json.
 
     truth.json lies beside the databases or the manifest. Zones are those that some class prefers or avoids (a natural
     logarithm) at least half as strongly as any class any zone: an outline for every wall would hide the maps.

@@ -219,7 +219,7 @@ def positions(
     unit: str,
     note: str = "",
 ) -> Figure:
-    """Where a mouse was through time, x and y, with a marker where each stop starts (the paper's figure 1a).
+    """Draw where a mouse was through time, x and y, with a marker where each stop starts (the paper's figure 1a).
 
     `starts` are time, x and y of the stops' first frames; times are in `unit`; nan breaks a line.
     """

@@ -41,7 +41,7 @@ def stops_on_floor(
     note: str = "",
     zones: Zones | None = None,
 ) -> Figure:
-    """Where a mouse stopped, lighter = later, on the N x N grid that its stops are counted in (the paper's figure 1b).
+    """Draw where a mouse stopped, lighter = later, on the N x N grid that counts its stops (the paper's figure 1b).
 
     `starts` and `span`, the time that the colours cover, in `unit`.
     """

@@ -188,7 +188,7 @@ def _stacked(stops: pl.DataFrame, made: Bundle) -> Iterator[Stacked]:
 
 
 def _chosen(stops: pl.DataFrame, settings: HistogramsParams) -> NDArray[np.bool_] | None:
-    """Whether each stop is of the time of day that is counted, by its seconds since the clock time `align`."""
+    """Tell whether each stop is of the time of day that is counted, by its seconds since the clock time `align`."""
     if settings.only == "all":
         return None
     hours, minutes = (int(part) for part in settings.align.split(":"))
@@ -197,7 +197,7 @@ def _chosen(stops: pl.DataFrame, settings: HistogramsParams) -> NDArray[np.bool_
 
 
 def _notes(made: Bundle) -> list[str]:
-    """In words, what to keep in mind about every answer."""
+    """Say in words what a reader should keep in mind about every answer."""
     align = made.definitions.histograms.align
     return [
         *([predict.SIMULATED_MODEL] if made.meta["simulated"] else []),

@@ -63,7 +63,7 @@ def _listed(manifest: Path, paths: Sequence[Path], bundle: Bundle) -> cohort.Coh
 
 @dataclass(frozen=True)
 class Score:
-    """How well a labelled cohort was told: figures of merit, confusion (rows true), a row a sample."""
+    """The score of a labelled cohort: figures of merit, confusion (rows true), a row a sample."""
 
     metrics: dict[str, float]
     confusion: NDArray[np.int64]

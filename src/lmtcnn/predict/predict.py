@@ -57,10 +57,26 @@ def predict(
     progress: Callable[[int, int], None] | None = None,
     model: Model | None = None,
 ) -> tuple[list[Prediction], list[LmtcnnError]]:
-    """Predictions for every animal, by recording and animal, and what failed; one bad file loses no other.
+    """Predict the class of every animal in recordings; one bad file loses no other.
 
-    `progress` is told detections, read and to be read. `force` answers for recordings that are too short or too long as
-    well, with a warning. Every prediction bears `model`; without it, what the bundle itself knows of itself.
+    Parameters
+    ----------
+    recordings
+        The new recordings.
+    bundle
+        The model and the preprocessing of its training cohort.
+    force
+        Whether recordings that are too short or too long are answered as well, with a warning.
+    workers
+        Recordings that are read at once.
+    progress
+        Progress callback: detections read so far, and detections in all.
+    model
+        Description of the model that every prediction bears; without it, what the bundle knows of itself.
+
+    Returns
+    -------
+    The predictions, by recording and animal, and the errors of the recordings that have none.
     """
     answering = model or Model.of(bundle)
 
@@ -140,7 +156,7 @@ def _trained_on(recording: Recording, rfids: Sequence[str], bundle: Bundle) -> s
 
 
 def _is_known(recording: Recording, rfid: str) -> bool:
-    """Whether a chip or the manifest says who an animal is."""
+    """Tell whether a chip or the manifest says who an animal is."""
     sample = (recording.samples or {}).get(rfid)
     return has_chip(rfid) or (sample is not None and sample.is_named)
 
@@ -172,7 +188,7 @@ def complaints(short: str, n_stops: int, n_late: int, params: Definitions) -> li
 
 
 def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list[str]:
-    """In words, what to keep in mind about every answer for a recording."""
+    """Say in words what a reader should keep in mind about every answer for a recording."""
     notes = []
     if bundle.meta["simulated"]:
         notes.append(SIMULATED_MODEL)
@@ -191,7 +207,7 @@ def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list
 
 
 def classify(stacked: Sequence[Stacked], bundle: Bundle) -> list[Prediction]:
-    """Softmax averaged over the members, its greatest class (ties: class order), and the members' agreement."""
+    """Average the softmax over the members; predict its greatest class (ties: class order), with their agreement."""
     if not stacked:
         return []
     x = prepare(np.stack([animal.stack for animal in stacked]), bundle.meta["train"]["transform"])

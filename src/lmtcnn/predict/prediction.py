@@ -18,7 +18,7 @@ FORMATS = (".csv", ".parquet", ".json")
 
 @dataclass(frozen=True)
 class Model:
-    """Which model answered.
+    """The model that answered.
 
     `uri` (as --model takes it), its version in the registry, the MLflow run of its training and the date of its
     registration (UTC), all None of what is not known; `accuracy` of its networks together on held-out cages, an
@@ -41,13 +41,13 @@ class Model:
         run: str | None = None,
         date: str | None = None,
     ) -> "Model":
-        """The model in a bundle, by what is known of where it comes from."""
+        """Describe the model in a bundle, by what is known of where it comes from."""
         accuracy = bundle.meta.get("metrics", {}).get("ensemble_accuracy")
         return cls(uri, version, run, date, accuracy, bundle.digest)
 
     @property
     def line(self) -> str:
-        """One line for people."""
+        """A line for people."""
         parts = [
             f"model {self.uri or 'in memory'}",
             *([f"run {self.run}"] if self.run else []),
@@ -74,19 +74,17 @@ class Prediction:
 
 
 def as_records(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
-    """Plain values: one JSON object a prediction."""
-    return [_record(prediction) for prediction in predictions]
-
-
-def _record(prediction: Prediction) -> dict[str, Any]:
-    """A prediction's fields, `model` before `warnings`, as the contract has them."""
-    record = dict(vars(prediction))
-    warnings, model = record.pop("warnings"), record.pop("model")
-    return {**record, "model": asdict(model) if model else None, "warnings": warnings}
+    """Turn predictions into plain values, one JSON object each; `model` stands before `warnings`."""
+    found = []
+    for prediction in predictions:
+        record = dict(vars(prediction))
+        warnings, model = record.pop("warnings"), record.pop("model")
+        found.append({**record, "model": asdict(model) if model else None, "warnings": warnings})
+    return found
 
 
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.DataFrame:
-    """`as_frame` with columns `model` (its uri), `model_version`, `_run`, `_date`, `_accuracy`, `_digest`."""
+    """Add to `as_frame` the columns `model` (its uri), `model_version`, `_run`, `_date`, `_accuracy`, `_digest`."""
     models = [vars(p.model) if p.model else {} for p in predictions]
     columns = []
     for name in (each.name for each in fields(Model)):
@@ -98,7 +96,7 @@ def as_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.Da
 
 
 def as_frame(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.DataFrame:
-    """A flat table: p_<class> columns, warnings joined by ` | `."""
+    """Make a flat table: p_<class> columns, warnings joined by ` | `."""
     return pl.DataFrame(
         {
             "recording": [p.recording for p in predictions],
@@ -134,5 +132,5 @@ def save(predictions: Sequence[Prediction], classes: Sequence[str], path: Path) 
 
 
 def to_json(predictions: Sequence[Prediction]) -> str:
-    """One JSON document: a list of predictions."""
+    """Write predictions as one JSON document, a list."""
     return json.dumps(as_records(predictions), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,4 +1,4 @@
-"""Which version became champion, when, by whom and after which; and whose turn it is to become it.
+"""The history of champions (when, by whom, after which one), and whose turn it is to become one.
 
 A change of champion is a tag of its own on the registered model, so writers on several hosts never lose each other's.
 A tag `lmtcnn.history.<time>.<version>` holds JSON.
@@ -85,12 +85,12 @@ def deciding() -> str:
 
 
 def is_decided(version: "ModelVersion") -> bool:
-    """Whether a version became champion or challenger."""
+    """Tell whether a version became champion or challenger."""
     return REASON in version.tags and not version.tags[REASON].startswith(DECIDING)
 
 
 def is_deciding(version: "ModelVersion", now_ms: int) -> bool:
-    """Whether another process may be deciding on a version; `now_ms` is by the registry's clock, since the epoch."""
+    """Tell whether another process may be deciding on a version; `now_ms` is the registry's time (ms since 1970)."""
     told = version.tags.get(REASON, "")
     host, _, pid = told.removeprefix(DECIDING).rpartition(" ")
     if not told.startswith(DECIDING) or told == deciding():

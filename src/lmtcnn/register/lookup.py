@@ -1,4 +1,4 @@
-"""Where a prediction gets its model: a folder, a version of the registry, or what serves."""
+"""Finding the model of a prediction: a folder, a version of the registry, or what serves."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,12 +51,8 @@ def resolve(model: str | None, data: Path = Path("data")) -> Resolved:
         tags, date = version.tags, utc(version.created_ms)
         return Resolved(files_of(version), version.uri, version.number, tags.get("lmtcnn.run"), date)
     if model is not None:
-        choice = known if name == MODEL else []
-        do = (
-            f"choose from versions {', '.join(choice)}"
-            if choice
-            else "run `dvc repro` first, or name a bundle's folder"
-        )
+        choice = f"choose from versions {', '.join(known)}" if known and name == MODEL else ""
+        do = choice or "run `dvc repro` first, or name a bundle's folder"
         word = f"version {wanted}" if wanted.isdecimal() else wanted
         expected = word if wanted.isdecimal() else f"the alias {wanted}"
         raise ModelError(problem(f"model {name}", f"{expected} in the registry", f"no {word}", do))
@@ -73,7 +69,24 @@ def resolve(model: str | None, data: Path = Path("data")) -> Resolved:
 
 
 def find(model: str, wanted: str) -> Version | None:
-    """A version by its number or alias; None where model, version or alias are missing, which MLflow tells apart."""
+    """Find a version by its number or alias.
+
+    Parameters
+    ----------
+    model
+        Name of the registered model.
+    wanted
+        A version's number, or an alias.
+
+    Returns
+    -------
+    The version; None where model, version or alias are missing, which MLflow tells apart.
+
+    Raises
+    ------
+    OutputError
+        Where the store cannot be read, or its server does not answer.
+    """
     with suppress(registry.CannotTell):
         return registry.quick_look(model, wanted)
     checks.check_answers()  # before the longer imports
@@ -98,18 +111,16 @@ def find(model: str, wanted: str) -> Version | None:
 
 
 def versions() -> list[str]:
-    """Numbers of all registered versions, ascending."""
+    """List the numbers of all registered versions, ascending; this asks MLflow, whose import takes seconds."""
     if not store.exists():
         return []
-    with suppress(registry.CannotTell):
-        return registry.quick_versions(MODEL)
     client = clients.connect()
     with clients.answering():
         return [str(version.version) for version in history.all_versions(client)]
 
 
 def utc(ms: int | None) -> str | None:
-    """A time in ms since the epoch as a date in UTC, to the second."""
+    """Write a time in ms since the epoch as a date in UTC, to the second."""
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
@@ -165,7 +176,7 @@ def _download(version: Version, folder: Path) -> None:
 
 
 def _is_gone(error: BaseException) -> bool:
-    """Whether a download failed because there is no such file, and not because its store does not answer."""
+    """Tell whether a download failed because there is no such file, and not because its store does not answer."""
     told = str(error)
     code = getattr(error, "error_code", None)
     return (

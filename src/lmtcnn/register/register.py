@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 TRIAL = ("DVC_EXP_NAME", "DVC_EXP_BASELINE_REV")
-"""What DVC 3.67 sets for the stages of `dvc exp run`, and of no other command (dvc/repo/experiments/queue/base.py)."""
+"""Variables that DVC 3.67 sets for stages of `dvc exp run` alone (dvc/repo/experiments/queue/base.py)."""
 
 
 @dataclass(frozen=True)
@@ -135,20 +135,17 @@ def _settle(client: "MlflowClient", version: str, made: Bundle, decide: Decide, 
 
 
 def _verdict(version: str, champion: Version | None, made: Bundle, decide: Decide, params: Params) -> tuple[bool, str]:
-    """Whether a version becomes champion, by params.register, by the state of the champion, and by the rule."""
+    """Say whether a version becomes champion, and why: by params.register, the champion's state, and the rule."""
     settings = params.register_
     if champion and champion.number == version:
         return True, "it was champion already"
-    try:
-        meta = champion_meta(champion) if champion else None
-    except ModelError as error:
-        log.warning("the champion, version %s, cannot be read: %s", champion and champion.number, error.lines[0])
-        meta, unreadable = (
-            None,
-            f"the champion, version {champion and champion.number}, cannot be read ({error.lines[0]})",
-        )
-    else:
-        unreadable = ""
+    meta, unreadable = None, ""
+    if champion:
+        try:
+            meta = bundle.read(lookup.files_of(champion)).meta
+        except ModelError as error:
+            log.warning("the champion, version %s, cannot be read: %s", champion.number, error.lines[0])
+            unreadable = f"the champion, version {champion.number}, cannot be read ({error.lines[0]})"
     if settings.promote == "never":
         return False, "register.promote is `never`"
     if settings.promote == "except_trials" and any(os.environ.get(name) for name in TRIAL):
@@ -157,11 +154,6 @@ def _verdict(version: str, champion: Version | None, made: Bundle, decide: Decid
         return True, unreadable
     limits = {"least_gain": settings.least_gain, "most_loss": settings.most_loss}
     return decide(facts(made.meta), facts(meta) if meta else None, limits)
-
-
-def champion_meta(version: Version) -> dict[str, Any]:
-    """model.json of a version; ModelError where its files cannot be read, by this version of lmtcnn."""
-    return bundle.read(lookup.files_of(version)).meta
 
 
 def _crown(client: "MlflowClient", version: str, before: str | None, by: str, why: str) -> None:

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import sqlalchemy as sa
 
 from lmtcnn.bundle.bundle import META, content
-from lmtcnn.core.errors import ModelError, problem
+from lmtcnn.core.errors import ModelError, OutputError, problem
 from lmtcnn.core.files import digest
 from lmtcnn.core.records import WEIGHTS
 from lmtcnn.tracking import checks, store
@@ -38,7 +37,7 @@ class Version:
 
     @property
     def uri(self) -> str:
-        """As MLflow writes it."""
+        """The version's address, as MLflow writes it."""
         return f"models:/{self.model}/{self.number}"
 
 
@@ -64,14 +63,6 @@ def quick_look(model: str, wanted: str) -> Version | None:
         return _version(connection, model, number) if number else None
 
 
-def quick_versions(model: str) -> list[str]:
-    """Numbers of all versions in the embedded store, ascending; CannotTell in another store."""
-    with _reading() as connection:
-        there = _table("model_versions", "name", "version", "current_stage").c
-        wanted = sa.select(there.version).where(there.name == model, there.current_stage != DELETED)
-        return [str(number) for number in sorted(connection.scalars(wanted))]
-
-
 def check(folder: Path, sha256: Mapping[str, str], where: str = "") -> None:
     """Raise ModelError, which begins with `where`, unless the folder holds a model's two files with these digests."""
     lines = []
@@ -95,29 +86,24 @@ def sha256_of(version: Version, name: str) -> str:
 
 
 def cache_of(version: Version) -> Path:
-    """Where files of a version from a server are kept, by content: the same version is fetched once."""
+    """Name the folder of a version from a server, by its content: the same version is fetched once."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return cache / "lmtcnn" / content(*(sha256_of(version, name) for name in FILES))
 
 
 @contextmanager
 def _reading() -> Iterator[sa.Connection]:
-    """The embedded store, read-only; CannotTell where it is another or its tables are, OutputError if it is locked."""
+    """Read the embedded store; CannotTell where it is another or its tables are, OutputError where it is locked."""
     database = store.embedded()
     if database is None or not store.exists():
         raise CannotTell
-    read_only = {"mode": "ro", "uri": "true"}
-    url = sa.URL.create("sqlite", database=f"file:{quote(str(database))}", query=read_only)
-    engine = sa.create_engine(url, connect_args={"timeout": store.BUSY_S})
     try:
-        with engine.connect() as connection:
+        with checks.asked(database, "read") as connection:
             yield connection
-    except sa.exc.SQLAlchemyError as error:
+    except OutputError as error:
         if "is locked" in str(error):
-            raise checks.refused(error, "read") from error
+            raise
         raise CannotTell from error
-    finally:
-        engine.dispose()
 
 
 def _number(connection: sa.Connection, model: str, alias: str) -> str | None:

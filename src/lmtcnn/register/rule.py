@@ -14,14 +14,8 @@ Decide = Callable[[Mapping[str, Any], Mapping[str, Any] | None, Mapping[str, flo
 
 
 def facts(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the promotion rule is told of a model."""
-    return {
-        "histograms_digest": meta["histograms_digest"],
-        "samples": meta["samples"],
-        "held_out": meta["held_out"],
-        "classes": meta["classes"],
-        "simulated": meta["simulated"],
-    }
+    """Choose from a bundle's model.json what the rule is told of a model."""
+    return {name: meta[name] for name in ("histograms_digest", "samples", "held_out", "classes", "simulated")}
 
 
 def load_rule(path: str) -> Decide:

@@ -27,7 +27,7 @@ from lmtcnn.predict import answer, prediction
 from lmtcnn.register import registry
 
 SHA256 = "sha256"
-"""Where the registered model's configuration (MLmodel) holds the digests of its files."""
+"""Key under which the registered model's configuration (MLmodel) holds the digests of its files."""
 
 
 def signature(classes: Sequence[str]) -> ModelSignature:

@@ -34,7 +34,7 @@ SHOWN = ("cv/ensemble_accuracy", "cv/balanced_accuracy")
 OTHERS = f"{SHA256}others"
 """Tag of a version: sha256 of the files beside the two that count, as JSON."""
 REQUIREMENTS = ("mlflow", "numpy", "pandas", "polars", "pydantic", "safetensors", "torch")
-"""What pip may fetch for a version. Not lmtcnn: under its name an index may hold something else."""
+"""Packages that pip may fetch for a version. Not lmtcnn: under its name an index may hold something else."""
 
 DESCRIPTION = f"""Tells the class of a mouse from maps of where it stopped. `{CHAMPION}` serves.
 

@@ -48,7 +48,7 @@ def _from_json(text: str) -> Mapping[str, Sequence[object]]:
 
 
 class _NoTable(Exception):  # noqa: N818 - turned into a DataError where the key is known
-    """Where in the document (its text) no table was found, and what instead."""
+    """No table was found at this place of the document (the error's text), but something else."""
 
     def __init__(self, where: str, found: object) -> None:
         self.found = type(found).__name__ if not isinstance(found, str) else found

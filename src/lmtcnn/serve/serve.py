@@ -39,7 +39,7 @@ from lmtcnn.register import lookup, registry
 from lmtcnn.serve import forms
 
 MAX_BYTES = 32 * 2**20
-"""Of a request's body; a stop takes 60 to 120 bytes."""
+"""Limit of a request's body; a stop takes 60 to 120 bytes."""
 MAX_BODY_S = 30.0
 """A client that takes longer to send its request is let go."""
 MAX_WAITING = 32

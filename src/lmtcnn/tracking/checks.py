@@ -1,4 +1,4 @@
-"""Whether a store can be used, and what it complains of, in one line.
+"""Checks of a store before it is used, and its complaints in one line.
 
 MLflow would try for minutes, write its tables into a database of another program, or end in a traceback. So a store is
 looked at before MLflow touches it, and whatever it, its database, its disk or its server says becomes an OutputError.
@@ -39,7 +39,7 @@ def check_writable() -> None:
         do = f"change its permissions, {ELSEWHERE}"
         raise OutputError(problem(database, "a store that can be written", "a read-only file", do))
     check_readable()
-    with _asked(database, "written") as connection:
+    with asked(database, "written") as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -66,7 +66,7 @@ def check_readable() -> None:
     if (expected := _n_bytes(head)) > n_bytes:
         found = f"a truncated file ({n_bytes} of {expected} bytes)"
         raise OutputError(problem(database, "MLflow's database", found, f"bring back a copy of it, or {store.AFRESH}"))
-    with _asked(database, "read") as connection:
+    with asked(database, "read") as connection:
         tables = set(sa.inspect(connection).get_table_names())
         if tables and not tables >= OWN_TABLES:
             found = f"a database of another program (tables {', '.join(sorted(tables)[:4])})"
@@ -101,7 +101,7 @@ def check_answers() -> None:
 
 
 def is_known(revision: str) -> bool:
-    """Whether this MLflow knows a revision of the store's tables: those of a newer one it does not."""
+    """Tell whether this MLflow knows a revision of the store's tables: those of a newer one it does not."""
     found = importlib.util.find_spec("mlflow")
     places = found.submodule_search_locations if found else None
     known = [file for place in places or () for file in Path(place).glob("store/db_migrations/versions/*_*.py")]
@@ -202,8 +202,11 @@ def _n_bytes(head: bytes) -> int:
 
 
 @contextmanager
-def _asked(database: Path, verb: str) -> Iterator[sa.Connection]:
-    """A connection that is rolled back; OutputError in one line for whatever SQLite complains of."""
+def asked(database: Path, verb: str) -> Iterator[sa.Connection]:
+    """Open a connection that is rolled back; whatever SQLite complains of becomes an OutputError of one line.
+
+    `verb` is `read` or `written`.
+    """
     query = {"mode": "ro" if verb == "read" else "rw", "uri": "true"}
     url = sa.URL.create("sqlite", database=f"file:{quote(str(database))}", query=query)
     engine = sa.create_engine(url, connect_args={"timeout": store.BUSY_S})

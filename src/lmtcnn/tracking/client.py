@@ -36,7 +36,7 @@ curves over epochs, averaged over folds and seeds and taken while the networks s
 with the tag `lmtcnn.kind` = `cohort` are models that were tried on a new cohort."""
 
 PAGES = "http://127.0.0.1:5000"
-"""Where `make ui` serves."""
+"""Address at which `make ui` serves."""
 
 
 def configure() -> "MlflowClient":
@@ -82,7 +82,7 @@ def connect() -> "MlflowClient":
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Turn what a store says, be it a server, a database, a disk or its artifacts, into an OutputError of one line."""
+    """Turn an error of a store (a server, a database, a disk, its artifacts) into an OutputError of one line."""
     try:
         yield
     except Exception as error:

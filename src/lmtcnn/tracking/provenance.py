@@ -90,7 +90,7 @@ def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def source_tags(started_by: str) -> dict[str, str]:
-    """Who made a run: command, version, commit (and whether files differ from it), host and process."""
+    """Tags that say who made a run: command, version, commit (and whether files differ from it), host and process."""
     commit = _git("rev-parse", "HEAD")
     changed = _git("status", "--porcelain", "--untracked-files=no") if commit else None
     return {
@@ -109,7 +109,7 @@ def source_tags(started_by: str) -> dict[str, str]:
 
 
 def alive(tags: Mapping[str, str]) -> bool:
-    """Whether the process that a run names may still be at work; one of another host may."""
+    """Tell whether the process that a run names may still be at work; one of another host may."""
     if tags.get("lmtcnn.host") != socket.gethostname() or not tags.get("lmtcnn.pid", "").isdecimal():
         return True
     try:
@@ -173,14 +173,14 @@ def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None 
 
 
 def _rates(summary: Mapping[str, Any]) -> str:
-    """Which rates were chosen, and how often."""
+    """Say in words which rates were chosen, and how often."""
     found = sorted(summary["rates"].values())
     counts = ", ".join(f"{rate:g} ({len(list(same))})" for rate, same in itertools.groupby(found))
     return f"a rate chosen for each among its training cages: {counts}"
 
 
 def networks(n: int) -> str:
-    """How many networks, in words."""
+    """Say in words how many networks there are."""
     return "one network" if n == 1 else f"{n} networks"
 
 

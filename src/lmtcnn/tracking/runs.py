@@ -1,4 +1,4 @@
-"""What is written into a run, in as few calls as MLflow allows.
+"""Writing into a run, in as few calls as MLflow allows.
 
 Never `mlflow.start_run`: it prints, opened anew it falsifies a run's duration, and it calls an orderly exit FAILED.
 """

@@ -1,4 +1,4 @@
-"""Where runs and models are kept: MLflow's store, quiet, private, and belonging to its folder.
+"""The place of runs and models: MLflow's store, quiet, private, and belonging to its folder.
 
 By default that is `mlflow.db` beside dvc.yaml with its artifacts in `mlruns/`; MLFLOW_TRACKING_URI wins. MLflow reads
 some of its settings while it is imported, so it is imported inside functions only, after `quiet`.
@@ -25,7 +25,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
 LOCK_TIMEOUT_S = 120.0
 BUSY_S = 5.0
-"""How long one waits for a database that another program holds."""
+"""Seconds that one waits for a database that another program holds."""
 AFRESH = "move it away, then `lmtcnn track`"
 
 QUIET = {
@@ -108,7 +108,7 @@ def sqlite() -> Path | None:
 
 
 def is_server(uri: str) -> bool:
-    """Whether a store is reached over HTTP."""
+    """Tell whether a store is reached over HTTP."""
     return uri.startswith(("http://", "https://"))
 
 
@@ -136,7 +136,7 @@ def alone() -> Iterator[None]:
 
 
 def location() -> str | None:
-    """Where the embedded store keeps artifacts; another store decides for itself."""
+    """Address at which the embedded store keeps artifacts; another store decides for itself."""
     database = embedded()
     return (database.parent / ARTIFACTS).as_uri() if database else None
 
@@ -150,7 +150,7 @@ def local_path(uri: str) -> Path | None:
 
 
 def at_home(uri: str) -> str:
-    """Where artifacts of the embedded store lie, also if it was moved or copied since `uri` was stored.
+    """Tell where artifacts of the embedded store lie, also if it was moved or copied since `uri` was stored.
 
     A copy never reads the original's files: what lies on this machine is looked for beside the database only, whether
     it is there or not. Places on a server stay as they are, as do other stores' places.
