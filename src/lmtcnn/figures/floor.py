@@ -11,6 +11,7 @@ from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Circle, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -89,7 +90,6 @@ def activation_maps(
     `maps` is (classes, N, N), rows are y; `crosses` are (row, column) of tiles, marked in red in every panel;
     `planted` are zones by a short name, dashed. A class without samples (NaN) stays empty.
     """
-    width, height = floor_cm
     rows = -(-len(classes) // 2)
     lines = wrapped(note, 6.6)
     above, below = 0.62, 0.62 + 0.145 * len(lines)  # inches: title; axis labels and note
@@ -101,22 +101,18 @@ def activation_maps(
     )
     figure.suptitle(title, size=12, y=1 - 0.1 / tall)
     figure.text(0.02, 0.06 / tall, "\n".join(lines), size=8, va="bottom")
-    low, high = _scale(maps)
+    scale = _scale(maps)
     colours = class_colours(classes)
     for place, (name, values) in enumerate(zip(classes, maps, strict=True)):
         panel = figure.add_subplot(grid[place // 2, place % 2])
-        image = panel.imshow(values, cmap=INTENSITY, vmin=low, vmax=high, extent=(0, width, height, 0))
+        panel.spines[:].set(visible=True, color=colours[name], linewidth=2.5)
+        image = _draw_map(panel, values, scale, floor_cm, furniture or {})
         words, size = fitting(name, 2.5, 10, bold=True)
         panel.set_title(words, weight="bold", size=size, pad=7)
-        panel.spines[:].set(visible=True, color=colours[name], linewidth=2.5)
-        draw_furniture(panel, furniture or {})
         for label, zone in (planted or {}).items():
             _draw_zone(panel, zone, "white", label)
         _draw_crosses(panel, crosses, floor_cm, values.shape)
-        _frame(panel, floor_cm)
         _outer(panel, left=place % 2 == 0, lowest=place + 2 >= len(classes))
-        if np.isnan(values).all():
-            panel.text(width / 2, height / 2, "no samples", ha="center", va="center")
     bar = figure.add_axes((0.885, 0.3, 0.022, 0.45))
     figure.colorbar(image, cax=bar, label="mean activation")
     return figure
@@ -237,25 +233,37 @@ def paper_maps(
     figure.suptitle(title, size=12, y=1 - 0.1 / high)
     figure.text(0.02, 0.05 / high, "\n".join(lines), size=8, va="bottom")
     for row, channel in enumerate(channels):
-        low, top = _scale(maps[:, row])
+        scale = _scale(maps[:, row])
         for column, name in enumerate(classes):
             panel = figure.add_subplot(grid[row, column])
-            extent = (0, floor_cm[0], floor_cm[1], 0)
-            image = panel.imshow(maps[column, row], cmap=INTENSITY, vmin=low, vmax=top, extent=extent)
+            panel.spines[:].set(visible=True, color=colours[name], linewidth=2)
+            image = _draw_map(panel, maps[column, row], scale, floor_cm, furniture or {})
+            _draw_crosses(panel, crosses[row] if crosses else (), floor_cm, maps[column, row].shape)
             if row == 0:
                 words, size = fitting(name, 1.9, 10, bold=True)
                 panel.set_title(words, weight="bold", size=size, pad=5)
-            panel.spines[:].set(visible=True, color=colours[name], linewidth=2)
-            draw_furniture(panel, furniture or {})
-            _draw_crosses(panel, crosses[row] if crosses else (), floor_cm, maps[column, row].shape)
-            _frame(panel, floor_cm)
             _outer(panel, left=column == 0, lowest=row == len(channels) - 1)
-            if np.isnan(maps[column, row]).all():
-                panel.text(floor_cm[0] / 2, floor_cm[1] / 2, "no samples", ha="center", va="center")
         place = panel.get_position()
         bar = figure.add_axes((place.x1 + 0.1 / wide, place.y0, 0.09 / wide, place.height))
         figure.colorbar(image, cax=bar, label=channel if len(channels) > 1 else "mean activation")
     return figure
+
+
+def _draw_map(
+    panel: Axes,
+    values: NDArray[Any],
+    scale: tuple[float, float],
+    floor_cm: tuple[float, float],
+    furniture: Zones,
+) -> AxesImage:
+    """Draw one map (N, N) on the floor, with what stands in the cage; a map of NaN stays empty."""
+    width, height = floor_cm
+    image = panel.imshow(values, cmap=INTENSITY, vmin=scale[0], vmax=scale[1], extent=(0, width, height, 0))
+    draw_furniture(panel, furniture)
+    _frame(panel, floor_cm)
+    if np.isnan(values).all():
+        panel.text(width / 2, height / 2, "no samples", ha="center", va="center")
+    return image
 
 
 def _outer(panel: Axes, *, left: bool, lowest: bool) -> None:

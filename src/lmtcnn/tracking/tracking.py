@@ -64,7 +64,8 @@ def log_train(data: Path, params: Params, started_s: float | None = None) -> str
     `started_s` is when the training began, seconds since the epoch, if it has just ended; without it the run bears the
     time of the files. Raises DataError where the training is incomplete or had other parameters.
     """
-    return _log_once(data, params, find_training(data, params), started_s)
+    training = find_training(data, params)
+    return _run_of(clients.configure(), data, params, training, started_s, warns=True)
 
 
 @clients.answering()
@@ -123,7 +124,8 @@ def _add_results(
 
     `write` is given the client, the run's id and the stage's folder. A tag remembers what was added at the end.
     """
-    client, run_id = clients.configure(), _parent(data, params, training)
+    client = clients.configure()
+    run_id = _run_of(client, data, params, training)
     tag = f"lmtcnn.{stage}"
     content = hashlib.sha256(json.dumps(record.outputs, sort_keys=True).encode()).hexdigest()
     with store.alone():
@@ -214,26 +216,29 @@ def log_cohort(
 
 @clients.answering()
 def parent(data: Path, params: Params) -> str:
-    """Id of the run of the training in `data`, which is logged where it is missing."""
-    return _parent(data, params, find_training(data, params))
+    """Return the id of the run of the training in `data`, which is logged where it is missing."""
+    training = find_training(data, params)
+    return _run_of(clients.configure(), data, params, training)
 
 
-def _parent(data: Path, params: Params, training: Training) -> str:
-    client = clients.configure()
-    clients.save_view(client, params)
-    found = clients.find(client, training)
-    return str(found.info.run_id) if found else _log_once(data, params, training)
-
-
-def _log_once(data: Path, params: Params, training: Training, started_s: float | None = None) -> str:
-    client = clients.configure()
+def _run_of(
+    client: "MlflowClient",
+    data: Path,
+    params: Params,
+    training: Training,
+    started_s: float | None = None,
+    *,
+    warns: bool = False,
+) -> str:
+    """Find the run of a training, or log it; `warns` whether there is one already."""
     clients.save_view(client, params)
     with store.alone():
         clients.close_stale(client)
-        if found := clients.find(client, training):
+        if not (found := clients.find(client, training)):
+            return _log_new(client, data, params, training, _interval_ms(training, started_s))
+        if warns:
             log.warning("this training is already in MLflow, as run %r: no second one is made", found.info.run_name)
-            return str(found.info.run_id)
-        return _log_new(client, data, params, training, _interval_ms(training, started_s))
+        return str(found.info.run_id)
 
 
 def _log_new(client: "MlflowClient", data: Path, params: Params, training: Training, times_ms: tuple[int, int]) -> str:
