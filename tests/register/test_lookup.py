@@ -59,9 +59,7 @@ def test_the_registered_bundle_is_found(registered: Path, model: str | None) -> 
 
 
 def test_a_prediction_finds_its_bundle_without_importing_mlflow(registered: Path) -> None:
-    program = (
-        "import sys; from lmtcnn.register import register; print(lookup.resolve(None).uri, 'mlflow' in sys.modules)"
-    )
+    program = "import sys; from lmtcnn.register import lookup; print(lookup.resolve(None).uri, 'mlflow' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert told == "models:/lmtcnn/1 False\n"
 

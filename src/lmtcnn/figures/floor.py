@@ -106,12 +106,9 @@ def activation_maps(
     for place, (name, values) in enumerate(zip(classes, maps, strict=True)):
         panel = figure.add_subplot(grid[place // 2, place % 2])
         panel.spines[:].set(visible=True, color=colours[name], linewidth=2.5)
-        image = _draw_map(panel, values, scale, floor_cm, furniture or {})
+        image = _draw_map(panel, values, scale, floor_cm, furniture, crosses, planted)
         words, size = fitting(name, 2.5, 10, bold=True)
         panel.set_title(words, weight="bold", size=size, pad=7)
-        for label, zone in (planted or {}).items():
-            _draw_zone(panel, zone, "white", label)
-        _draw_crosses(panel, crosses, floor_cm, values.shape)
         _outer(panel, left=place % 2 == 0, lowest=place + 2 >= len(classes))
     bar = figure.add_axes((0.885, 0.3, 0.022, 0.45))
     figure.colorbar(image, cax=bar, label="mean activation")
@@ -237,8 +234,8 @@ def paper_maps(
         for column, name in enumerate(classes):
             panel = figure.add_subplot(grid[row, column])
             panel.spines[:].set(visible=True, color=colours[name], linewidth=2)
-            image = _draw_map(panel, maps[column, row], scale, floor_cm, furniture or {})
-            _draw_crosses(panel, crosses[row] if crosses else (), floor_cm, maps[column, row].shape)
+            marked = crosses[row] if crosses else ()
+            image = _draw_map(panel, maps[column, row], scale, floor_cm, furniture, marked)
             if row == 0:
                 words, size = fitting(name, 1.9, 10, bold=True)
                 panel.set_title(words, weight="bold", size=size, pad=5)
@@ -254,12 +251,17 @@ def _draw_map(
     values: NDArray[Any],
     scale: tuple[float, float],
     floor_cm: tuple[float, float],
-    furniture: Zones,
+    furniture: Zones | None,
+    crosses: Sequence[tuple[int, int]],
+    planted: Zones | None = None,
 ) -> AxesImage:
-    """Draw one map (N, N) on the floor, with what stands in the cage; a map of NaN stays empty."""
+    """Draw one map (N, N) on the floor, with what stands in the cage, was planted, and is marked; NaN stays empty."""
     width, height = floor_cm
     image = panel.imshow(values, cmap=INTENSITY, vmin=scale[0], vmax=scale[1], extent=(0, width, height, 0))
-    draw_furniture(panel, furniture)
+    draw_furniture(panel, furniture or {})
+    for label, zone in (planted or {}).items():
+        _draw_zone(panel, zone, "white", label)
+    _draw_crosses(panel, crosses, floor_cm, values.shape)
     _frame(panel, floor_cm)
     if np.isnan(values).all():
         panel.text(width / 2, height / 2, "no samples", ha="center", va="center")
