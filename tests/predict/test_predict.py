@@ -140,11 +140,11 @@ def test_a_recording_that_begins_after_most_of_what_is_counted_is_answered_with_
     bundle: Bundle, recording
 ) -> None:
     """It begins at 22:13:20."""
-    early = {"align": "22:13", "interval_s": 10.0, "intervals": 3}
+    new, early = recording(), {"align": "22:13", "interval_s": 10.0, "intervals": 3}
     words = "the recording begins late: 20 s of the 30 s that are counted lie before it, and are empty: "
-    for animal in stack_recording(recording(), counting(bundle, **early), force=False):
+    for animal in stack_recording(new, counting(bundle, **early), force=False):
         assert f"{words}align 22:13 was 20 s earlier" in animal.warnings
-    for animal in stack_recording(recording(), counting(bundle, **{**early, "align": "start"}), force=True):
+    for animal in stack_recording(new, counting(bundle, **{**early, "align": "start"}), force=True):
         assert not [line for line in animal.warnings if line.startswith("the recording begins late")]
 
 
