@@ -63,7 +63,7 @@ def test_every_commands_help_has_an_example(run, command: str) -> None:
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, run) -> None:
-    def broken(path: Path) -> None:
+    def broken(path: Path, *, needs_file: bool) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("lmtcnn.core.params.load", broken)

@@ -30,6 +30,35 @@ def test_stops_of_a_path_need_no_project_but_parameters(run, tmp_path: Path) -> 
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "inspect r.sqlite",
+        "stops r.sqlite --out found",
+        "plot r.sqlite --out drawn",
+        "cohort init r.sqlite --manifest c.csv",
+    ],
+)
+def test_recordings_open_with_the_paper_s_values_in_a_folder_without_a_study(run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "params.yaml").unlink()
+    Scene(still(1, 300), n_frames=300).write(tmp_path / "r.sqlite")
+    code, out, lines = run(*command.split())
+    assert (code, [line for line in lines if line.startswith("error")]) == (0, [])
+    if command.startswith("stops"):
+        assert pl.read_parquet(tmp_path / "found" / "r.parquet").height == 1
+    if command.startswith("cohort"):
+        assert "a study of their own: `lmtcnn init my-study` makes its folder" in out
+
+
+@pytest.mark.parametrize("command", ["simulate", "inspect", "stops", "histograms", "train", "evaluate", "explain"])
+def test_what_works_on_a_study_says_in_one_line_that_there_is_none(run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "params.yaml").unlink()
+    before = {*tmp_path.iterdir()}
+    expected = "error: params.yaml: expected a parameter file, found none; run in the project's folder, "
+    assert run(command) == (2, "", [expected + "or name one with --params"])
+    assert {*tmp_path.iterdir()} == before
+
+
 def test_cohort_init_says_what_comes_next(run, tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     Scene(still(1, 300), n_frames=300).write(tmp_path / "raw" / "one.sqlite")

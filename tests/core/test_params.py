@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT, told
 from lmtcnn.core.errors import ParamsError
-from lmtcnn.core.params import Params, flat, load, parse
+from lmtcnn.core.params import Definitions, Params, flat, load, parse
 from lmtcnn.core.sections import dump
 
 LOST = object()
@@ -35,6 +35,45 @@ def test_the_repository_s_file_loads_with_the_values_of_the_paper(params: Params
     assert (params.stops.max_speed_cm_per_s, params.stops.min_duration_s) == (5.0, 1.0)
     assert list(params.classes) == ["AM", "JM", "AF", "JF"]
     assert params.labels == ("sex", "age")
+
+
+REAL = {
+    "cohort.databases": "data/raw",
+    "cohort.manifest": "data/cohort.csv",
+    "simulate.seconds_per_hour": 3600.0,
+    "histograms.interval_s": 3600.0,
+    "train.lr": 0.001,
+}
+"""Values of the repository's file that are the demo's, and what they are for real recordings."""
+
+
+def test_without_a_file_the_values_are_those_of_the_file_for_real_recordings(params: Params) -> None:
+    assert flat(Params()) == flat(params) | REAL
+    assert {key: type(value) for key, value in flat(Params()).items()} == {
+        key: type(value) for key, value in flat(params).items()
+    }
+    assert not Params().doubts
+    definitions = Definitions()
+    assert (definitions.stops, definitions.quality) == (params.stops, params.quality)
+    text = (ROOT / "params.yaml").read_text()
+    for key, value in REAL.items():
+        line = next(line for line in text.splitlines() if line.lstrip().startswith(f"{key.split('.')[1]}: "))
+        assert f"{value:g}" in line if isinstance(value, float) else value in line
+
+
+def test_only_the_default_file_may_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load() == Params()
+    assert told(ParamsError, load, Path("params.yaml"), needs_file=True)[0].startswith("params.yaml: expected a param")
+    assert told(ParamsError, load, Path("other.yaml"))[0].startswith("other.yaml: expected a parameter file")
+
+
+@pytest.mark.parametrize("text", ["{}", "stops: {}", "stops: {fps: 30}"])
+def test_no_default_takes_the_place_of_what_a_file_lacks(tmp_path: Path, text: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    lines = told(ParamsError, load, tmp_path / "params.yaml")
+    assert f"{tmp_path / 'params.yaml'}: train: expected a value, found none; add the key" in lines
+    assert any(": stops.clock: " in line for line in lines) == ("stops" in text)
 
 
 def written(folder: Path, old: str, new: str) -> Path:

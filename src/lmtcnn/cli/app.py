@@ -104,11 +104,11 @@ def logged(log: Callable[[Any], object]) -> None:
         log(tracking)
 
 
-def load(path: Path) -> "Params":
-    """Read the parameter file."""
+def load(path: Path, *, study: bool = True) -> "Params":
+    """Read the parameter file; where the work needs no `study`, the paper's values do in a folder without one."""
     from lmtcnn.core import params
 
-    return params.load(path)
+    return params.load(path, needs_file=study)
 
 
 def alone(folder: Path) -> contextlib.AbstractContextManager[None]:

@@ -46,7 +46,7 @@ def simulate(
     if full_length and (stops_only or out):
         found = "--stops-only" if stops_only else f"--out {out}"
         raise ParamsError(problem(f"--full-length {full_length}", "no other place or kind", found, "leave one out"))
-    params = load(params_file).with_simulate(seed=seed, cages=cages)
+    params = load(params_file, study=not full_length).with_simulate(seed=seed, cages=cages)
     if full_length:
         with progress_of("simulate") as progress:  # one file, that is replaced whole: no lock is needed
             module.simulate_full_length(full_length, params, progress)
@@ -80,7 +80,7 @@ def cohort_init(
     from lmtcnn.cohort import steps
     from lmtcnn.cohort.init import init, root_of
 
-    params = load(params_file)
+    params = load(params_file, study=False)
     columns = [name.strip() for text in labels or [] for name in text.split(",") if name.strip()]
     rows, failed = init(databases, manifest, params, columns)
     lost = number_of(len(failed), "database could not be read and is", "databases could not be read and are")
@@ -127,7 +127,7 @@ def inspect(
     from lmtcnn.cohort import cohort
     from lmtcnn.inspect import inspect as module
 
-    params = load(params_file)
+    params = load(params_file, study=not databases)
     process.keep_memory(below=2**23)  # as in `stops`
     recordings, failed = module.find(databases, params) if databases else (list(cohort.load(params).recordings), [])
     with reading("inspect") as progress:
@@ -158,7 +158,7 @@ def stops(
     from lmtcnn.stops import stops as module
     from lmtcnn.stops.ledger import Ledger
 
-    params = load(params_file)
+    params = load(params_file, study=not databases)
     recordings = cohort.unlisted(databases, params) if databases else cohort.load(params).recordings
     study = not databases and out == DATA / "stops"  # elsewhere nothing may go because it is of another study
     ledger = None if databases or again else Ledger(out.with_name(f".{out.name}"), out, params)
@@ -185,6 +185,6 @@ def plot(
     from lmtcnn.cohort import cohort
     from lmtcnn.inspect import plot as module
 
-    params = load(params_file)
+    params = load(params_file, study=False)
     for path in module.plot(cohort.find_recording(recording, params), animal, interval, out, params):
         print(path)

@@ -27,6 +27,10 @@ def after_init(
     A step in words.
     """
     yield "fill in its empty columns (cage: a name for the animals housed together)"
+    if not params_file.exists():
+        yield f"new animals for a model: lmtcnn predict {databases} --cohort {manifest} --model FOLDER"
+        yield "a study of their own: `lmtcnn init my-study` makes its folder, and says what comes next"
+        return
     others = [label for label in labels if label not in params.labels]
     named = Path(params.cohort.databases), Path(params.cohort.manifest)
     is_of_study = [path.resolve() for path in named] == [path.resolve() for path in (databases, manifest)]

@@ -34,6 +34,9 @@ from lmtcnn.core.sections import (
 SIMULATED_COHORT = Path("data/simulate")
 """Where the stage `simulate` writes."""
 
+FILE = Path("params.yaml")
+"""The parameter file of the study in the current folder."""
+
 PAPER_LR, PAPER_INTERVAL_S = 0.001, 3600
 """The paper's learning rate, and the length of the intervals for which it is meant."""
 
@@ -42,14 +45,22 @@ MAX_RATE = 10
 
 S = TypeVar("S", bound=Section)
 
+PAPER_CLASSES: dict[str, dict[str, str | tuple[str, ...]]] = {
+    "AM": {"sex": "M", "age": "adult"},
+    "JM": {"sex": "M", "age": "juvenile"},
+    "AF": {"sex": "F", "age": "adult"},
+    "JF": {"sex": "F", "age": "juvenile"},
+}
+"""The four classes of the paper."""
+
 
 class Definitions(Section):
     """The parameters that judge a recording and turn it into labelled stacks; a bundle carries them."""
 
-    classes: dict[Label, dict[Label, LabelValues]] = Field(min_length=2)
-    stops: StopsParams
-    histograms: HistogramsParams
-    quality: QualityParams
+    classes: dict[Label, dict[Label, LabelValues]] = Field(default=PAPER_CLASSES, min_length=2)
+    stops: StopsParams = StopsParams()
+    histograms: HistogramsParams = HistogramsParams()
+    quality: QualityParams = QualityParams()
 
     @model_validator(mode="after")
     def _labelled(self) -> "Definitions":
@@ -114,14 +125,14 @@ class Params(Definitions):
         """Return what stands in the cage, by name, as drawings take it."""
         return {name: zone.place for name, zone in self.zones.items()}
 
-    cohort: CohortParams
-    zones: dict[str, ZoneParams]
-    simulate: SimulateParams
-    train: TrainParams
-    evaluate: EvaluateParams
-    explain: ExplainParams
-    register_: RegisterParams = Field(alias="register")
-    report: ReportParams
+    cohort: CohortParams = CohortParams()
+    zones: dict[str, ZoneParams] = Field(default={})
+    simulate: SimulateParams = SimulateParams()
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    explain: ExplainParams = ExplainParams()
+    register_: RegisterParams = Field(default=RegisterParams(), alias="register")
+    report: ReportParams = ReportParams()
 
     @model_validator(mode="after")
     def _consistent(self) -> "Params":
@@ -132,11 +143,28 @@ class Params(Definitions):
         return self
 
 
-def load(path: Path) -> Params:
+def load(path: Path = FILE, *, needs_file: bool = False) -> Params:
     """Read a parameter file.
 
-    Raises ParamsError that names every unknown or missing key, wrong type and value out of range.
+    Parameters
+    ----------
+    path
+        The file. Where the default one, params.yaml in the current folder, is not there, the paper's values hold.
+    needs_file
+        Raise for a missing default file, too: for the stages, which work on a study in the current folder.
+
+    Returns
+    -------
+    Params
+        All parameters.
+
+    Raises
+    ------
+    ParamsError
+        Names every unknown or missing key, wrong type and value out of range.
     """
+    if path == FILE and not needs_file and not path.exists():
+        return Params()
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -208,9 +236,25 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(inner) for inner in value) if isinstance(value, list) else value
 
 
+_MISSING = object()
+"""In place of a value that a file lacks: no field takes it."""
+
+
+def _marked(section: type[Section], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a section of a file, with _MISSING where one is lacking, so that no default takes its place."""
+    found = {str(key): value for key, value in raw.items()}
+    for name, field in section.model_fields.items():
+        key, default = field.alias or name, field.default
+        if key not in found and default is not None and not field.is_required():  # a zone's shapes default to None
+            found[key] = _MISSING
+        elif isinstance(default, Section) and isinstance(found[key], Mapping):
+            found[key] = _marked(type(default), found[key])
+    return found
+
+
 def _validate(section: type[S], raw: Mapping[str, Any], where: str) -> S:
     try:
-        return section.model_validate(_frozen(raw))
+        return section.model_validate(_marked(section, _frozen(raw)))
     except ValidationError as error:
         raise ParamsError([_line(where, dict(item)) for item in error.errors()]) from None
 
@@ -232,7 +276,7 @@ def _line(where: str, item: dict[str, Any]) -> str:
         return problem(f"{where}: {key}", "no such section", "that of an older lmtcnn", do)
     if kind == "extra_forbidden":
         return problem(f"{where}: {key}", "a known key", "an unknown one", "remove it or correct its spelling")
-    if kind == "missing":
+    if kind == "missing" or item["input"] is _MISSING:
         return problem(f"{where}: {key}", "a value", "none", "add the key")
     if kind == "value_error":
         expected = str(item["ctx"]["error"])

@@ -1,10 +1,12 @@
 """The sections of params.yaml, typed and frozen.
 
-Numbers live in params.yaml alone, so no field here has a default: a missing key is an error, as are an unknown
-key, a wrong type and a value out of range.
+A field's default is the paper's value, or ours where the paper gives none, as params.yaml says beside it: `Params()`
+is a study of real recordings by the paper, for folders and notebooks without a file. A file is whole, so that it says
+what a study was made by: a missing key is an error, as are an unknown key, a wrong type and a value out of range.
 """
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -33,7 +35,7 @@ WHERE_ONLY = ("device", "memory_gb")
 class Section(BaseModel):
     """A section of params.yaml: frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
 
 def dump(section: Section) -> dict[str, Any]:
@@ -44,31 +46,31 @@ def dump(section: Section) -> dict[str, Any]:
 class CohortParams(Section):
     """Where the study's recordings and their manifest lie."""
 
-    databases: str
-    manifest: str
+    databases: str = "data/raw"
+    manifest: str = "data/cohort.csv"
 
 
 class SimulateParams(Section):
     """A cohort with a known truth."""
 
-    seed: Seed
-    cages: int = Field(ge=1, le=1000)
-    hours: int = Field(ge=1, le=10_000)
-    seconds_per_hour: float = Field(ge=1, le=3600)
-    effect: NotNegative
-    cage_effect: NotNegative
-    animal_effect: NotNegative
+    seed: Seed = 1
+    cages: int = Field(default=12, ge=1, le=1000)
+    hours: int = Field(default=72, ge=1, le=10_000)
+    seconds_per_hour: float = Field(default=3600, ge=1, le=3600)
+    effect: NotNegative = 1.0
+    cage_effect: NotNegative = 0.5
+    animal_effect: NotNegative = 0.5
 
 
 class Arena(Section):
     """The floor in the depth image: pixels from the upper left corner, y down."""
 
-    x_px: float = Field(allow_inf_nan=False)
-    y_px: float = Field(allow_inf_nan=False)
-    width_px: Positive
-    height_px: Positive
-    cm_per_px: Scale
-    flip: Literal["none", "x", "y", "xy"]
+    x_px: float = Field(default=114, allow_inf_nan=False)
+    y_px: float = Field(default=63, allow_inf_nan=False)
+    width_px: Positive = 284
+    height_px: Positive = 290
+    cm_per_px: Scale = Fraction(10, 57)
+    flip: Literal["none", "x", "y", "xy"] = "none"
 
     @property
     def width_cm(self) -> float:
@@ -92,35 +94,35 @@ class Arena(Section):
 class StopsParams(Section):
     """From frames to stops; the definitions are in docs/definitions.md."""
 
-    fps: Positive
-    clock: Literal["timestamp", "frame"]
-    max_clock_back_ms: int = Field(ge=0)
-    max_gap_frames: int = Field(ge=0, le=100_000)
-    max_gap_cm: NotNegative
-    flicker_window_frames: FlickerWindow
-    flicker_top_cm: Positive
-    flicker_mean_cm: Positive
-    max_flicker_frames: int = Field(ge=0, le=1_000_000)
-    half_window_frames: int = Field(ge=1, le=1000)
-    max_speed_cm_per_s: NotNegative
-    min_duration_s: NotNegative
-    arena: Arena
+    fps: Positive = 30
+    clock: Literal["timestamp", "frame"] = "timestamp"
+    max_clock_back_ms: int = Field(default=100, ge=0)
+    max_gap_frames: int = Field(default=90, ge=0, le=100_000)
+    max_gap_cm: NotNegative = 2.0
+    flicker_window_frames: FlickerWindow = 19
+    flicker_top_cm: Positive = 1.6
+    flicker_mean_cm: Positive = 0.7
+    max_flicker_frames: int = Field(default=0, ge=0, le=1_000_000)
+    half_window_frames: int = Field(default=3, ge=1, le=1000)
+    max_speed_cm_per_s: NotNegative = 5.0
+    min_duration_s: NotNegative = 1.0
+    arena: Arena = Arena()
 
 
 class HistogramsParams(Section):
     """From stops to stacks of histograms."""
 
-    intervals: int = Field(ge=1, le=100_000)
-    interval_s: Positive
-    tiles: int = Field(ge=1, le=1000)
-    weight: Literal["count", "duration"]
-    outside: Literal["clip", "drop"]
-    align: Align
-    window: Window
-    only: Literal["all", "night", "day"]
-    late: Literal["refuse", "cut"]
-    timezone: TimeZone
-    night: Night
+    intervals: int = Field(default=72, ge=1, le=100_000)
+    interval_s: Positive = 3600
+    tiles: int = Field(default=30, ge=1, le=1000)
+    weight: Literal["count", "duration"] = "count"
+    outside: Literal["clip", "drop"] = "clip"
+    align: Align = "start"
+    window: Window = "all"
+    only: Literal["all", "night", "day"] = "all"
+    late: Literal["refuse", "cut"] = "refuse"
+    timezone: TimeZone = "UTC"
+    night: Night = ("20:00", "08:00")
 
     @model_validator(mode="after")
     def _within(self) -> "HistogramsParams":
@@ -137,19 +139,19 @@ class HistogramsParams(Section):
 class TrainParams(Section):
     """The network and its training."""
 
-    kernels: Several[Kernel]
-    channels: int = Field(ge=1)
-    pool: int = Field(ge=1)
-    transform: Literal["none", "log1p", "sqrt"]
-    lr: Rate
-    lr_grid: Several[Positive]
-    lr_folds: int = Field(ge=2)
-    epochs: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    seeds: Several[Seed]
-    class_weight: Literal["none", "balanced"]
-    device: Literal["auto", "cpu", "cuda"]
-    memory_gb: Positive
+    kernels: Several[Kernel] = (3, 9)
+    channels: int = Field(default=16, ge=1)
+    pool: int = Field(default=2, ge=1)
+    transform: Literal["none", "log1p", "sqrt"] = "none"
+    lr: Rate = 0.001
+    lr_grid: Several[Positive] = (0.001, 0.003, 0.01, 0.03, 0.1)
+    lr_folds: int = Field(default=12, ge=2)
+    epochs: int = Field(default=20, ge=1)
+    batch: int = Field(default=16, ge=1)
+    seeds: Several[Seed] = (0, 1, 2)
+    class_weight: Literal["none", "balanced"] = "none"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    memory_gb: Positive = 4
 
     @property
     def decisive(self) -> dict[str, Any]:
@@ -169,11 +171,11 @@ def decisive(train: Mapping[str, Any]) -> dict[str, Any]:
 class EvaluateParams(Section):
     """The baselines of the paper, and when a training counts as unfinished."""
 
-    still_falling: Share
-    pca_components: int = Field(ge=1)
-    neighbours: int = Field(ge=1)
-    svm_kernel: Literal["rbf", "linear", "poly", "sigmoid"]
-    svm_c: Positive
+    still_falling: Share = 0.05
+    pca_components: int = Field(default=3, ge=1)
+    neighbours: int = Field(default=1, ge=1)
+    svm_kernel: Literal["rbf", "linear", "poly", "sigmoid"] = "rbf"
+    svm_c: Positive = 1.0
 
 
 class ZoneParams(Section):
@@ -205,32 +207,32 @@ class ZoneParams(Section):
 class ExplainParams(Section):
     """Which network is shown, and which of its layers."""
 
-    layer: Literal["conv", "relu", "pool"]
-    seed: Seed
+    layer: Literal["conv", "relu", "pool"] = "relu"
+    seed: Seed = 0
 
 
 class QualityParams(Section):
     """Limits of the quality checks, shares are of 1; and what becomes of a recording that fails one."""
 
-    on_fail: Literal["leave_out", "keep"]
-    least_share: Share
-    omitted_warn: Share
-    omitted_fail: Share
-    detected_warn: Share
-    detected_fail: Share
-    untimed_warn: Share
-    untimed_fail: Share
-    anonymous_warn: Share
-    anonymous_fail: Share
-    outside_warn: Share
-    outside_fail: Share
-    flicker_warn: Share
-    hour_detected: Share
-    temperature_warn_c: tuple[Celsius, Celsius]
-    temperature_fail_c: tuple[Celsius, Celsius]
-    temperature_share: Share
-    max_particles: int = Field(ge=0)
-    start_hour_p: Share
+    on_fail: Literal["leave_out", "keep"] = "leave_out"
+    least_share: Share = 0.9
+    omitted_warn: Share = 0.0008
+    omitted_fail: Share = 0.01
+    detected_warn: Share = 0.8
+    detected_fail: Share = 0.5
+    untimed_warn: Share = 0.05
+    untimed_fail: Share = 0.5
+    anonymous_warn: Share = 0.2
+    anonymous_fail: Share = 0.5
+    outside_warn: Share = 0.01
+    outside_fail: Share = 0.05
+    flicker_warn: Share = 0.01
+    hour_detected: Share = 0.5
+    temperature_warn_c: tuple[Celsius, Celsius] = (21, 25)
+    temperature_fail_c: tuple[Celsius, Celsius] = (20, 26)
+    temperature_share: Share = 0.001
+    max_particles: int = Field(default=100, ge=0)
+    start_hour_p: Share = 0.01
 
     @model_validator(mode="after")
     def _in_order(self) -> "QualityParams":
@@ -254,13 +256,13 @@ class QualityParams(Section):
 class RegisterParams(Section):
     """How a model comes to serve."""
 
-    promotion: str
-    promote: Literal["never", "by_rule", "except_trials"]
-    least_gain: Share
-    most_loss: Share
+    promotion: str = "mlops/promotion.py"
+    promote: Literal["never", "by_rule", "except_trials"] = "except_trials"
+    least_gain: Share = 0.02
+    most_loss: Share = 0.02
 
 
 class ReportParams(Section):
     """The page."""
 
-    title: str
+    title: str = "Stop maps of mice, by sex and age"
