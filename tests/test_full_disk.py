@@ -28,7 +28,7 @@ from lmtcnn.evaluate import evaluate
 from lmtcnn.explain import explain
 from lmtcnn.figures import figures
 from lmtcnn.histograms import histograms
-from lmtcnn.predict import prediction
+from lmtcnn.predictions import prediction
 from lmtcnn.register import register
 from lmtcnn.report import report
 from lmtcnn.simulate import simulate

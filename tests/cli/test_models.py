@@ -34,12 +34,12 @@ FAKE = SimpleNamespace(definitions=None, classes=("A",), meta={}, digest=None)
 
 def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from lmtcnn.core.errors import DataError
-    from lmtcnn.predict import predict
+    from lmtcnn.predictions import predict
 
     monkeypatch.setattr(predict, "predict", lambda *a, **k: ([], [DataError("x: too short")]))
     monkeypatch.setattr("lmtcnn.register.lookup.resolve", lambda model: lookup.Resolved(tmp_path, "x", None))
     monkeypatch.setattr("lmtcnn.bundle.bundle.read", lambda folder: FAKE)
-    monkeypatch.setattr("lmtcnn.predict.labelled.find", lambda *a: Cohort((), ()))
+    monkeypatch.setattr("lmtcnn.predictions.labelled.find", lambda *a: Cohort((), ()))
     assert run("predict", "x.sqlite") == (2, "", ["error: x: too short"])
 
 
@@ -76,12 +76,12 @@ def test_the_registry_is_shown_as_a_table_or_as_json_and_promoted_to_and_fro(
 
 
 def test_json_is_one_document_on_stdout(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lmtcnn.predict import predict
+    from lmtcnn.predictions import predict
 
     monkeypatch.setattr(predict, "predict", lambda *a, **k: ([], []))
     monkeypatch.setattr("lmtcnn.register.lookup.resolve", lambda model: lookup.Resolved(tmp_path, "x", None))
     monkeypatch.setattr("lmtcnn.bundle.bundle.read", lambda folder: FAKE)
-    monkeypatch.setattr("lmtcnn.predict.labelled.find", lambda *a: Cohort((), ()))
+    monkeypatch.setattr("lmtcnn.predictions.labelled.find", lambda *a: Cohort((), ()))
     code, out, _ = run("predict", "x.sqlite", "--json")
     assert (code, json.loads(out)) == (0, [])
 

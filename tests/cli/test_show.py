@@ -64,7 +64,7 @@ def test_that_mice_are_simulated_is_said_in_one_line_above_the_metrics(
 def test_predictions_in_a_narrow_terminal_keep_who_is_who(
     run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...]
 ) -> None:
-    from lmtcnn.predict import predict, prediction
+    from lmtcnn.predictions import predict, prediction
 
     found = [
         prediction.Prediction(
@@ -84,7 +84,7 @@ def test_predictions_in_a_narrow_terminal_keep_who_is_who(
     monkeypatch.setattr(predict, "predict", lambda *a, **k: (found, []))
     monkeypatch.setattr("lmtcnn.register.lookup.resolve", lambda model: lookup.Resolved(tmp_path, "x", None))
     monkeypatch.setattr("lmtcnn.bundle.bundle.read", lambda folder: bundle)
-    monkeypatch.setattr("lmtcnn.predict.labelled.find", lambda *a: Cohort((), ()))
+    monkeypatch.setattr("lmtcnn.predictions.labelled.find", lambda *a: Cohort((), ()))
     wide = run("predict", "x.sqlite")[1]
     who = ["1", "900000005000101", classes[0]]
     numbers = ["0.85", "0.05", "0.04", "0.06", "100%"]

@@ -3,7 +3,7 @@
 from lmtcnn.core.names import COLUMNS, PREFIXES, clashes, is_ours, label_values, safe, words_of
 from lmtcnn.core.params import Params
 from lmtcnn.core.schemas import predictions_table
-from lmtcnn.predict.prediction import as_frame
+from lmtcnn.predictions.prediction import as_frame
 
 CLASSES = {"a": {"dose": ["low", "high"], "sex": "F"}, "b": {"sex": "M"}}
 

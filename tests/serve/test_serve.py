@@ -21,7 +21,7 @@ import study
 from conftest import told
 from lmtcnn.bundle import bundle
 from lmtcnn.core.errors import ModelError
-from lmtcnn.predict import answer, prediction
+from lmtcnn.predictions import answer, prediction
 from lmtcnn.register import registry
 from lmtcnn.serve import serve
 

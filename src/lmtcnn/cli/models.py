@@ -115,8 +115,8 @@ def predict(
 
         checks.check_answers()  # before the longer imports
     from lmtcnn.bundle import bundle
-    from lmtcnn.predict import labelled, prediction
-    from lmtcnn.predict import predict as module
+    from lmtcnn.predictions import labelled, prediction
+    from lmtcnn.predictions import predict as module
     from lmtcnn.register import lookup
 
     if out:

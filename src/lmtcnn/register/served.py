@@ -23,7 +23,7 @@ from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError, LmtcnnError, problem
 from lmtcnn.core.sections import HistogramsParams
-from lmtcnn.predict import answer, prediction
+from lmtcnn.predictions import answer, prediction
 from lmtcnn.register import registry
 
 SHA256 = "sha256"

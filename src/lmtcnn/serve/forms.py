@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lmtcnn.core.errors import DataError, problem
-from lmtcnn.predict import answer
+from lmtcnn.predictions import answer
 
 
 def table(body: bytes, kind: str) -> Mapping[str, Sequence[object]]:

@@ -34,7 +34,7 @@ from lmtcnn.core import process
 from lmtcnn.core.errors import LmtcnnError, problem
 from lmtcnn.core.files import digest
 from lmtcnn.core.words import number_of
-from lmtcnn.predict import answer, prediction
+from lmtcnn.predictions import answer, prediction
 from lmtcnn.register import lookup, registry
 from lmtcnn.serve import forms
 

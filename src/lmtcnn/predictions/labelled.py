@@ -12,8 +12,8 @@ from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.cohort import cohort
 from lmtcnn.core.errors import CohortError, problem
 from lmtcnn.lmt import files
-from lmtcnn.predict.predict import SIMULATED_MODEL, SIMULATED_RECORDING
-from lmtcnn.predict.prediction import Prediction, as_frame
+from lmtcnn.predictions.predict import SIMULATED_MODEL, SIMULATED_RECORDING
+from lmtcnn.predictions.prediction import Prediction, as_frame
 
 
 def find(paths: Sequence[Path], manifest: Path | None, bundle: Bundle) -> cohort.Cohort:

@@ -18,8 +18,8 @@ from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.core.errors import DatabaseError, DataError
 from lmtcnn.core.params import Params
 from lmtcnn.lmt.lmt import SIMULATED_ID
-from lmtcnn.predict.predict import Stacked, classify, predict, stack_recording
-from lmtcnn.predict.prediction import Model, as_records, to_json
+from lmtcnn.predictions.predict import Stacked, classify, predict, stack_recording
+from lmtcnn.predictions.prediction import Model, as_records, to_json
 from lmtcnn.train.model import StereotypeCNN, prepare, softmax_members
 
 CLASSES = ("AM", "JM", "AF", "JF")

@@ -22,7 +22,7 @@ from lmtcnn.core.errors import DataError, LmtcnnError, problem
 from lmtcnn.core.params import Definitions
 from lmtcnn.histograms.stack import floor_of, stack_for, too_short
 from lmtcnn.lmt.detections import Seen
-from lmtcnn.predict.prediction import Model, Prediction
+from lmtcnn.predictions.prediction import Model, Prediction
 from lmtcnn.stops.extraction import Extraction, extract
 from lmtcnn.stops.quality import failures
 from lmtcnn.timeline import clock as clocks

@@ -13,9 +13,9 @@ from lmtcnn.cohort.cohort import Cohort
 from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.core.errors import CohortError
 from lmtcnn.core.params import Params
-from lmtcnn.predict import labelled as module
-from lmtcnn.predict.predict import predict
-from lmtcnn.predict.prediction import Prediction
+from lmtcnn.predictions import labelled as module
+from lmtcnn.predictions.predict import predict
+from lmtcnn.predictions.prediction import Prediction
 
 CLASSES = ("AM", "JM", "AF", "JF")
 

@@ -13,7 +13,7 @@ from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError
 from lmtcnn.histograms.stack import floor_of, stack_of
-from lmtcnn.predict import answer, predict, prediction
+from lmtcnn.predictions import answer, predict, prediction
 
 PARAMS = study.small_params()
 ROW = {"recording": "a", "animal_id": 1, "start_s": 1.0, "duration_s": 1.5, "x_cm": 10.0, "y_cm": 20.0}

@@ -22,9 +22,9 @@ from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.sections import HistogramsParams
 from lmtcnn.histograms.stack import floor_of, stack_of
-from lmtcnn.predict import predict
-from lmtcnn.predict.predict import Stacked
-from lmtcnn.predict.prediction import Prediction
+from lmtcnn.predictions import predict
+from lmtcnn.predictions.predict import Stacked
+from lmtcnn.predictions.prediction import Prediction
 from lmtcnn.timeline import clock as clocks
 from lmtcnn.timeline.counted import short_words
 

@@ -8,8 +8,8 @@ import pytest
 
 from conftest import told
 from lmtcnn.core.errors import OutputError
-from lmtcnn.predict import prediction as module
-from lmtcnn.predict.prediction import Model, Prediction, check_out, save, to_json
+from lmtcnn.predictions import prediction as module
+from lmtcnn.predictions.prediction import Model, Prediction, check_out, save, to_json
 
 CLASSES = ("AM", "JM", "AF", "JF")
 
