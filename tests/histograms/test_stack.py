@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmtcnn.cohort.recording import Recording
+from lmtcnn.core.errors import DataError
 from lmtcnn.core.params import Params
 from lmtcnn.histograms.record import load
-from lmtcnn.histograms.stack import check_length, floor_of, stack_for, stack_of
-from stacks import CUT, FLOOR, STOPS_ANYWHERE, Study, placed, stops_of
+from lmtcnn.histograms.stack import as_kept, floor_of, stack_by_wall_clock, stack_for, stack_of, stack_since
+from stacks import FLOOR, STOPS_ANYWHERE, Study, placed, stops_of
 
 
 @given(rows=STOPS_ANYWHERE, outside=st.sampled_from(["clip", "drop"]))
@@ -120,16 +122,6 @@ def test_the_floor_is_that_of_the_contract(params: Params) -> None:
     assert floor_of(params.stops.arena) == (284 * 10 / 57, 290 * 10 / 57)
 
 
-def test_half_of_the_stops_may_be_late_and_no_more(small) -> None:
-    settings = small(interval_s=3600).histograms
-    assert check_length("r1", 10, 5, settings) is None
-    assert check_length("r1", 0, 0, settings) is None
-    assert check_length("r1", 10, 6, settings) == (
-        f"r1: expected stops within 3 intervals of 3600 s, found 6 of 10 beyond; {CUT}"
-    )
-    assert check_length("r1", 10, 6, small(late="cut").histograms) is None
-
-
 DAY_AND_NIGHT = [(3600.0 * hour + 60, 1.0, 1.0) for hour in range(48)]
 """A stop in each of two days' hours; a Study begins at 08:00 UTC."""
 
@@ -203,3 +195,37 @@ def test_in_any_window_every_stop_is_counted_or_named(small, rows: list, outside
     assert stack.counts.shape == (end - first, 5, 5)
     assert stack.counts.sum() == stack.n_stops - stack.n_late - stack.n_cut - dropped
     assert stack.n_late == stack_of(stops_of(*rows), FLOOR, small(outside=outside).histograms).n_late
+
+
+SOME = pl.DataFrame(
+    {"start_s": [0.0, 3599.0, 3601.0], "duration_s": [2.0, 1.0, 4.0], "x_cm": [1.0, 1.0, 40.0], "y_cm": [1.0, 1.0, 2.0]}
+)
+START_MS = int(datetime(2026, 1, 5, 19, 30, tzinfo=UTC).timestamp()) * 1000
+
+
+def test_a_recording_s_own_time_zone_and_night_win(change) -> None:
+    params = change(**{"histograms.only": "night", "histograms.interval_s": 3600, "histograms.intervals": 3})
+    arena, settings = params.stops.arena, params.histograms
+    study = stack_since(SOME, floor_of(arena), START_MS, settings)
+    assert (study.n_cut, study.counts.sum()) == (1, 2)  # night from 20:00 UTC, half an hour after the start
+    own = stack_for(Recording("r", (), arena, "Europe/Paris"), SOME, START_MS, settings)
+    assert (own.n_cut, own.counts.sum()) == (0, 3)  # 20:30 in Paris
+    own = stack_for(Recording("r", (), arena, night=("21:00", "22:00")), SOME, START_MS, settings)
+    assert own.n_cut == 3
+
+
+def test_stops_that_count_from_a_clock_time_make_the_same_stack(change) -> None:
+    values = {"histograms.align": "19:00", "histograms.only": "night", "histograms.interval_s": 3600}
+    params = change(**values, **{"histograms.intervals": 3})
+    floor_cm = floor_of(params.stops.arena)
+    moved = SOME.with_columns(pl.col("start_s") + 1800)
+    by_start = stack_since(SOME, floor_cm, START_MS, params.histograms)
+    assert np.array_equal(stack_by_wall_clock(moved, floor_cm, params.histograms).counts, by_start.counts)
+    assert by_start.n_cut == 1
+
+
+def test_a_count_that_is_too_large_to_keep_is_refused(change) -> None:
+    settings = change().histograms
+    assert as_kept(np.full((1, 2, 2), 65_535.0), settings, "r1").dtype == np.uint16
+    with pytest.raises(DataError, match="r1: expected at most 65535 stops in a tile and interval, found 65536"):
+        as_kept(np.full((1, 2, 2), 65_536.0), settings, "r1")

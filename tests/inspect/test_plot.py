@@ -1,5 +1,6 @@
 """One interval of one mouse, drawn from its database."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,19 @@ def test_an_interval_that_is_not_counted_is_drawn_and_it_is_said(
     plot(recording, "002", 1, tmp_path, using)
     assert drawn["positions"][1]["note"].endswith("recording's start. 1 of them are not counted in the study.")
     assert np.argwhere(drawn["histogram"][0][0]).tolist() == [[29, 29]]
+
+
+def test_it_is_said_why_a_study_would_refuse_the_recording(recording: Recording, change, tmp_path: Path, drawn) -> None:
+    values = {"histograms.interval_s": 5, "histograms.intervals": 8}
+    narrow = replace(recording, arena=recording.arena.model_copy(update={"width_px": 200.0}))
+    tracks = "animal 2: stops off the floor 50 %"
+    reasons = f"19.97 s long, 49.9 % of the 40 s that are counted; {tracks}"
+    plot(narrow, "002", 1, tmp_path, change(**values))
+    words = "As far as this animal tells, a study would refuse the recording: "
+    note = drawn["positions"][1]["note"]
+    assert (words in note, note.partition(words)[2]) == (True, f"{reasons}.")
+    plot(narrow, "002", 1, tmp_path, change(**values, **{"quality.on_fail": "keep"}))
+    assert words not in drawn["positions"][1]["note"]
 
 
 def test_without_a_choice_it_is_the_first_animal_in_the_interval_with_most_stops(

@@ -161,8 +161,14 @@ def test_the_length_of_a_recording_is_that_of_all_its_animals(made: Bundle) -> N
 
 def test_a_recording_with_most_stops_after_the_models_intervals_is_refused(made: Bundle) -> None:
     assert told(DataError, ask, made, {}, {"start_s": 31.0}, {"start_s": 1e9}) == (
-        f"a: expected stops within 30 s, found 2 of 3 later; {WHOLE}",
+        f"a: expected stops within 3 intervals of 10 s, found 2 of 3 beyond; {WHOLE}",
     )
+
+
+def test_stops_off_the_floor_are_warned_of_by_the_words_of_predict(made: Bundle) -> None:
+    rows = [{}, {"x_cm": -1.0}, LAST, {"animal_id": 2}, {"recording": "b"}, {"recording": "b", **LAST}]
+    words = "the recording fails a quality check: animal 1: stops off the floor 33.3 %"
+    assert [words in answer.warnings for answer in ask(made, *rows)] == [True, True, False]
 
 
 def test_many_refused_recordings_are_told_in_a_few_lines(made: Bundle) -> None:

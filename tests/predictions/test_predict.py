@@ -230,7 +230,7 @@ def late_recording(recording) -> Recording:
 
 def test_a_recording_with_more_than_half_of_its_stops_late_is_refused(bundle: Bundle, late_recording) -> None:
     assert told(DataError, stack_recording, late_recording, bundle, force=False) == (
-        f"{late_recording.files[0]}: expected stops within 20 s, found 2 of 3 later; {DO}",
+        f"{late_recording.files[0]}: expected stops within 4 intervals of 5 s, found 2 of 3 beyond; {DO}",
     )
 
 
@@ -248,7 +248,7 @@ def test_what_is_refused_is_answered_when_forced_with_a_warning(bundle: Bundle, 
         (
             "late",
             [
-                "forced: expected stops within 20 s, found 2 of 3 later",
+                "forced: expected stops within 4 intervals of 5 s, found 2 of 3 beyond",
                 f"{FAILS}animal 1: positions off the floor 27.1 %",
             ],
         ),

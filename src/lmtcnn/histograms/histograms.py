@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from lmtcnn.cohort import start_hours
 from lmtcnn.cohort.cohort import Cohort
@@ -19,11 +18,15 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.records import INDEX, STACKS, seal
 from lmtcnn.core.schemas import STOPS, index_table
 from lmtcnn.core.sections import HistogramsParams, dump
+from lmtcnn.histograms import fitness
 from lmtcnn.histograms.selection import failing_of, leave_out, odd_of
-from lmtcnn.histograms.stack import Stack, check_length, floor_of, stack_dtype, stack_for
+from lmtcnn.histograms.stack import Stack, as_kept, floor_of, stack_dtype, stack_for
 from lmtcnn.stops.output import load_quality
 
 log = logging.getLogger("lmtcnn")
+
+CUT = "check histograms.interval_s and align; to cut them off on purpose write histograms.late: cut"
+"""What to do where most stops of a recording are late."""
 
 
 def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params) -> pl.DataFrame:
@@ -61,18 +64,18 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     ensure_folder(folder)
     rows: list[dict[str, object]] = []
     too_long: list[str] = []
-    dtype = stack_dtype(params.histograms)
     with atomic(folder / STACKS) as temporary, temporary.open("wb") as stream:
         _begin(stream, folder, len(cohort.samples), params.histograms)
         for recording in cohort.recordings:
             table = STOPS.read(stops_folder / f"{recording.name}.parquet")
             made = _recording_stacks(recording, table, quality, params.histograms)
             for sample, animal_id, stack in made:
-                stream.write(_fitting(stack.counts, dtype, sample).data)
+                where = f"{sample.recording}, {sample.rfid}"
+                stream.write(as_kept(stack.counts, params.histograms, where).data)
                 rows.append(_index_row(sample, animal_id, stack))
             late, total = sum(stack.n_late for *_, stack in made), sum(stack.n_stops for *_, stack in made)
-            if line := check_length(recording.name, total, late, params.histograms):
-                too_long.append(line)
+            misfits = fitness.late(total, late, params.histograms)
+            too_long += [problem(recording.name, *misfit, CUT) for misfit in misfits]
         if too_long:
             raise DataError(too_long)
     _warn(cohort, odd, rows)
@@ -148,14 +151,6 @@ def _begin(stream: BinaryIO, folder: Path, samples: int, params: HistogramsParam
     np.lib.format.write_array_header_1_0(header, described)
     allocate(stream, header.tell() + int(np.prod(shape)) * dtype.itemsize, folder)
     stream.write(header.getbuffer())
-
-
-def _fitting(counts: NDArray[np.float64], dtype: np.dtype[Any], sample: Sample) -> NDArray[Any]:
-    if dtype.kind == "u" and counts.max(initial=0) > np.iinfo(dtype).max:
-        where = f"{sample.recording}, {sample.rfid}"
-        limit = f"at most {np.iinfo(dtype).max} stops in a tile and interval"
-        raise DataError(problem(where, limit, f"{counts.max():.0f}", "shorten histograms.interval_s"))
-    return counts.astype(dtype)
 
 
 def _index_row(sample: Sample, animal_id: int, stack: Stack) -> dict[str, object]:

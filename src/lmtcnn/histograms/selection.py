@@ -11,8 +11,8 @@ import polars as pl
 from lmtcnn.cohort.cohort import Cohort
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.params import Params
-from lmtcnn.histograms.stack import too_short
-from lmtcnn.stops.quality import failures, share_of
+from lmtcnn.histograms import fitness
+from lmtcnn.stops.quality import share_of
 from lmtcnn.timeline import clock as clocks
 from lmtcnn.timeline.counted import early_words, long_words
 
@@ -21,12 +21,8 @@ log = logging.getLogger("lmtcnn")
 
 def failing_of(cohort: Cohort, quality: pl.DataFrame, params: Params) -> dict[str, str]:
     """Name the recordings that fail a check of their tracks or are too short, and in words what is wrong with them."""
-    tracks = failures(quality)
-    reasons = {
-        r.name: [tracks.get(r.name, ""), too_short(r, quality.filter(recording=r.name), params)]
-        for r in cohort.recordings
-    }
-    return {name: "; ".join(filter(None, words)) for name, words in reasons.items() if any(words)}
+    words = {r.name: fitness.failing(r, quality.filter(recording=r.name), params) for r in cohort.recordings}
+    return {name: each for name, each in words.items() if each}
 
 
 def odd_of(cohort: Cohort, quality: pl.DataFrame, failing: Mapping[str, str], params: Params) -> dict[str, Any]:

@@ -15,11 +15,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn.cohort.recording import Recording
-from lmtcnn.core.errors import problem
-from lmtcnn.core.params import Definitions
+from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.sections import Arena, HistogramsParams
 from lmtcnn.timeline import clock as clocks
-from lmtcnn.timeline.counted import short_words, too_late
 
 
 @dataclass(frozen=True)
@@ -45,13 +43,31 @@ class Stack:
 
 def stack_for(recording: Recording, stops: pl.DataFrame, start_ms: int, params: HistogramsParams) -> Stack:
     """Make the stack of one animal's stops, on its recording's own floor, in its own time zone and its own light."""
-    offset_s = clocks.align_offset_s(start_ms, params, recording.timezone)
+    own = {"timezone": recording.timezone or params.timezone, "night": recording.night or params.night}
+    return stack_since(stops, floor_of(recording.arena), start_ms, params.model_copy(update=own))
+
+
+def stack_since(stops: pl.DataFrame, floor_cm: tuple[float, float], start_ms: int, params: HistogramsParams) -> Stack:
+    """Make the stack of stops whose `start_s` counts from `start_ms` (ms since the epoch); see `stack_of`."""
+    offset_s = clocks.align_offset_s(start_ms, params)
     chosen = None
     if params.only != "all":
         begins_ms = start_ms + 1000 * stops["start_s"].to_numpy()
-        day_s = clocks.day_seconds(begins_ms, ZoneInfo(recording.timezone or params.timezone))
-        chosen = clocks.chosen(day_s, params, recording.night)
-    return stack_of(stops, floor_of(recording.arena), params, offset_s, chosen)
+        chosen = clocks.chosen(clocks.day_seconds(begins_ms, ZoneInfo(params.timezone)), params)
+    return stack_of(stops, floor_cm, params, offset_s, chosen)
+
+
+def stack_by_wall_clock(stops: pl.DataFrame, floor_cm: tuple[float, float], params: HistogramsParams) -> Stack:
+    """Make the stack of stops whose `start_s` counts from the clock time `align`, or from the recording's start.
+
+    With `only`, `align` has to be a clock time: else nothing tells the stops' time of day.
+    """
+    chosen = None
+    if params.only != "all":
+        hours, minutes = (int(part) for part in params.align.split(":"))
+        day_s = (3600 * hours + 60 * minutes + stops["start_s"].to_numpy()) % clocks.DAY_S
+        chosen = clocks.chosen(day_s, params)
+    return stack_of(stops, floor_cm, params, chosen=chosen)
 
 
 def stack_of(
@@ -105,27 +121,18 @@ def stack_of(
     )
 
 
-def check_length(where: object, stops: int, late: int, params: HistogramsParams) -> str | None:
-    """Return a line of complaint where more than half of a recording's stops lie beyond interval T, else None."""
-    if not too_late(stops, late, params):
-        return None
-    span = f"{params.intervals} intervals of {params.interval_s:g} s"
-    do = "check histograms.interval_s and align; to cut them off on purpose write histograms.late: cut"
-    return problem(where, f"stops within {span}", f"{late} of {stops} beyond", do)
-
-
-def too_short(recording: Recording, quality: pl.DataFrame, params: Definitions) -> str:
-    """Say how much of the counted time a recording covers, where that is too little; else nothing.
-
-    `quality` are its rows of the quality table. For training and `predict`: see `counted.is_short`.
-    """
-    offset_s = clocks.align_offset_s(int(quality["start_ms"][0]), params.histograms, recording.timezone)
-    return short_words(float(quality["span_s"].to_numpy().max()), params, offset_s)
-
-
 def stack_dtype(params: HistogramsParams) -> np.dtype[Any]:
     """Return the type of stacks on the disk: uint16 for counts, float32 for durations."""
     return np.dtype(np.uint16 if params.weight == "count" else np.float32)
+
+
+def as_kept(counts: NDArray[np.float64], params: HistogramsParams, where: object) -> NDArray[Any]:
+    """Return a sample's counts in the type of the disk; DataError that names `where` if one is too large for it."""
+    dtype = stack_dtype(params)
+    if dtype.kind == "u" and counts.max(initial=0) > np.iinfo(dtype).max:
+        limit = f"at most {np.iinfo(dtype).max} stops in a tile and interval"
+        raise DataError(problem(where, limit, f"{counts.max():.0f}", "shorten histograms.interval_s"))
+    return counts.astype(dtype)
 
 
 def floor_of(arena: Arena) -> tuple[float, float]:

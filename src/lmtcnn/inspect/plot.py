@@ -14,9 +14,11 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.words import number_of
 from lmtcnn.figures import figures, floor
 from lmtcnn.figures.gallery import Drawing
+from lmtcnn.histograms import fitness
 from lmtcnn.histograms.stack import floor_of, stack_for
-from lmtcnn.stops.trace import trace
+from lmtcnn.stops.trace import Trace, trace
 from lmtcnn.timeline import clock as clocks
+from lmtcnn.timeline.counted import short_words
 
 SHORT_S = 180
 """Intervals up to this length are drawn in seconds, longer ones in minutes."""
@@ -81,6 +83,7 @@ def drawings_of(
     in_study = stack_for(recording, own, way.start_ms, settings)
     if not_counted := in_study.n_late + in_study.n_cut:
         note += f" {not_counted} of them are not counted in the study."
+    note += _misfit_words(recording, way, offset_s, params)
     whole = settings.model_copy(update={"intervals": interval + 1, "window": "all", "only": "all"})
     shown = stack_for(recording, own, way.start_ms, whole).counts[interval]
     counted, dtype = ("stops", np.int64) if settings.weight == "count" else ("seconds stopped", np.float64)
@@ -95,6 +98,18 @@ def drawings_of(
             "1c_histogram.png", floor.histogram, (shown.astype(dtype), floor_cm, title), {"label": counted, **words}
         ),
     ]
+
+
+def _misfit_words(recording: Recording, way: Trace, offset_s: float, params: Params) -> str:
+    """Say why a study would refuse the recording, as far as this animal tells; or nothing."""
+    stack = stack_for(recording, way.stops, way.start_ms, params.histograms)
+    late = fitness.late(stack.n_stops, stack.n_late, params.histograms)
+    reasons = [f"expected {expected}, found {found}" for expected, found in late]
+    if params.quality.on_fail == "leave_out":
+        reasons.append(short_words(float(np.nanmax(way.time_s)), params, offset_s))
+        reasons.append(fitness.off_floor_words([(way.animal_id, way.stops)], recording.arena, params))
+    words = "; ".join(filter(None, reasons))
+    return f" As far as this animal tells, a study would refuse the recording: {words}." if words else ""
 
 
 def file_name(text: str) -> str:

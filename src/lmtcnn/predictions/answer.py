@@ -15,13 +15,12 @@ from itertools import islice
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.core.errors import DataError, problem
-from lmtcnn.core.sections import HistogramsParams
-from lmtcnn.histograms.stack import floor_of, stack_of
+from lmtcnn.histograms import fitness
+from lmtcnn.histograms.stack import floor_of, stack_by_wall_clock
 from lmtcnn.predictions import predict
 from lmtcnn.predictions.predict import Stacked
 from lmtcnn.predictions.prediction import Prediction
@@ -168,32 +167,32 @@ def _misfit(name: tuple[object, ...], own: pl.DataFrame, made: Bundle) -> list[s
     """A line for each reason why a recording cannot be compared with the training cohort."""
     settings = made.definitions.histograms
     span_s = float((own["start_s"] + own["duration_s"]).to_numpy().max())
-    late = int((own["start_s"].to_numpy() >= settings.intervals * settings.interval_s).sum())
+    begins = clocks.intervals(own["start_s"].to_numpy(), 0, settings.interval_s)
+    late = int((begins >= settings.intervals).sum())
     short = short_words(span_s, made.definitions)
     do = "send all stops of the recording, or use a model of this length"
     return [
         problem(name[0], expected, found, do)
-        for expected, found in predict.complaints(short, own.height, late, made.definitions)
+        for expected, found in fitness.misfits(short, own.height, late, made.definitions)
     ]
 
 
 def _stacked(stops: pl.DataFrame, made: Bundle) -> Iterator[Stacked]:
     settings = made.definitions.histograms
     floor_cm = floor_of(made.definitions.stops.arena)
+    failing = {name: _failing(own, made) for (name,), own in stops.group_by("recording")}
     for (recording, animal_id), own in stops.group_by("recording", "animal_id", maintain_order=True):
-        stack = stack_of(own, floor_cm, settings, chosen=_chosen(own, settings))
+        stack = stack_by_wall_clock(own, floor_cm, settings)
         found = bundle.features(stack.counts, stack.outside_share)
-        warnings = [*_notes(made), *bundle.unlike(found, made.meta["cohort_statistics"])]
+        notes = [*_notes(made), *([fitness.FAILS + failing[recording]] if failing[recording] else [])]
+        warnings = [*notes, *bundle.unlike(found, made.meta["cohort_statistics"])]
         yield Stacked(str(recording), int(str(animal_id)), None, stack.counts, warnings)
 
 
-def _chosen(stops: pl.DataFrame, settings: HistogramsParams) -> NDArray[np.bool_] | None:
-    """Tell whether each stop is of the time of day that is counted, by its seconds since the clock time `align`."""
-    if settings.only == "all":
-        return None
-    hours, minutes = (int(part) for part in settings.align.split(":"))
-    day_s = (3600 * hours + 60 * minutes + stops["start_s"].to_numpy()) % clocks.DAY_S
-    return clocks.chosen(day_s, settings)
+def _failing(own: pl.DataFrame, made: Bundle) -> str:
+    """Say what a recording's stops tell of the checks that it fails, or nothing."""
+    animals = [(int(str(i)), rows) for (i,), rows in own.group_by("animal_id", maintain_order=True)]
+    return fitness.off_floor_words(animals, made.definitions.stops.arena, made.definitions)
 
 
 def _notes(made: Bundle) -> list[str]:

@@ -19,14 +19,15 @@ from lmtcnn.cohort.parts import read_each
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.cohort.rfids import has_chip, no_chip, pair_rfids, unnamed
 from lmtcnn.core.errors import DataError, LmtcnnError, problem
-from lmtcnn.core.params import Definitions
-from lmtcnn.histograms.stack import floor_of, stack_for, too_short
+from lmtcnn.histograms import fitness
+from lmtcnn.histograms.fitness import FAILS
+from lmtcnn.histograms.stack import floor_of, stack_for
 from lmtcnn.lmt.detections import Seen
 from lmtcnn.predictions.prediction import Model, Prediction
 from lmtcnn.stops.extraction import Extraction, extract
 from lmtcnn.stops.quality import failures
 from lmtcnn.timeline import clock as clocks
-from lmtcnn.timeline.counted import early_words, too_late
+from lmtcnn.timeline.counted import early_words
 from lmtcnn.train.model import prepare, softmax_members
 
 log = logging.getLogger("lmtcnn")
@@ -109,9 +110,9 @@ def stack_recording(
             continue
         own = extraction.stops.filter(pl.col("animal_id") == animal_id)
         made.append((animal_id, rfid, stack_for(recording, own, start_ms, definitions.histograms)))
-    short = too_short(recording, extraction.quality, definitions)
+    short = fitness.short_words(recording, extraction.quality, definitions)
     n_stops, n_late = (sum(getattr(stack, name) for *_, stack in made) for name in ("n_stops", "n_late"))
-    misfits = complaints(short, n_stops, n_late, definitions)
+    misfits = fitness.misfits(short, n_stops, n_late, definitions)
     if misfits and not force:
         do = "use a model of this length, or --force"
         raise DataError([problem(where, expected, found, do) for expected, found in misfits])
@@ -161,32 +162,6 @@ def _is_known(recording: Recording, rfid: str) -> bool:
     return has_chip(rfid) or (sample is not None and sample.is_named)
 
 
-def complaints(short: str, n_stops: int, n_late: int, params: Definitions) -> list[tuple[str, str]]:
-    """Say why a recording cannot be compared with the training cohort.
-
-    Parameters
-    ----------
-    short
-        In words, that it covers too little of the counted time (`counted.short_words`), or nothing.
-    n_stops, n_late
-        Stops of all its animals, and those of them that begin after the model's T intervals.
-    params
-        The model's definitions.
-
-    Returns
-    -------
-    (expected, found) for each reason, in words.
-    """
-    settings = params.histograms
-    counted, whole = (clocks.length(n * settings.interval_s) for n in (len(settings.counted), settings.intervals))
-    found = []
-    if short:
-        found.append((f"{params.quality.least_share:.0%} of the model's {counted}", short))
-    if too_late(n_stops, n_late, settings):
-        found.append((f"stops within {whole}", f"{n_late} of {n_stops} later"))
-    return found
-
-
 def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list[str]:
     """Say in words what a reader should keep in mind about every answer for a recording."""
     notes = []
@@ -194,7 +169,7 @@ def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list
         notes.append(SIMULATED_MODEL)
     if extraction.quality["simulated"].any():
         notes.append(SIMULATED_RECORDING)
-    notes += [f"the recording fails a quality check: {words}" for words in failures(extraction.quality).values()]
+    notes += [FAILS + words for words in failures(extraction.quality).values()]
     settings = bundle.definitions.histograms
     offset_s = clocks.align_offset_s(int(extraction.quality["start_ms"][0]), settings, recording.timezone)
     if words := early_words(settings, offset_s):

@@ -210,12 +210,19 @@ def _animal_checks(
         "positions in no segment (paused, before the first FRAME row, after the last, or in a hole of more than a "
         "second), of the animal's DETECTION rows",
     )  # fmt: skip
-    for name, part, whole, words in (
-        ("positions off the floor", row["n_outside"], row["n_detected"], "positions outside of"),
-        ("stops off the floor", row["n_stops_outside"], row["n_stops"], "stops whose place is outside of"),
-    ):
-        definition = f"{words} the arena's rectangle, of all"
-        yield _share_check(name, animal, part, whole, limits.outside_warn, limits.outside_fail, definition)
+    yield _share_check(
+        "positions off the floor", animal, row["n_outside"], row["n_detected"], limits.outside_warn,
+        limits.outside_fail, "positions outside of the arena's rectangle, of all",
+    )  # fmt: skip
+    yield stops_off_floor(animal, row["n_stops_outside"], row["n_stops"], limits)
+
+
+def stops_off_floor(animal: int, n_outside: int, n_stops: int, limits: QualityParams) -> Check:
+    """Make the check of an animal's stops off the floor."""
+    return _share_check(
+        "stops off the floor", animal, n_outside, n_stops, limits.outside_warn, limits.outside_fail,
+        "stops whose place is outside of the arena's rectangle, of all",
+    )  # fmt: skip
 
 
 def _detection_check(row: Mapping[str, Any], limits: QualityParams) -> Check:
