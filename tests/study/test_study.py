@@ -278,6 +278,7 @@ def test_the_wheel_holds_the_program_and_the_template_and_nothing_else(built: Pa
     program = {name.removeprefix("src/") for name in tracked("src/lmtcnn")}
     assert names - program == {f"lmtcnn/study/template/{name}" for name in (*study.FILES, *study.DEMO)}
     assert program - names == set()
+    assert "lmtcnn/py.typed" in names  # type checkers of other programs read the annotations by it
 
 
 def test_the_source_distribution_holds_what_git_knows(built: Path) -> None:

@@ -13,7 +13,7 @@ from lmtcnn.core.sections import Arena, StopsParams
 from lmtcnn.lmt.frames import PARTICLES, TEMPERATURE
 from lmtcnn.stops.bouts import Bouts
 from lmtcnn.timeline import clock as clocks
-from lmtcnn.timeline.clock import Origin
+from lmtcnn.timeline.clock import Layout, Origin
 from lmtcnn.timeline.tracks import Tally
 
 
@@ -21,16 +21,29 @@ def stop_table(
     name: str, animal_id: int, rfid: str | None, bouts: Bouts, part: Part, origin: Origin, params: StopsParams
 ) -> pl.DataFrame:
     """Return the stops of one animal in one file of a recording, `name`."""
-    start_frame, end_frame = part.layout.frame(bouts.first), part.layout.frame(bouts.last)
-    start_s = clocks.seconds(part.clock, start_frame, origin, part.shift, params)
+    start_s = clocks.seconds(part.clock, part.layout.frame(bouts.first), origin, part.shift, params)
+    return tabulate(name, animal_id, rfid, bouts, part.layout, start_s, params, part.shift)
+
+
+def tabulate(
+    name: str,
+    animal_id: int,
+    rfid: str | None,
+    bouts: Bouts,
+    layout: Layout,
+    start_s: NDArray[np.float64],
+    params: StopsParams,
+    shift: int = 0,
+) -> pl.DataFrame:
+    """Make the table of one animal's stops, which begin at `start_s`; `shift` adds to frame numbers."""
     x_cm, y_cm = to_floor(bouts.x_px, bouts.y_px, params)
     return pl.DataFrame(
         {
             "recording": pl.repeat(name, len(start_s), dtype=pl.String, eager=True),
             "animal_id": pl.repeat(animal_id, len(start_s), dtype=pl.Int64, eager=True),
             "rfid": pl.repeat(rfid, len(start_s), dtype=pl.String, eager=True),
-            "start_frame": start_frame + part.shift,
-            "end_frame": end_frame + part.shift,
+            "start_frame": layout.frame(bouts.first) + shift,
+            "end_frame": layout.frame(bouts.last) + shift,
             "start_s": start_s,
             "duration_s": (bouts.last - bouts.first + 1) / params.fps,
             "x_cm": x_cm,

@@ -12,10 +12,11 @@ what a full disk or a kill interrupts goes on there (kept.py). With `train.lr: a
 (rates.py).
 """
 
+import contextlib
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -218,22 +219,67 @@ def train(
     for line in params.doubts:
         log.warning("%s", line)
     members = (fold,) if fold else (*cages, ALL)
-    tried = rates.trials(members, cages, params.train) if params.train.lr == "auto" else []
     folder = ensure_folder(data / "train" / "folds" / fold if fold else data / "train")
     study = load_study(stacks, index, params)
     size = group_size(study, params.train)
     ensure_space(folder, size_of_results(members, study, params.train))
     kept = Kept(folder, key(data / "histograms", params, members, size, study.x.device))
-    pieces = len(groups(len(tried), size)) + len(params.train.seeds) * len(groups(len(members), size))
-    work = Work(study, params.train, size, kept, pieces, progress)
-    chosen = work.choose(members, tried) if tried else dict.fromkeys(members, float(params.train.lr))
-    result = work.result(members, chosen)
+    result = fit_members(study, members, cages, params.train, progress, kept)
     write(folder, result, index, params)
-    content = summarise(study, cages, index, params, made) | ({"rates": chosen} if tried else {})
+    content = summarise(study, cages, index, params, made) | (
+        {"rates": result.rates} if params.train.lr == "auto" else {}
+    )
     summary = seal_training(folder, content, made)
     write_json(folder / "train.json", summary)
     kept.clear()
     return summary
+
+
+def fit_members(
+    study: Study,
+    members: Sequence[str],
+    cages: Sequence[str],
+    params: TrainParams,
+    progress: Progress,
+    kept: Kept | None = None,
+) -> "Result":
+    """Train every member of every seed, each at its own rate; PyTorch's settings are afterwards as they were.
+
+    Parameters
+    ----------
+    study
+        What is trained on.
+    members
+        The cages that are held out in turn, and ALL for the networks that see all cages.
+    cages
+        All cages of the study.
+    params
+        Architecture and training.
+    progress
+        Progress callback: epochs done, epochs to be done.
+    kept
+        Where finished groups of networks are kept on disk; None: nowhere.
+    """
+    tried = rates.trials(members, cages, params) if params.lr == "auto" else []
+    size = group_size(study, params)
+    pieces = len(groups(len(tried), size)) + len(params.seeds) * len(groups(len(members), size))
+    work = Work(study, params, size, kept, pieces, progress)
+    with deterministic(study.x.device):
+        chosen = work.choose(members, tried) if tried else dict.fromkeys(members, float(params.lr))
+        return work.result(members, chosen)
+
+
+@contextlib.contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """Let PyTorch choose algorithms on a GPU that give the same result each time, while this lasts."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    if device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        if device.type == "cuda":
+            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 @dataclass(frozen=True)
@@ -256,7 +302,7 @@ class Work:
     """The networks of a training, group by group; each group is kept on disk once it is trained."""
 
     def __init__(
-        self, study: Study, params: TrainParams, size: int, kept: Kept, pieces: int, progress: Progress
+        self, study: Study, params: TrainParams, size: int, kept: Kept | None, pieces: int, progress: Progress
     ) -> None:
         self.study, self.params, self.size, self.kept = study, params, size, kept
         self.done, self.total, self.progress = 0, pieces * params.epochs, progress
@@ -298,10 +344,11 @@ class Work:
         return result
 
     def _piece(self, name: str, what: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        found = self.kept.load(name)
+        found = self.kept.load(name) if self.kept else None
         if found is None:
             found = make()
-            self.kept.save(name, found)
+            if self.kept:
+                self.kept.save(name, found)
         else:
             log.info("%s: kept by an interrupted training", what)
             for _ in range(self.params.epochs):
@@ -357,13 +404,16 @@ def batched(samples: int, size: int = 32) -> list[slice]:
 
 def load_study(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> Study:
     """Inputs and labels on the device that `train.device` says."""
-    device = choose_device(params.train.device)
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    classes = tuple(params.classes)
-    y = torch.tensor([classes.index(name) for name in index["class"]])
-    x = Samples(stacks, params.train.transform, device)
-    return Study(x, y.to(device), index["cage"].to_numpy().astype(np.str_), classes)
+    return study_of(stacks, index["class"].to_list(), index["cage"].to_list(), tuple(params.classes), params.train)
+
+
+def study_of(
+    stacks: NDArray[Any], labels: Sequence[str], cages: Sequence[str], classes: tuple[str, ...], params: TrainParams
+) -> Study:
+    """Make a study of stacks (S, T, N, N), the class and the cage of each sample, and all classes in their order."""
+    device = choose_device(params.device)
+    y = torch.tensor([classes.index(name) for name in labels])
+    return Study(Samples(stacks, params.transform, device), y.to(device), np.asarray(cages, np.str_), classes)
 
 
 def choose_device(name: str) -> torch.device:
@@ -377,10 +427,9 @@ def choose_device(name: str) -> torch.device:
 def write(folder: Path, result: Result, index: pl.DataFrame, params: Params) -> None:
     """Predictions, history and weights, each file atomically."""
     classes, seeds = tuple(params.classes), params.train.seeds
-    predictions = [_predictions(p, seed, index, classes) for p, seed in zip(result.probabilities, seeds, strict=True)]
-    predictions_table(classes).write(pl.concat(predictions), folder / PREDICTIONS)
-    history = [_history(h, result, seed) for h, seed in zip(result.history, seeds, strict=True)]
-    HISTORY.write(pl.concat(history), folder / HISTORY_FILE)
+    who = ("recording", "animal_id", "rfid", "cage")
+    predictions_table(classes).write(predictions_of(result, seeds, index, classes, who), folder / PREDICTIONS)
+    HISTORY.write(history_of(result, seeds), folder / HISTORY_FILE)
     cages = sum(name != ALL for name in result.members)  # ALL is the last
     folds = {name: values[:, :cages].flatten(0, 1) for name, values in result.weights.items()}
     save_tensors(folds, folder / FOLDS)
@@ -445,11 +494,26 @@ def load_weights(model: StereotypeCNN, path: Path, do: str) -> None:
         raise DataError(problem(path, "weights of this architecture", said[min(1, len(said) - 1)], do)) from error
 
 
-def _predictions(p: NDArray[np.float64], seed: int, index: pl.DataFrame, classes: Sequence[str]) -> pl.DataFrame:
+def predictions_of(
+    result: Result, seeds: Sequence[int], index: pl.DataFrame, classes: Sequence[str], who: Sequence[str]
+) -> pl.DataFrame:
+    """Tabulate the held-out predictions of every seed; `who` are columns of the index that say whose they are."""
+    tables = [_predictions(p, s, index, classes, who) for p, s in zip(result.probabilities, seeds, strict=True)]
+    return pl.concat(tables)
+
+
+def history_of(result: Result, seeds: Sequence[int]) -> pl.DataFrame:
+    """Tabulate the history of every network: a row for each fold, seed and epoch."""
+    return pl.concat([_history(h, result, seed) for h, seed in zip(result.history, seeds, strict=True)])
+
+
+def _predictions(
+    p: NDArray[np.float64], seed: int, index: pl.DataFrame, classes: Sequence[str], who: Sequence[str]
+) -> pl.DataFrame:
     """Each sample's probabilities (S, C) by the member that has not seen its cage; samples without are left out."""
     chosen = np.flatnonzero(~np.isnan(p).any(axis=1))
     rows, p = index[chosen], p[chosen]
-    return rows.select("recording", "animal_id", "rfid", "cage").with_columns(
+    return rows.select(who).with_columns(
         fold=rows["cage"],
         seed=pl.lit(seed, pl.Int64),
         **{"class": rows["class"]},
