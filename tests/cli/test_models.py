@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from conftest import Scene, still
 from lmtcnn.cohort.cohort import Cohort
 from lmtcnn.register import lookup
 
@@ -91,3 +92,19 @@ def test_track_without_a_study_is_one_line(run) -> None:
         2,
         ["error: data/histograms/stacks.npy: expected the histograms of a study, found no file; run `dvc repro` first"],
     )
+
+
+def test_a_prediction_by_a_model_s_folder_needs_no_study(
+    run, tmp_path: Path, trained: Path, tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmtcnn.bundle import bundle
+
+    bundle.write(bundle.build(trained, tiny), tmp_path / "model")
+    Scene(still(1, 601), n_frames=601).write(tmp_path / "new.sqlite")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    code, out, lines = run("predict", "../new.sqlite", "--model", "../model", "--json")
+    assert (code, [line for line in lines if line.startswith("error")]) == (0, [])
+    assert [(each["recording"], each["rfid"]) for each in json.loads(out)] == [("new", "001")]
+    assert list(empty.iterdir()) == []
