@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmtcnn.api.learning import CrossValidation, activation_maps, cross_validate, predict, stack_histograms
+    from lmtcnn.api.learning import CrossValidation, activation_maps, cross_validate, predict
+    from lmtcnn.api.stacks import stack_histograms
     from lmtcnn.api.tracks import find_stops, read_positions
 
 __version__ = "0.1.0"
@@ -22,7 +23,7 @@ _WHERE = {
     "find_stops": "tracks",
     "predict": "learning",
     "read_positions": "tracks",
-    "stack_histograms": "learning",
+    "stack_histograms": "stacks",
 }
 """The modules of `lmtcnn.api` in which the public names are."""
 

@@ -65,7 +65,7 @@ print("mlflow" in sys.modules, "matplotlib" in sys.modules)
     assert python(code, str(path)) == "False False"
 
 
-@pytest.mark.parametrize("module", ["tracks", "learning"])
+@pytest.mark.parametrize("module", ["tracks", "stacks", "learning"])
 def test_the_examples_of_the_docstrings_run(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib import import_module
 
