@@ -10,10 +10,32 @@ from sklearn.svm import SVC
 
 from lmtcnn.core.errors import DataError
 from lmtcnn.core.sections import EvaluateParams
-from lmtcnn.evaluate.baselines import fit_predict
+from lmtcnn.evaluate.baselines import folds, inner_products, label, prepare
+from lmtcnn.histograms.shares import shares
 from lmtcnn.train.model import Samples
 
-PARAMS = EvaluateParams(still_falling=0.05, pca_components=3, neighbours=1, svm_kernel="rbf", svm_c=1.0)
+PARAMS = EvaluateParams(
+    still_falling=0.05,
+    pca_components=3,
+    neighbours=1,
+    svm_kernel="rbf",
+    svm_c=1.0,
+    smoothing_tiles=1.5,
+    permutations_cheap=99,
+    permutation_seed=0,
+    matches_within=0.05,
+)
+
+
+def fit_predict(stacks, classes, cages, params) -> dict[str, np.ndarray]:
+    """Labels of the paper's two methods on stacks, as names; classes are numbered by the alphabet."""
+    names = np.unique(classes)
+    labels = np.searchsorted(names, classes)[None]
+    return {name: names[codes[0]] for name, codes in label(of_stacks(stacks, cages, params), labels, params).items()}
+
+
+def of_stacks(stacks, cages, params=PARAMS):
+    return {"": folds(inner_products(stacks), cages, params)}
 
 
 def cohort(distance: float, cages: int = 6, seed: int = 0) -> tuple[np.ndarray, list[str], list[str]]:
@@ -81,6 +103,84 @@ def test_the_labels_are_those_of_pca_on_the_flattened_stacks(scale):
     for name in ("knn", "svm"):
         assert 0.4 < accuracy(expected[name], classes) < 1
         assert list(predicted[name]) == list(expected[name])
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"svm_kernel": "linear"}, {"svm_kernel": "poly", "svm_c": 10.0}, {"neighbours": 4}]
+)
+def test_many_arrangements_at_once_are_labelled_as_one_by_one_in_scikit_learn(changes):
+    """To the sample, also where votes are close: 30 arrangements of four classes, some of them lacking in a fold."""
+    params = PARAMS.model_copy(update=changes)
+    stacks, _, cages = cohort(1.0, cages=5)
+    rng = np.random.default_rng(1)
+    labels = np.array([rng.permutation([0, 1, 2, 3, 3] * 4) for _ in range(30)])
+    labels[7], labels[8, 4:] = 0, 1
+    found = label(of_stacks(stacks, cages, params), labels, params)
+    x, cage = stacks.reshape(len(stacks), -1), np.asarray(cages)
+    for held_out in np.unique(cage):
+        test = cage == held_out
+        pca = PCA(3, svd_solver="full").fit(x[~test])
+        train, other = pca.transform(x[~test]), pca.transform(x[test])
+        for row, known in enumerate(labels[:, ~test]):
+            knn = KNeighborsClassifier(params.neighbours, algorithm="brute").fit(train, known)
+            assert list(found["knn"][row, test]) == list(knn.predict(other))
+            if len(set(known)) > 1:
+                svm = SVC(kernel=params.svm_kernel, C=params.svm_c).fit(train, known)
+                assert list(found["svm"][row, test]) == list(svm.predict(other))
+            else:
+                assert set(found["svm"][row, test]) == {known[0]}
+
+
+def test_occupancy_sees_where_and_not_when():
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(3.0, (24, 4, 6, 6))
+    labels, cages = np.array([[0, 0, 1, 1] * 6]), [f"c{i // 4}" for i in range(24)]
+    counts[labels[0] == 1, :, 2, 2] += 20
+    counts[labels[0] == 1, :, 2, 3] += 20
+    shuffled = np.stack([stack[rng.permutation(4)] for stack in counts])
+    found, again = (label(prepare(each, each, cages, PARAMS), labels, PARAMS) for each in (counts, shuffled))
+    assert set(found) == {"knn", "svm", "occupancy_knn", "occupancy_svm"}
+    for name in ("occupancy_knn", "occupancy_svm"):
+        assert (found[name] == again[name]).all()
+        assert (found[name] == labels).all()
+
+
+def test_occupancy_is_pca_of_smoothed_shares():
+    counts = np.random.default_rng(2).poisson(2.0, (24, 3, 6, 6))
+    cages = [f"c{i // 4}" for i in range(24)]
+    made = prepare(counts, counts, cages, PARAMS)["occupancy_"][0]
+    x = shares(counts, 1.5).reshape(24, -1)
+    expected = PCA(3, svd_solver="full").fit(x[4:]).transform(x)
+    np.testing.assert_allclose(np.abs(made.scores), np.abs(expected[4:]), atol=1e-9)
+    np.testing.assert_allclose(np.abs(made.held_out_scores), np.abs(expected[:4]), atol=1e-9)
+
+
+# ---- Leaks -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_held_out_cage_did_changes_nothing_that_its_fold_was_fitted_to():
+    """Components or scalings of all samples would move when only the held-out cage's samples do."""
+    rng = np.random.default_rng(3)
+    counts = rng.poisson(4.0, (24, 3, 6, 6))
+    cages = [f"c{i // 4}" for i in range(24)]
+    changed = counts.copy()
+    changed[:4] = rng.poisson(40.0, (4, 3, 6, 6))
+    before, after = (prepare(each, each, cages, PARAMS) for each in (counts, changed))
+    for begin in ("", "occupancy_"):
+        np.testing.assert_array_equal(before[begin][0].scores, after[begin][0].scores)
+        assert not np.allclose(before[begin][0].held_out_scores, after[begin][0].held_out_scores)
+        assert not np.allclose(before[begin][1].scores, after[begin][1].scores)  # where it is one of the training cages
+
+
+def test_a_held_out_sample_has_no_neighbour_in_its_own_cage():
+    """Samples of a cage are copies of each other: found, they would be the nearest."""
+    counts = np.repeat(np.random.default_rng(4).poisson(5.0, (6, 2, 5, 5)), 4, axis=0)
+    cages = np.array([f"c{i // 4}" for i in range(24)])
+    for every in prepare(counts, counts, cages.tolist(), PARAMS).values():
+        for fold in every:
+            held_out = set(cages[fold.held_out])
+            assert len(held_out) == 1
+            assert not held_out & set(cages[~fold.held_out][fold.neighbours].ravel())
 
 
 def test_the_same_data_give_the_same_labels():

@@ -6,7 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from lmtcnn.evaluate.design import JOINT, Design, NotTestableError, canonical, combine, numbered
+from lmtcnn.evaluate.arrangements import canonical, numbered
+from lmtcnn.evaluate.design import JOINT, Design, NotTestableError
 
 
 def paper(cages: int = 12, starts: bool = True, flipped: tuple[int, ...] = ()) -> Design:
@@ -124,18 +125,12 @@ def test_combinations_that_no_sample_has_are_refused() -> None:
     assert len(design.arrangements("age", 99, 0)) == 3
 
 
-def test_renamed_labels_are_one_arrangement() -> None:
-    codes = np.array([[1, 1, 0, 2], [0, 0, 2, 1], [2, 0, 0, 1]])
-    assert canonical(codes).tolist() == [[0, 0, 1, 2], [0, 0, 1, 2], [0, 1, 1, 2]]
-
-
 def test_a_column_is_read_back_from_the_combinations() -> None:
     made = paper().arrangements(JOINT, 20, 0)
     joint = made.joint
     assert joint.max() == 3
     for name, codes in made.columns.items():
         assert (made.values_of(joint, name) == codes).all()
-    assert combine([np.array([[1, 0]]), np.array([[2, 1]])], [2, 3]).tolist() == [[5, 1]]
 
 
 def test_an_age_that_always_follows_the_order_of_recording_is_told() -> None:

@@ -16,7 +16,7 @@ HOUR = "hour"
 
 OTHERS = (
     "id", "probability", "agreement", "warnings", "set", "distance", "model", "end_s", "start", "stop", "ensemble",
-    "knn", "svm", "recall", "chance", "control",
+    "knn", "svm", "recall", "chance", "control", "joint", "occupancy", "occupancy_knn", "occupancy_svm", "difference", "network",
 )  # fmt: skip
 """Columns of the tables that are shown or returned, and first words of metrics."""
 
@@ -34,13 +34,18 @@ ONE_CAGE = (
 )
 """Why an animal belongs to one cage, and what to do."""
 
-BASELINES = {"knn": "PCA and nearest neighbours", "svm": "PCA and support vectors"}
-"""The baselines, as names of metrics begin, and in words."""
+BASELINES = {
+    "knn": "PCA and nearest neighbours",
+    "svm": "PCA and support vectors",
+    "occupancy_knn": "occupancy and nearest neighbours",
+    "occupancy_svm": "occupancy and support vectors",
+}
+"""The simple methods, as names of metrics begin, and in words; the first two are the paper's."""
 
 FIXED = frozenset(
     (
         "accuracy", "ensemble_accuracy", "balanced_accuracy", "macro_f1", "mcc", "log_loss", "brier", "knn_accuracy",
-        "svm_accuracy", "time_shuffled_accuracy",
+        "svm_accuracy", "occupancy_knn_accuracy", "occupancy_svm_accuracy", "time_shuffled_accuracy",
     )
 )  # fmt: skip
 """Figures of merit that every study has."""

@@ -169,13 +169,17 @@ def decisive(train: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class EvaluateParams(Section):
-    """The baselines of the paper, and when a training counts as unfinished."""
+    """Simple methods, how sure one may be, and when a training counts as unfinished."""
 
     still_falling: Share = 0.05
     pca_components: int = Field(default=3, ge=1)
     neighbours: int = Field(default=1, ge=1)
     svm_kernel: Literal["rbf", "linear", "poly", "sigmoid"] = "rbf"
     svm_c: Positive = 1.0
+    smoothing_tiles: NotNegative = 1.5
+    permutations_cheap: int = Field(default=999, ge=1, le=1_000_000)
+    permutation_seed: int = Field(default=0, ge=0)
+    matches_within: Share = 0.05
 
 
 class ZoneParams(Section):
