@@ -43,6 +43,7 @@ def pipeline() -> dict[str, dict]:
         ("sqlite3", {"lmt.lmt", "simulate.recorder"}),
         ("mlflow", {"tracking.client", "tracking.runs", "tracking.tracking", *REGISTER}),
         ("matplotlib", {"figures.figures", "figures.floor"}),
+        ("scipy", {"evaluate.intervals"}),
         ("sklearn", {"evaluate.baselines", "evaluate.metrics"}),
         ("dvc", {"study.study"}),
         ("typer", {"cli.app", "cli.recordings", "cli.study", "cli.models"}),

@@ -56,9 +56,11 @@ def test_the_stage_writes_flat_metrics_and_a_row_for_each_sample(tmp_path, param
     assert metrics["log_loss"] == pytest.approx(-math.log(0.7))
     assert (metrics["simulated"], metrics["n_samples"]) == (True, 16)
     assert {type(value) for name, value in metrics.items() if name != "notes"} == {float, int, bool, str}
-    assert {"knn_accuracy", "svm_accuracy", "knn_recall_AF", "svm_recall_JM"} < set(metrics)
+    assert {"knn_accuracy", "occupancy_svm_accuracy", "knn_recall_AF", "svm_recall_JM"} < set(metrics)
+    assert {"chance_knn", "p_occupancy_knn_joint", "p_svm_sex", "p_knn_age", "difference_svm"} < set(metrics)
     assert set(files(tmp_path / "evaluate")) == {
         "metrics.json",
+        "statistics.json",
         "evaluate.json",
         "confusion.csv",
         "folds.csv",

@@ -50,6 +50,8 @@ def test_the_first_run_is_called_reference() -> None:
 def test_metrics_are_grouped_and_undefined_ones_left_out() -> None:
     metrics = {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_sex_F": 1.0, "recall_AM": 0.25, "knn_accuracy": 0.6}
     metrics |= {"svm_recall_AM": 0.1, "mcc": float("nan"), "n_samples": 96, "simulated": True, "accuracy_type_+/+": 0.3}
+    metrics |= {"occupancy_svm_accuracy": 0.7, "occupancy_svm_accuracy_high": 0.8, "occupancy_svm_recall_AM": 0.9}
+    metrics |= {"chance_knn": 0.2, "p_occupancy_knn_sex": 0.01, "difference_svm_low": -0.1, "train_late_fall": 0.0}
     assert provenance.metric_names(metrics) == {
         "cv/accuracy": 0.5,
         "cv/accuracy_low": 0.4,
@@ -57,6 +59,13 @@ def test_metrics_are_grouped_and_undefined_ones_left_out() -> None:
         "cv/recall_AM": 0.25,
         "baseline/knn": 0.6,
         "recall_baseline/svm_AM": 0.1,
+        "baseline/occupancy_svm": 0.7,
+        "baseline_interval/occupancy_svm_high": 0.8,
+        "recall_baseline/occupancy_svm_AM": 0.9,
+        "chance/knn": 0.2,
+        "p/occupancy_knn_sex": 0.01,
+        "difference/svm_low": -0.1,
+        "train/late_fall": 0.0,
         "cv/type____": 0.3,
     }
 
@@ -128,6 +137,7 @@ def test_the_text_of_a_run_says_that_mice_are_simulated_and_what_was_done() -> N
     summary = {"simulated": True, "classes": {"AM": {}, "JM": {}, "AF": {}, "JF": {}}, "train": trained}
     summary |= {"n_samples": 16, "n_recordings": 8, "folds": ["c1", "c2", "c3", "c4"], "seeds": [0, 1]}
     metrics = {"accuracy": 0.5, "ensemble_accuracy": 0.75, "knn_accuracy": 0.25, "svm_accuracy": 1.0}
+    metrics |= {"occupancy_svm_accuracy": 0.5}
     assert provenance.training_note(summary, metrics) == (
         "**SIMULATED MICE: this says nothing about real mice.**\n\n"
         "A shallow network (3x3 and 9x9 kernels, 2 channels each) that tells AM, JM, AF and JF from maps of where a "
@@ -135,11 +145,11 @@ def test_the_text_of_a_run_says_that_mice_are_simulated_and_what_was_done() -> N
         "16 samples of 8 recordings; each of 4 cages was held out once, with 2 networks each; SGD, rate 0.05, "
         "3 epochs, batches of 8.\n\n"
         "On held-out cages a single network is right in 50.0%, the networks of a cage together in 75.0% of samples. "
-        "Simpler methods: knn 25.0%, svm 100.0%.\n"
+        "Simpler methods: knn 25.0%, svm 100.0%, occupancy_svm 50.0%.\n"
     )
     assert "SIMULATED" not in provenance.training_note(summary | {"simulated": False})
     assert provenance.training_note(summary, metrics | {"notes": ["the training loss still falls", "more"]}).endswith(
-        "svm 100.0%.\n\n**Beware:** the training loss still falls.\n\n**Beware:** more.\n"
+        "svm 50.0%.\n\n**Beware:** the training loss still falls.\n\n**Beware:** more.\n"
     )
     chosen = {"train": trained | {"lr": "auto"}, "rates": {"c1": 0.1, "c2": 0.01, "c3": 0.1, "": 0.03}}
     assert "; SGD, a rate chosen for each among its training cages: 0.01 (1), 0.03 (1), 0.1 (2), 3 epochs" in (

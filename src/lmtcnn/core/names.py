@@ -103,6 +103,8 @@ def clashes(classes: Mapping[str, Mapping[str, Values]]) -> Iterator[str]:
         shown = metric.removeprefix("accuracy_") if metric not in FIXED else metric
         for end in ("", "_low", "_high"):
             owners.setdefault(safe(f"cv/{shown}{end}"), []).append(owner)
+    for label in dict.fromkeys(label for label, _ in label_values(classes)):
+        owners.setdefault(safe(f"p/{label}"), []).append(f"label {label}")  # its permutation test
     told = dict.fromkeys(tuple(dict.fromkeys(shared)) for shared in owners.values())
     for shared in (each for each in told if len(each) > 1):
         yield f"{' and '.join(shared)}, which have one name as metrics"

@@ -31,7 +31,7 @@ DEFINITIONS = ("stops", "histograms", "quality")
 STACKS, INDEX = "stacks.npy", "index.parquet"
 PREDICTIONS, HISTORY_FILE = "predictions.parquet", "history.parquet"
 FOLDS, WEIGHTS = "folds.safetensors", "weights.safetensors"
-EVALUATION, METRICS, MAPS = "evaluate.json", "metrics.json", "activation_maps.json"
+EVALUATION, METRICS, STATISTICS, MAPS = "evaluate.json", "metrics.json", "statistics.json", "activation_maps.json"
 
 SHOWN = 12
 """Digits of a digest or key that a message shows."""

@@ -18,7 +18,7 @@ REVISIONS = {
     "stops": 1,
     "histograms": 1,
     "train": 1,
-    "evaluate": 1,
+    "evaluate": 2,
     "explain": 1,
     "register": 1,
     "report": 1,

@@ -1,4 +1,4 @@
-"""How well cages that were never seen are labelled: figures of merit, the confusion matrix, the baselines."""
+"""How well cages that were never seen are labelled: figures of merit, the confusion matrix, the simple methods."""
 
 import logging
 from collections import Counter
@@ -13,13 +13,23 @@ from numpy.typing import NDArray
 
 from lmtcnn import SIMULATED
 from lmtcnn.core.errors import DataError, problem
-from lmtcnn.core.files import ensure_folder, write_json, write_text
+from lmtcnn.core.files import ensure_folder, read_json, write_json, write_text
 from lmtcnn.core.names import BASELINES
 from lmtcnn.core.params import Params
-from lmtcnn.core.records import EVALUATION, HISTORY_FILE, METRICS, PREDICTIONS, Training, find_training, seal_results
+from lmtcnn.core.records import (
+    EVALUATION,
+    HISTORY_FILE,
+    METRICS,
+    PREDICTIONS,
+    STATISTICS,
+    Training,
+    find_training,
+    seal_results,
+)
 from lmtcnn.core.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
 from lmtcnn.evaluate import baselines
 from lmtcnn.evaluate.metrics import codes_of, confusion_of, recalls, score
+from lmtcnn.evaluate.statistics import statistics
 from lmtcnn.figures import figures
 from lmtcnn.histograms import record
 from lmtcnn.timeline.counted import counted_words
@@ -33,7 +43,7 @@ FIGURES = ("confusion", "curves")
 
 
 def evaluate(data: Path, params: Params) -> dict[str, Any]:
-    """The stage: metrics.json, confusion.csv, folds.csv, curves.csv, baselines.csv, two figures; returns metrics.
+    """The stage: metrics.json, statistics.json, four tables (`TABLES`), two figures; returns metrics.
 
     Reads data/histograms and data/train, or, where a full training is missing or does not fit the present histograms
     and parameters, data/train/folds/<cage>/ of every cage. evaluate.json says of which training the results are.
@@ -45,12 +55,10 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     simulated = training.record.simulated
     classes = tuple(params.classes)
     ensemble = average(predictions, index, classes)
-    baseline = baselines.fit_predict(
-        Samples(stacks, params.train.transform, torch.device("cpu")),
-        index["class"].to_list(),
-        index["cage"].to_list(),
-        params.evaluate,
+    made, labels = statistics(
+        index, predictions, ensemble.argmax(axis=1), _simple(stacks, index, params), params, _started(data)
     )
+    baseline = {method: np.array(classes)[places] for method, places in labels.items()}
     actual = index["class"].to_list()
     predicted = pl.Series("predicted", [classes[i] for i in ensemble.argmax(axis=1)], dtype=pl.String)
     curves = mean_curves(history)
@@ -58,6 +66,7 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
         "accuracy": float((predictions["class"] == predictions["predicted"]).mean()),  # type: ignore[arg-type]
         **score(actual, ensemble, classes, params.classes, {name: index[name].to_list() for name in params.labels}),
         **_baseline_metrics(actual, baseline, classes),
+        **made.metrics(),
         "n_samples": index.height,
         "simulated": simulated,
         "training": training.key,
@@ -78,14 +87,28 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     _write_csv(labels, folder / "baselines.csv")
     _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=simulated)
     write_json(folder / METRICS, metrics)
+    write_json(folder / STATISTICS, made.content())
     inputs = {
         "histograms": training.record.inputs["histograms"],
         "predictions": training.predictions,
         "history": training.history,
     }
-    written = (METRICS, *TABLES, *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
+    written = (METRICS, STATISTICS, *TABLES, *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
     write_json(folder / EVALUATION, seal_results("evaluate", {}, training, inputs, params, folder, written))
     return metrics
+
+
+def _simple(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> dict[str, list[baselines.Fold]]:
+    """The simple methods' folds: on the stacks as the network sees them, and on the shares of the counts."""
+    samples = Samples(stacks, params.train.transform, torch.device("cpu"))
+    return baselines.prepare(stacks, samples, index["cage"].to_list(), params.evaluate)
+
+
+def _started(data: Path) -> dict[str, int] | None:
+    """When each recording began, epoch ms; None for histograms that were made before that was kept."""
+    made = read_json(data / "histograms" / "histograms.json", "the histograms", "histograms")
+    started: dict[str, int] | None = made.get("started")
+    return started
 
 
 def read_training(training: Training, index: pl.DataFrame, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -174,7 +197,7 @@ def doubts(
         theirs = most / len(actual)
         found.append(f"the network's accuracy, {own:.1%}, is below that of always saying {common}, {theirs:.1%}")
     for name, words in BASELINES.items():
-        if own < (theirs := metrics[f"{name}_accuracy"]):
+        if own < (theirs := metrics.get(f"{name}_accuracy", 0.0)):
             found.append(f"the network's accuracy, {own:.1%}, is below that of {words}, {theirs:.1%}")
     return found
 

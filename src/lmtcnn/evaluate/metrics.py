@@ -118,7 +118,7 @@ def _only(values: Values) -> str:
 
 
 def compare(metrics: Mapping[str, Any], classes: Labels) -> list[Row]:
-    """Each metric beside the paper's, in the order of metrics.json.
+    """Each figure of merit beside the paper's, in the order of metrics.json.
 
     The paper's column is filled only if `classes` are the paper's four and all have samples: to tell two of them apart
     is another task. Its networks are single ones, so its
@@ -130,8 +130,16 @@ def compare(metrics: Mapping[str, Any], classes: Labels) -> list[Row]:
         len(classes),
     )  # 0: no recalls in them
     paper = paper_metrics() if same else {}
-    numbers = {key: value for key, value in metrics.items() if isinstance(value, float)}
+    numbers = {
+        key: value for key, value in metrics.items() if isinstance(value, float) and not _of_another(key, metrics)
+    }
     return [Row(key, value, paper.get(key)) for key, value in numbers.items()]
+
+
+def _of_another(key: str, metrics: Mapping[str, Any]) -> bool:
+    """Whether a number says how sure another one is: an end of its interval, its chance, p, or a difference."""
+    figure = next((key.removesuffix(end) for end in ("_low", "_high") if key.endswith(end)), key)
+    return (figure != key and figure in metrics) or key.startswith(("chance_", "p_", "difference_"))
 
 
 def paper_metrics() -> dict[str, float]:

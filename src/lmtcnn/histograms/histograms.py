@@ -86,6 +86,7 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     lines = _tabulate_starts(cohort, quality, folder / "start_hours.csv", params)
     simulated = bool(quality["simulated"].any())
     told = {**odd, "excluded": [each.words for each in cohort.excluded], "starts": lines}
+    told["started"] = _started(cohort, quality)
     made_of = {"stops": stops_folder / "stops.json", "manifest": Path(params.cohort.manifest)}
     inputs = {name: digest(path) for name, path in made_of.items() if path.is_file()}
     content = {**_content(params, simulated), **told}
@@ -94,10 +95,16 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     return index
 
 
+def _started(cohort: Cohort, quality: pl.DataFrame) -> dict[str, int]:
+    """When each recording began, epoch ms."""
+    start_ms = dict(quality.select("recording", "start_ms").iter_rows())
+    return {recording.name: start_ms[recording.name] for recording in cohort.recordings}
+
+
 def _tabulate_starts(cohort: Cohort, quality: pl.DataFrame, path: Path, params: Params) -> list[str]:
     """Write the table of the clock hour of the start against the class, and say where it tells it."""
-    start_ms = dict(quality.select("recording", "start_ms").iter_rows())
-    starts_s = {r.name: start_hours.clock_s(r, start_ms[r.name], params) for r in cohort.recordings}
+    started = _started(cohort, quality)
+    starts_s = {r.name: start_hours.clock_s(r, started[r.name], params) for r in cohort.recordings}
     table = start_hours.tabulate(cohort.samples, cohort.recordings, starts_s, params)
     write_text(path, table.write_csv())
     lines = start_hours.warnings(cohort.samples, starts_s, params)

@@ -66,27 +66,36 @@ def run_name(
     return ", ".join(parts) or REFERENCE
 
 
-def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """metrics.json under MLflow's names, without undefined ones: `cv/accuracy`, `cv/sex_F`, `baseline/knn`.
+GROUPS = ("train", "chance", "p", "difference", "control")
+"""First words of metrics that are groups of their own: `p/knn_sex`, `chance/knn`."""
 
-    Recalls of the baselines stand apart, `recall_baseline/knn_AM`: MLflow's pages group by what precedes the slash and
-    sort by name, and the accuracies would drown among them.
+
+def metric_names(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """metrics.json under MLflow's names, without undefined ones: `cv/sex_F`, `baseline/knn`, `p/knn_sex`.
+
+    Recalls of the baselines and the ends of their intervals stand apart, `recall_baseline/knn_AM`: MLflow's pages group
+    by what precedes the slash and sort by name, and the accuracies would drown among them.
     """
     named: dict[str, float] = {}
     for name, value in metrics.items():
-        if not isinstance(value, float) or not math.isfinite(value):
-            continue
-        method, _, rest = name.partition("_")
-        of_label = method == "accuracy" and "_" in rest  # accuracy_sex_F, not accuracy or accuracy_low
-        if method in BASELINES:
-            measure, _, of_class = rest.partition("_")
-            wanted = safe(f"{measure}_baseline/{method}_{of_class}" if of_class else f"baseline/{method}")
-        elif method == "train":
-            wanted = safe(f"train/{rest}")
-        else:
-            wanted = safe(f"cv/{rest if of_label else name}")
-        named[wanted] = value  # params.yaml has no two names that would become one here
+        if isinstance(value, float) and math.isfinite(value):
+            named[safe(_metric_name(name))] = value  # params.yaml has no two names that would become one here
     return named
+
+
+def _metric_name(name: str) -> str:
+    """One name of metrics.json as a group and what is in it."""
+    method = next((each for each in sorted(BASELINES, key=len, reverse=True) if name.startswith(f"{each}_")), "")
+    begin, _, rest = name.partition("_")
+    if method:
+        measure, _, more = name.removeprefix(f"{method}_").partition("_")
+        if measure == "recall":
+            return f"recall_baseline/{method}_{more}"
+        return f"baseline_interval/{method}_{more}" if more else f"baseline/{method}"
+    if begin in GROUPS:
+        return f"{begin}/{rest}"
+    of_label = begin == "accuracy" and "_" in rest and rest not in ("low", "high")
+    return f"cv/{rest if of_label else name}"
 
 
 def source_tags(started_by: str) -> dict[str, str]:
@@ -165,7 +174,7 @@ def training_note(summary: Mapping[str, Any], metrics: Mapping[str, Any] | None 
         lines.append(
             f"On held-out cages a single network is right in {metrics['accuracy']:.1%}, the networks of a cage "
             f"together in {metrics['ensemble_accuracy']:.1%} of samples. Simpler methods: "
-            + ", ".join(f"{name} {metrics[f'{name}_accuracy']:.1%}" for name in BASELINES)
+            + ", ".join(f"{name} {metrics[key]:.1%}" for name in BASELINES if (key := f"{name}_accuracy") in metrics)
             + ".\n"
         )
         lines += [f"**Beware:** {note}.\n" for note in metrics.get("notes", ())]

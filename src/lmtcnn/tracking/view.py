@@ -29,6 +29,10 @@ SECTIONS: dict[str, dict[str, bool | int]] = {
     "train": {"display": True},
     "fold": {"display": False},
     "recall_baseline": {"display": False},
+    "baseline_interval": {"display": False},
+    "chance": {"display": False},
+    "p": {"display": False},
+    "difference": {"display": False},
     "maps": {"display": False},
 }
 """Groups of charts in their order, and whether they stand open; the page itself would sort them by name."""
