@@ -11,6 +11,7 @@ cage, the animal, and the cage in one recording. No line of the simulator or of 
 """
 
 import argparse
+import itertools
 import multiprocessing
 import os
 import sys
@@ -27,12 +28,17 @@ from lmtcnn.evaluate import baselines, permutation
 from lmtcnn.evaluate.design import JOINT, Design
 from lmtcnn.evaluate.intervals import interval
 
-T, N, PLACES, MICE, STOPS, WORLD = 6, 10, 6, 4, 40, 2
+T, N, PLACES, MICE, STOPS, WORLD = 6, 10, 6, 4, 40, 10
 """Intervals, tiles, places where mice stop, mice of a cage, stops an interval, the world's seed."""
 
 LEVELS = (0.01, 0.05, 0.1, 0.2)
 CAGES = (3, 6, 12, 24)
+EFFECTS = {"clear": 1.0, "weak": 0.5}
+"""Standard deviation of a class's log weights, beside 0.4 of a cage and 0.2 of its recording, 0.4 and 0.2 of an animal.
+Where classes hardly differ it is chance whether a method learns them from a cohort at all: then all its folds do, or
+none, and the differences of cages do not show it. Such cohorts are shown, and nothing is claimed for them."""
 ARRANGEMENTS = 99
+LEAST_COVERAGE = 0.85
 METHODS = ("knn", "svm", "occupancy_knn", "occupancy_svm")
 COLUMNS = ("sex", "age", JOINT)
 PARAMS = EvaluateParams(
@@ -105,10 +111,10 @@ def null(seed: int) -> dict[str, float]:
     return {f"{method}_{test.name}": made.p for test in tests for method, made in test.outcomes.items()}
 
 
-def covered(job: tuple[int, int]) -> dict[str, tuple[float, float, float]]:
+def covered(job: tuple[int, int, float]) -> dict[str, tuple[float, float, float]]:
     """Figure -> share, low, high, of a cohort with an effect; three cages are of one sex, as strata need three."""
-    seed, cages = job
-    made = cohort(seed, cages, 0.6, 0.5, 0.4, sexes=1 if cages < 6 else 2)
+    seed, cages, effect = job
+    made = cohort(seed, cages, effect, 0.4, 0.4, sexes=1 if cages < 6 else 2)
     prepared = baselines.prepare(made.stacks, made.stacks, made.cages, PARAMS)
     truth = made.design.observed().joint
     found = {}
@@ -168,23 +174,29 @@ def prove_null(cohorts: int, workers: int) -> list[str]:
 
 
 def prove_coverage(cohorts: int, workers: int) -> list[str]:
-    """Print the share of intervals that hold the mean over all cohorts; return a line where it is below 85 %."""
+    """Print the share of intervals that hold the mean over all cohorts; return a line where a clear effect's do not."""
     bad = []
-    print(f"share of 95 % intervals that hold the true share, {cohorts} cohorts each")
-    for cages in CAGES:
-        found = each_of(covered, [(seed, cages) for seed in range(cohorts)], workers)
+    print(
+        f"share of 95 % intervals that hold the true share, {cohorts} cohorts each, mean (least to most) of the methods"
+    )
+    for (words, effect), cages in itertools.product(EFFECTS.items(), CAGES):
+        found = each_of(covered, [(seed, cages, effect) for seed in range(cohorts)], workers)
         line = []
         for figure in ("accuracy", "balanced", "recall"):
-            held, width = [], []
-            for method in METHODS:
-                value, low, high = np.array([each[f"{method}_{figure}"] for each in found]).T
-                held.append(float(((low <= value.mean()) & (value.mean() <= high))[np.isfinite(low)].mean()))
-                width.append(float(np.nanmean(high - low)))
-            line.append(f"{figure} {np.mean(held):.3f} ({min(held):.3f} to {max(held):.3f}), {np.mean(width):.2f} wide")
-            if np.mean(held) < 0.85:
+            held, true = zip(*(held_of(found, f"{method}_{figure}") for method in METHODS), strict=True)
+            line.append(f"{figure} {np.mean(true):.2f} {np.mean(held):.3f} ({min(held):.2f} to {max(held):.2f})")
+            if words == "clear" and np.mean(held) < LEAST_COVERAGE:
                 bad.append(f"{figure} of {cages} cages: intervals hold the truth in {np.mean(held):.1%}")
-        print(f"  {cages:2} cages: {'; '.join(line)}")
+        print(f"  {words} effect, {cages:2} cages: {'; '.join(line)}", flush=True)
     return bad
+
+
+def held_of(found: Sequence[dict[str, tuple[float, float, float]]], name: str) -> tuple[float, float]:
+    """The share of intervals of a figure that hold its mean over all cohorts, and that mean."""
+    value, low, high = np.array([each[name] for each in found]).T
+    true = value.mean()
+    there = np.isfinite(low)
+    return float(((low <= true) & (true <= high))[there].mean()), float(true)
 
 
 def prove_split(cohorts: int, workers: int) -> list[str]:

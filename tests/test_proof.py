@@ -18,3 +18,19 @@ def test_five_kills_leave_what_an_undisturbed_run_leaves() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("5 kills, seed 7")
+
+
+def test_statistics_hold_in_a_few_cohorts() -> None:
+    command = [
+        sys.executable,
+        str(ROOT / "proof" / "statistics.py"),
+        "--cohorts",
+        "6",
+        "--coverage",
+        "0",
+        "--splits",
+        "3",
+    ]
+    done = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 claims do not hold" in done.stdout

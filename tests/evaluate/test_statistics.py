@@ -86,7 +86,7 @@ def test_all_is_plain_json(made, tmp_path) -> None:
     write_json(tmp_path / "statistics.json", made[1].content())
     found = json.loads((tmp_path / "statistics.json").read_text())
     assert found["tests"]["sex"]["exchanged"] == "whole cages exchanged"
-    assert found["coverage"].startswith("8 cages; simulated coverage with ")
+    assert found["coverage"].startswith("8 cages; coverage in simulations of 6 cages ")
 
 
 def test_two_cages_a_sex_have_no_interval_and_a_reason(tmp_path) -> None:

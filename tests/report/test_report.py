@@ -9,7 +9,15 @@ from lmtcnn.core.errors import DataError
 from lmtcnn.core.files import read_json
 from lmtcnn.evaluate.evaluate import evaluate
 from lmtcnn.explain.explain import explain
-from lmtcnn.report.report import map_figures, metric_rows, parameter_rows, recall_rows, report
+from lmtcnn.report.report import (
+    map_figures,
+    method_rows,
+    metric_rows,
+    parameter_rows,
+    recall_rows,
+    report,
+    tested_lines,
+)
 from study import seal_evaluation, small_params, write_study
 
 SIMULATED = "SIMULATED MICE: this says nothing about real mice"
@@ -196,3 +204,17 @@ def test_recordings_that_were_left_out_and_the_hours_of_the_start_are_told(study
     assert "Beware: the hour tells the age." in text
     assert "tracking ok to be looked at failing detected, median AM 2 1 0 87.5% JM 3 1 1 87.5%" in text
     assert "start of the recording AM JM AF JF 09:00 UTC 4 4 4 4" in text
+
+
+def test_each_method_has_its_interval_chance_and_p(study, params):
+    metrics = read_json(study / "evaluate" / "metrics.json", "metrics", "")
+    sure = read_json(study / "evaluate" / "statistics.json", "statistics", "")
+    changed = metrics | {"svm_accuracy_low": 0.5, "svm_accuracy_high": 0.75, "chance_svm": 0.25, "p_svm_sex": 0.01}
+    changed |= {"occupancy_knn_accuracy": 1.5}
+    network, knn, svm, best = method_rows(changed, sure)
+    assert (network["name"], network["accuracy"], network["network"]) == ("network", "100.0%", "")
+    assert (svm["interval"], svm["chance"]) == ("50% to 75%", "25.0%")
+    assert svm["p"].startswith("sex 0.0100, age 0.")
+    assert best["name"] == "occupancy and nearest neighbours"
+    assert knn["network"].split(":")[0] in {"matches", "not distinguishable", "better", "worse"}
+    assert "whole cages exchanged, 3 distinct arrangements, 2 used, least possible p 0.3333" in tested_lines(sure)[0]

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from lmtcnn.cli import show
 from lmtcnn.cli.app import DATA, PARAMS, ParamsFile, alone, app, load, logged
 from lmtcnn.cli.progress import progress_of
 from lmtcnn.core.words import number_of
+
+if TYPE_CHECKING:
+    from lmtcnn.core.params import Params
 
 
 @app.command()
@@ -76,18 +79,48 @@ def train(
 
 
 @app.command()
-def evaluate(params_file: ParamsFile = PARAMS) -> None:
-    """Score the held-out predictions beside the baselines and the paper.
+def evaluate(
+    params_file: ParamsFile = PARAMS,
+    against: Annotated[
+        str,
+        typer.Option(help="Only compare with another study of the same samples: its folder data, or its run's id."),
+    ] = "",
+) -> None:
+    """Score the held-out predictions beside the simple methods and the paper, and say how sure that is.
 
     Example: lmtcnn evaluate
+
+    Example: lmtcnn evaluate --against ../nights/data
     """
     from lmtcnn.evaluate import evaluate as module
 
     params = load(params_file)
+    if against:
+        for line in _compare(against, params):
+            show.say(line)
+        return
     with alone(DATA / "evaluate"):
         metrics = module.evaluate(DATA, params)
         logged(lambda tracking: tracking.log_evaluate(DATA, params))
     show.show_metrics(metrics, params)
+
+
+def _compare(other: str, params: "Params") -> list[str]:
+    """Compare this study's networks with those of another study's folder, or of a run."""
+    from lmtcnn.core.records import find_training
+    from lmtcnn.evaluate import against
+    from lmtcnn.evaluate.evaluate import read_training
+    from lmtcnn.histograms import record
+
+    _, index = record.load(DATA / "histograms", params)
+    ours, _ = read_training(find_training(DATA, params), index, params)
+    if Path(other).exists():
+        theirs = against.read(Path(other), tuple(params.classes))
+    else:
+        from lmtcnn.tracking import tracking
+
+        theirs = tracking.predictions_of(other)
+    return against.against(ours, theirs, params.evaluate.matches_within, other).lines
 
 
 @app.command()

@@ -16,7 +16,8 @@ HOUR = "hour"
 
 OTHERS = (
     "id", "probability", "agreement", "warnings", "set", "distance", "model", "end_s", "start", "stop", "ensemble",
-    "knn", "svm", "recall", "chance", "control", "joint", "occupancy", "occupancy_knn", "occupancy_svm", "difference", "network",
+    "knn", "svm", "recall", "chance", "control", "joint", "occupancy", "occupancy_knn", "occupancy_svm", "difference",
+    "network",
 )  # fmt: skip
 """Columns of the tables that are shown or returned, and first words of metrics."""
 

@@ -178,10 +178,10 @@ def hits_of(predictions: pl.DataFrame, index: pl.DataFrame) -> NDArray[np.int64]
 
 
 def coverage_words(cages: int) -> str:
-    """How many cages an interval stands on, and how often such intervals held the truth: `12 cages; simulated ...`."""
+    """How many cages an interval stands on, and how often such intervals held the truth: `12 cages; ...`."""
     nearest = min(COVERED, key=lambda n: abs(math.log(n / max(cages, 1))))
-    of_others = "" if nearest == cages else f" with {nearest}"
-    return f"{cages} cages; simulated coverage{of_others} {COVERED[nearest]:.0%}"
+    of_others = "" if nearest == cages else f" of {nearest} cages"
+    return f"{cages} cages; coverage in simulations{of_others} {COVERED[nearest]:.0%}"
 
 
 def _intervals(

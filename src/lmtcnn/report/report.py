@@ -23,6 +23,7 @@ from lmtcnn.core.records import (
     INDEX,
     MAPS,
     METRICS,
+    STATISTICS,
     full_training,
     read_evaluation,
     read_maps,
@@ -30,6 +31,7 @@ from lmtcnn.core.records import (
 )
 from lmtcnn.core.schemas import index_table
 from lmtcnn.evaluate.metrics import PAPER, compare
+from lmtcnn.evaluate.statistics import best_simple
 from lmtcnn.figures.figures import class_colours
 from lmtcnn.histograms import notices
 from lmtcnn.timeline.clock import length
@@ -108,10 +110,14 @@ def _study(data: Path, params: Params) -> dict[str, Any]:
 def _merit(data: Path, metrics: Mapping[str, Any], params: Params) -> dict[str, Any]:
     """The page's words on how well held-out cages were told."""
     folder = data / "evaluate"
+    sure = read_json(folder / STATISTICS, "the statistics", "evaluate")
     return {
         "metrics": metrics,
         "accuracy": _share(metrics["accuracy"]),
         "notes": metrics.get("notes", []),
+        "methods": method_rows(metrics, sure),
+        "tests": tested_lines(sure),
+        "coverage": sure["coverage"],
         "rows": metric_rows(metrics, params),
         "recalls": recall_rows(metrics, params),
         "same_classes": any(row.paper is not None for row in compare(metrics, params.classes)),
@@ -173,7 +179,7 @@ def metric_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, st
     of_labels = {label_metric(*each): each for each in label_values(params.classes)}
     rows = []
     for metric, ours, paper in compare(metrics, params.classes):
-        if metric.removeprefix("knn_").removeprefix("svm_").startswith("recall_"):
+        if metric.startswith("recall_") or any(metric.startswith(f"{method}_recall_") for method in BASELINES):
             continue
         name, meaning = NAMES.get(metric, (metric, ""))
         if metric in of_labels:
@@ -183,6 +189,34 @@ def metric_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, st
             meaning += ": the paper's kind"
         rows.append({"name": name, "meaning": meaning, "ours": _number(metric, ours), "paper": _number(metric, paper)})
     return rows
+
+
+def method_rows(metrics: Mapping[str, Any], sure: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The network, the paper's simple methods and the best simple one: accuracy, interval, chance, p, comparison."""
+    shown = dict.fromkeys([*list(BASELINES)[:2], best_simple(metrics)])
+    named = {"network": ("network", "accuracy")} | {name: (BASELINES[name], f"{name}_accuracy") for name in shown}
+    return [
+        {
+            "name": words,
+            "accuracy": _share(metrics[figure]),
+            "interval": _between(metrics.get(f"{figure}_low"), metrics.get(f"{figure}_high")),
+            "chance": _share(metrics.get(f"chance_{method}")),
+            "p": ", ".join(_p(column, metrics.get(f"p_{method}_{column}")) for column in sure["tests"]).strip(", "),
+            "network": _compared(sure["comparisons"].get(method)),
+        }
+        for method, (words, figure) in named.items()
+    ]
+
+
+def tested_lines(sure: Mapping[str, Any]) -> list[str]:
+    """What the permutation tests exchanged and could find, and what cannot be told."""
+    lines = [
+        f"{name}: {test['exchanged']}, {test['distinct']:,} distinct arrangements, {test['used']} used, "
+        f"least possible p {test['least_p']:.4f}"
+        for name, test in sure["tests"].items()
+        if not test["refused"]
+    ]
+    return [*lines, *sure["notes"]]
 
 
 def recall_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, Any]]:
@@ -250,7 +284,7 @@ def _check_inputs(data: Path) -> None:
     wanted = {
         "histograms": (INDEX, "histograms.json", "start_hours.csv"),
         "train": ("train.json",),
-        "evaluate": (METRICS, EVALUATION, "folds.csv", "confusion.png", "curves.png"),
+        "evaluate": (METRICS, STATISTICS, EVALUATION, "folds.csv", "confusion.png", "curves.png"),
         "explain": (MAPS,),
     }
     missing = [
@@ -271,6 +305,22 @@ def _picture(path: Path, words: str) -> Figure:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.0%} to {high:.0%}"
+
+
+def _p(column: str, p: float | None) -> str:
+    return "" if p is None else f"{column} {p:.4f}"
+
+
+def _compared(made: Mapping[str, Any] | None) -> str:
+    """The network less another method, and what may be said of it."""
+    if made is None:
+        return ""
+    ends = "" if made["low"] is None else f" ({made['low']:+.3f} to {made['high']:+.3f})"
+    return f"{made['words']}: {made['difference']:+.3f}{ends}, p {made['p']:.4f}"
 
 
 def _number(metric: str, value: float | None) -> str:
