@@ -83,6 +83,7 @@ def test_the_folder_says_what_it_was_made_by(tmp_path: Path, small, simulated: b
         },
         "excluded": [],
         "starts": [],
+        "started": {"r1": 1714550400000, "r2": 1714550400000},
         "revision": 1,
         "inputs": {"stops": digest(study.stops_folder / "stops.json")},
         "outputs": {name: digest(study.folder / name) for name in ("stacks.npy", "index.parquet", "start_hours.csv")},

@@ -10,13 +10,13 @@ from lmtcnn.core.files import read_json
 from lmtcnn.evaluate.evaluate import evaluate
 from lmtcnn.explain.explain import explain
 from lmtcnn.report.report import (
+    lines_of_tests,
     map_figures,
     method_rows,
     metric_rows,
     parameter_rows,
     recall_rows,
     report,
-    tested_lines,
 )
 from study import seal_evaluation, small_params, write_study
 
@@ -167,7 +167,7 @@ def test_every_missing_file_is_told_with_the_command_that_makes_it(tmp_path, par
     files = {
         "histograms": ["index.parquet", "histograms.json", "start_hours.csv"],
         "train": ["train.json"],
-        "evaluate": ["metrics.json", "evaluate.json", "folds.csv", "confusion.png", "curves.png"],
+        "evaluate": ["metrics.json", "statistics.json", "evaluate.json", "folds.csv", "confusion.png", "curves.png"],
         "explain": ["activation_maps.json"],
     }
     assert str(caught.value).splitlines() == [
@@ -217,4 +217,4 @@ def test_each_method_has_its_interval_chance_and_p(study, params):
     assert svm["p"].startswith("sex 0.0100, age 0.")
     assert best["name"] == "occupancy and nearest neighbours"
     assert knn["network"].split(":")[0] in {"matches", "not distinguishable", "better", "worse"}
-    assert "whole cages exchanged, 3 distinct arrangements, 2 used, least possible p 0.3333" in tested_lines(sure)[0]
+    assert "whole cages exchanged, 3 distinct arrangements, 2 used, least possible p 0.3333" in lines_of_tests(sure)[0]

@@ -55,10 +55,10 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     simulated = training.record.simulated
     classes = tuple(params.classes)
     ensemble = average(predictions, index, classes)
-    made, labels = statistics(
+    made, said = statistics(
         index, predictions, ensemble.argmax(axis=1), _simple(stacks, index, params), params, _started(data)
     )
-    baseline = {method: np.array(classes)[places] for method, places in labels.items()}
+    baseline = {method: np.array(classes)[places] for method, places in said.items()}
     actual = index["class"].to_list()
     predicted = pl.Series("predicted", [classes[i] for i in ensemble.argmax(axis=1)], dtype=pl.String)
     curves = mean_curves(history)

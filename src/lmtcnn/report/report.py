@@ -116,7 +116,7 @@ def _merit(data: Path, metrics: Mapping[str, Any], params: Params) -> dict[str, 
         "accuracy": _share(metrics["accuracy"]),
         "notes": metrics.get("notes", []),
         "methods": method_rows(metrics, sure),
-        "tests": tested_lines(sure),
+        "tests": lines_of_tests(sure),
         "coverage": sure["coverage"],
         "rows": metric_rows(metrics, params),
         "recalls": recall_rows(metrics, params),
@@ -208,7 +208,7 @@ def method_rows(metrics: Mapping[str, Any], sure: Mapping[str, Any]) -> list[dic
     ]
 
 
-def tested_lines(sure: Mapping[str, Any]) -> list[str]:
+def lines_of_tests(sure: Mapping[str, Any]) -> list[str]:
     """What the permutation tests exchanged and could find, and what cannot be told."""
     lines = [
         f"{name}: {test['exchanged']}, {test['distinct']:,} distinct arrangements, {test['used']} used, "
