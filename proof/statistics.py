@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from lmtcnn.core.params import EvaluateParams
+from lmtcnn.core.sections import EvaluateParams
 from lmtcnn.evaluate import baselines, permutation
 from lmtcnn.evaluate.design import JOINT, Design
 from lmtcnn.evaluate.intervals import interval
