@@ -200,7 +200,7 @@ def held_of(found: Sequence[dict[str, tuple[float, float, float]]], name: str) -
 
 
 def prove_split(cohorts: int, workers: int) -> list[str]:
-    """Print accuracies where only cages differ; return a line where held-out cages leave their null by 3 errors."""
+    """Print accuracies where only cages differ; return a line where held-out cages leave their null at 1 in 1,000."""
     found = each_of(split, range(cohorts), workers)
     bad = []
     print(f"accuracy in {cohorts} cohorts whose cages differ and whose classes do not")
@@ -211,7 +211,7 @@ def prove_split(cohorts: int, workers: int) -> list[str]:
         print(f"  {method:14} cages held out {cages.mean():.3f}, their null {chance.mean():.3f}, ", end="")
         print(f"samples split by chance {samples.mean():.3f}")
         apart = cages - chance
-        if abs(apart.mean()) > 3.3 * apart.std(ddof=1) / np.sqrt(cohorts):
+        if abs(apart.mean()) > stats.t.ppf(0.9995, cohorts - 1) * apart.std(ddof=1) / np.sqrt(cohorts):
             bad.append(f"{method}: held-out cages {cages.mean():.3f}, their null {chance.mean():.3f}")
         if samples.mean() < chance.mean() + 0.1:
             bad.append(f"{method}: a random split of samples is not far above chance, {samples.mean():.3f}")
