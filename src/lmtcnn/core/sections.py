@@ -58,8 +58,14 @@ class SimulateParams(Section):
     hours: int = Field(default=72, ge=1, le=10_000)
     seconds_per_hour: float = Field(default=3600, ge=1, le=3600)
     effect: NotNegative = 1.0
+    effect_in: Literal["place", "time", "both"] = "both"
     cage_effect: NotNegative = 0.5
     animal_effect: NotNegative = 0.5
+    nest_shift_cm: Annotated[float, Field(ge=0, le=20)] = 8.0
+    huddling: Share = 0.5
+    shared_sleep: Share = 0.5
+    leak: Literal["none", "quality", "clock", "counts"] = "none"
+    layout: Literal["plain", "mirrored", "rotated", "shifted", "uniform"] = "plain"
 
 
 class Arena(Section):

@@ -6,8 +6,12 @@ rests follows the light cycle. A run is a minimum-jerk movement along a quadrati
 u(t) = 10 t^3 - 15 t^4 + 6 t^5, whose control points lie on the floor, so the whole path does. Speeds, jitter and the
 30 frames a second are always real; `seconds_per_hour` compresses the light cycle and the rests.
 
+Cage mates rest at one place in a share of their rests (`huddling`): they take the same random number to their own
+weights, which so keep their means. Their activity swings together from hour to hour (`shared_sleep`).
+
 Every random number comes from a stream named by (seed, cage, age, animal, purpose), never by the order of work. What
-describes tracking - jitter, identity, unseen heads - is drawn alike for every class.
+describes tracking - jitter, identity, unseen heads - is drawn alike for every class, unless a leak is planted
+(variants.py).
 """
 
 from dataclasses import dataclass
@@ -18,14 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.core.sections import SimulateParams
-from lmtcnn.simulate import truth
+from lmtcnn.simulate import traits, truth, variants
+from lmtcnn.simulate.traits import WHOLE_CAGE, Traits, stream
 from lmtcnn.simulate.truth import FPS, Floats
+from lmtcnn.simulate.variants import MARGIN_CM
 
 Ints = NDArray[np.int64]
 
 AGES = ("juvenile", "adult")
-_BOTH_AGES, _WHOLE_CAGE = 0, 0
-_START, _SHARES, _TRAITS, _PLAN, TRACKING = range(5)
+TRACKING = traits.TRACKING
 _FIRST_DAY = datetime(2024, 1, 8, 14, 0, tzinfo=UTC)
 
 REST_S = 150.0  # mean sleep bout (LMT.md: 1.9-3.0 min)
@@ -36,10 +41,10 @@ STAY = 0.3  # share of awake stops in the zone of the one before: stops attract 
 PEAK_CM_PER_S = (15.0, 25.0)  # peak speed of a short run ...
 LONG_PATH = (30.0, 15.0)  # ... and from 30 cm on 15 cm/s more: 15 to 40 in all, and long runs do not fade out
 SHORTEST_PATH_CM = 8.0  # shorter ones bend, so that a run always exceeds the speed of a stop
-MARGIN_CM = 1.0  # the centre of mass does not come closer to a wall
+LONGEST_RUN_S = 3.5  # of a cohort in which the time from stop to stop knows nothing of places (`_steady`)
+MEAN_RUN_S = 1.4
+HUDDLE_CM = 1.0  # standard deviation of a huddled mouse's place around the others'
 RUN_FRAMES = (237, 630)  # identity is carried in runs of this length (LMT.md)
-IDENTIFIED = (0.93, 0.97)  # ... for this share of the frames
-JITTER_PX = (0.1, 0.4)  # standard deviation of the centre of mass (LMT.md)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Mouse:
     shift_cm: Floats  # (Z, 2) where this mouse's zones lie off their place
     jitter_px: float
     identified: float
+    pace: float  # how many times as long as usual its stops last
+    huddle: Floats  # (T, 3) the same for all mice of the recording: which zone, and where in it, uniform over [0, 1)
 
 
 @dataclass(frozen=True)
@@ -91,20 +98,15 @@ def recordings(simulate: SimulateParams) -> list[Recording]:
     found = []
     for number in range(1, simulate.cages + 1):
         for code, age in enumerate(AGES, start=1):
-            rng = stream(simulate.seed, number, code, _WHOLE_CAGE, _START)
-            late_min = int(rng.integers(-90, 91))
+            sex = "F" if number % 2 else "M"
+            u = float(stream(simulate.seed, number, code, WHOLE_CAGE, traits.START).random())
+            late_min = variants.start_min(simulate, truth.CLASSES[sex, age], u)
             start = _FIRST_DAY + timedelta(days=7 * number + 42 * (code - 1), minutes=late_min)
             cage = f"cage{number:0{width}}"
             clock_h = start.hour + start.minute / 60
-            sex = "F" if number % 2 else "M"
             ms = round(start.timestamp() * 1000)
             found.append(Recording(f"{cage}_{age}", cage, number, sex, age, ms, clock_h))
     return found
-
-
-def stream(seed: int, cage: int, age: int, animal: int, purpose: int) -> np.random.Generator:
-    """The random numbers of one purpose; 0 stands for both ages and for the whole cage."""
-    return np.random.default_rng(np.random.SeedSequence(entropy=seed, spawn_key=(cage, age, animal, purpose)))
 
 
 def mouse_stream(simulate: SimulateParams, recording: Recording, animal: int, purpose: int) -> np.random.Generator:
@@ -120,19 +122,9 @@ def clock_hours(simulate: SimulateParams, recording: Recording) -> Ints:
 def mouse(simulate: SimulateParams, recording: Recording, animal: int) -> Mouse:
     """Draw a mouse: class, plus cage and animal effects, half of each kept from juvenile to adult."""
     age = AGES.index(recording.age) + 1
-    draw = _Effects.draw(simulate, recording.number, age, animal)
-    hours = clock_hours(simulate, recording)
-    effect = simulate.effect * np.array(truth.GAIN)[hours]
-    active, rest = (
-        truth.weights(truth.class_weights(recording.class_name, kind, effect, draw.share), draw.log_weights)
-        for kind in truth.KINDS
-    )
-    spread = 1 + truth.MALE_SPREAD * simulate.effect * (recording.sex == "M")
-    logit = simulate.effect * truth.class_awake_logit(recording.class_name, draw.share)[hours]
-    logit = logit + draw.cage_logit + spread * draw.animal_logit
-    share_awake = truth.awake_at(hours, logit)
-    first = min(len(truth.NOVELTY), simulate.hours)
-    share_awake[:first] = np.maximum(share_awake[:first], truth.NOVELTY[:first])
+    draw = Traits.draw(simulate, recording.number, age, animal)
+    share_awake = _awake(simulate, recording, draw)
+    active, rest = _zone_weights(simulate, recording, draw, share_awake)
     return Mouse(
         animal=animal,
         rfid=rfid(simulate, recording, animal),
@@ -142,8 +134,34 @@ def mouse(simulate: SimulateParams, recording: Recording, animal: int) -> Mouse:
         awake=share_awake,
         shift_cm=draw.shift_cm,
         jitter_px=draw.jitter_px,
-        identified=draw.identified,
+        identified=variants.identified(simulate, recording.class_name, draw.identified),
+        pace=variants.pace(simulate, recording.class_name),
+        huddle=mouse_stream(simulate, recording, WHOLE_CAGE, traits.MATES).random((simulate.hours, 3)),
     )
+
+
+def _awake(simulate: SimulateParams, recording: Recording, draw: Traits) -> Floats:
+    """Share of the time awake in each hour of the recording: (T,)."""
+    hours = clock_hours(simulate, recording)
+    varied = simulate.effect if simulate.effect_in == "both" else 0.0
+    spread = 1 + truth.MALE_SPREAD * varied * (recording.sex == "M")
+    logit = truth.awake_logit(recording.class_name, simulate, draw.share)[hours]
+    share_awake = truth.awake_at(hours, logit + draw.cage_logit + spread * draw.animal_logit)
+    first = min(len(truth.NOVELTY), simulate.hours)
+    share_awake[:first] = np.maximum(share_awake[:first], truth.NOVELTY[:first])
+    return share_awake
+
+
+def _zone_weights(simulate: SimulateParams, recording: Recording, draw: Traits, awake: Floats) -> tuple[Floats, Floats]:
+    """Weights of the zones in each hour of the recording, of an awake mouse and of its rests: (T, Z) each."""
+    hours, name = clock_hours(simulate, recording), recording.class_name
+    effect = simulate.effect * truth.gain(simulate.effect_in)[hours]
+    active, rest = (
+        truth.weights(truth.class_weights(name, kind, effect, draw.share), draw.log_weights) for kind in truth.KINDS
+    )
+    if simulate.effect_in == "time":
+        active = truth.swayed(active, awake, truth.own_hours(name, draw.share)[hours], simulate.effect)
+    return active, rest
 
 
 def rfid(simulate: SimulateParams, recording: Recording, animal: int) -> str:
@@ -151,44 +169,9 @@ def rfid(simulate: SimulateParams, recording: Recording, animal: int) -> str:
     return f"900{simulate.seed % 1_000_000:06}{recording.number:04}{animal:02}"
 
 
-@dataclass(frozen=True)
-class _Effects:
-    log_weights: Floats  # (Z,)
-    cage_logit: float
-    animal_logit: Floats  # (T,)
-    shift_cm: Floats  # (Z, 2)
-    share: float
-    jitter_px: float
-    identified: float
-
-    @staticmethod
-    def draw(simulate: SimulateParams, cage: int, age: int, animal: int) -> "_Effects":
-        """Effects of cage and animal: each is half its own for life and half this recording's, in variance."""
-        n = len(truth.ZONES)
-        cages = [stream(simulate.seed, cage, code, _WHOLE_CAGE, _TRAITS) for code in (_BOTH_AGES, age)]
-        mice = [stream(simulate.seed, cage, code, animal, _TRAITS) for code in (_BOTH_AGES, age)]
-        by_cage = simulate.cage_effect * sum(rng.standard_normal((n, 3)) for rng in cages) / np.sqrt(2)
-        by_mouse = simulate.animal_effect * sum(rng.standard_normal((n, 3)) for rng in mice) / np.sqrt(2)
-        cage_logit = 0.3 * simulate.cage_effect * sum(float(rng.standard_normal()) for rng in cages)
-        # A quarter of the way from JF to AM for each of the four mice: no cage is all alike by chance.
-        quarters = stream(simulate.seed, cage, _BOTH_AGES, _WHOLE_CAGE, _SHARES).permutation(truth.MICE)
-        way = (int(quarters[animal - 1]) + float(mice[0].random())) / truth.MICE
-        own = 0.6 * sum(float(rng.standard_normal()) for rng in mice)
-        own_by_hour = own + 0.5 * mice[1].standard_normal(simulate.hours)
-        return _Effects(
-            log_weights=truth.UNIT * (by_cage[:, 0] + by_mouse[:, 0]),
-            cage_logit=cage_logit,
-            animal_logit=simulate.animal_effect * own_by_hour,
-            shift_cm=2.0 * by_cage[:, 1:] + 1.0 * by_mouse[:, 1:],
-            share=truth.MIXTURE_SHARES[0] + way * (truth.MIXTURE_SHARES[1] - truth.MIXTURE_SHARES[0]),
-            jitter_px=float(mice[1].uniform(*JITTER_PX)),
-            identified=float(mice[1].uniform(*IDENTIFIED)),
-        )
-
-
 def plan(simulate: SimulateParams, recording: Recording, animal: Mouse) -> Plan:
     """Draw all stops of a mouse, hour by hour; the last one lasts to the end of the recording."""
-    rng = mouse_stream(simulate, recording, animal.animal, _PLAN)
+    rng = mouse_stream(simulate, recording, animal.animal, traits.PLAN)
     frames = n_frames(simulate)
     latest = max(1, frames - round(2 * ACTIVE_STOP_S[0] * FPS))  # a stop that begins later might last less than 1 s
     pieces: list[tuple[Ints, Ints, Floats, Floats]] = []
@@ -215,40 +198,60 @@ def _stops(
     end, place, left = state
     n = max(left, 0) // 60 + 8
     rest_s = max(REST_S * simulate.seconds_per_hour / 3600, REST_FLOOR_S)
-    resting = rng.random(n) < _rest_share(float(animal.awake[hour]), rest_s)
-    places = _places(rng, resting, animal, hour)
+    resting = rng.random(n) < rest_share(simulate, float(animal.awake[hour]), rest_s)
+    places = _places(rng, simulate, resting, animal, hour)
     bends, path_cm = _paths(rng, np.vstack([place, places[:-1]]), places)
     shortest, shape, scale = ACTIVE_STOP_S
     stop_s = shortest + np.where(resting, rng.gamma(3.0, (rest_s - shortest) / 3.0, n), rng.gamma(shape, scale, n))
-    stop_frames = np.rint(stop_s * FPS).astype(np.int64)
     long_cm, faster = LONG_PATH
     peak_cm_per_s = rng.uniform(*PEAK_CM_PER_S, n) + faster * np.minimum(path_cm / long_cm, 1)
-    run_frames = np.ceil(1.875 * path_cm / peak_cm_per_s * FPS).astype(np.int64)  # minimum jerk: peak = 1.875 mean
+    run_s = 1.875 * path_cm / peak_cm_per_s  # minimum jerk: peak = 1.875 mean
+    stop_s = animal.pace * stop_s
+    if _steady(simulate):
+        run_s = np.minimum(run_s, LONGEST_RUN_S)
+        stop_s = stop_s + LONGEST_RUN_S - run_s
+    stop_frames, run_frames = np.rint(stop_s * FPS).astype(np.int64), np.ceil(run_s * FPS).astype(np.int64)
     if end == 0:
         run_frames[0] = 0  # a recording begins with a stop
     ends = end + np.cumsum(run_frames + stop_frames)
     return ends - stop_frames, ends, places, bends
 
 
-def _rest_share(awake: float, rest_s: float) -> float:
+def _steady(simulate: SimulateParams) -> bool:
+    """Whether the time from stop to stop knows nothing of places.
+
+    Classes that differ in places alone then have equal counts, and those that differ in time alone one map: else
+    shorter ways from stop to stop would make more stops.
+    """
+    return simulate.effect_in != "both"
+
+
+def rest_share(simulate: SimulateParams, awake: Any, rest_s: float) -> Any:
     """Share of stops that are rests, so that the share of time awake is `awake`."""
-    asleep = (1 - awake) * ACTIVE_CYCLE_S
+    longer_s = LONGEST_RUN_S - MEAN_RUN_S if _steady(simulate) else 0.0
+    asleep = (1 - awake) * (ACTIVE_CYCLE_S + longer_s)
     return asleep / (asleep + awake * rest_s)
 
 
-def _places(rng: np.random.Generator, resting: NDArray[np.bool_], animal: Mouse, hour: int) -> Floats:
+def _places(
+    rng: np.random.Generator, simulate: SimulateParams, resting: NDArray[np.bool_], animal: Mouse, hour: int
+) -> Floats:
     """Places of n stops: a zone by its weight, then anywhere in it: (n, 2)."""
     n = len(resting)
     zones, u = truth.zone_arrays(), rng.random(n)
+    huddled = resting & (rng.random(n) < simulate.huddling)
+    u = np.where(huddled, animal.huddle[hour, 0], u)
     drawn = [np.searchsorted(np.cumsum(weight[hour])[:-1], u, side="right") for weight in (animal.active, animal.rest)]
     new = np.where(rng.random(n) < STAY, 0, np.arange(n))
     zone = np.where(resting, drawn[1], drawn[0][np.maximum.accumulate(new)])
-    radius, angle = np.sqrt(rng.random(n)), 2 * np.pi * rng.random(n)
+    within = np.where(huddled[:, None], animal.huddle[hour, 1:], rng.random((n, 2)))
+    radius, angle = np.sqrt(within[:, 0]), 2 * np.pi * within[:, 1]
     disc = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
     square = rng.uniform(-1, 1, (n, 2))
     unit = np.where(zones["circle"][zone, None], disc, square)
     places = zones["centre"][zone] + animal.shift_cm[zone] + unit * zones["half"][zone]
-    return np.asarray(np.clip(places, MARGIN_CM, np.array(truth.FLOOR_CM) - MARGIN_CM))
+    places = places + huddled[:, None] * HUDDLE_CM * rng.standard_normal((n, 2))
+    return variants.arrange(simulate, places, square)
 
 
 def _paths(rng: np.random.Generator, origin: Floats, target: Floats) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ from lmtcnn.core.errors import OutputError, problem
 from lmtcnn.core.files import atomic, ensure_folder, write_json, write_text
 from lmtcnn.core.params import Params
 from lmtcnn.core.sections import SimulateParams
-from lmtcnn.simulate import behaviour, recorder
+from lmtcnn.simulate import behaviour, expected, recorder, traits
 from lmtcnn.simulate import truth as planted
 from lmtcnn.simulate.behaviour import Recording
 from lmtcnn.simulate.truth import MICE
@@ -77,7 +77,8 @@ def simulate_full_length(path: Path, params: Params, progress: Progress | None =
 def truth(params: Params) -> dict[str, Any]:
     """All that truth.json holds: the planted truth, and the recordings with the class of every mouse in them."""
     recordings = [_recording_truth(params.simulate, each) for each in behaviour.recordings(params.simulate)]
-    return {**planted.truth(params), "recordings": recordings}
+    of_classes = expected.truth_of_classes(params.simulate)
+    return {**planted.truth(params), "expected": of_classes, "recordings": recordings}
 
 
 def _write(path: Path, simulate: SimulateParams, recording: Recording, fast_index: bool) -> None:
@@ -137,14 +138,17 @@ def _recording_truth(simulate: SimulateParams, recording: Recording) -> dict[str
     clock = behaviour.clock_hours(simulate, recording)
     mice = [behaviour.mouse(simulate, recording, animal) for animal in range(1, MICE + 1)]
     mixed = recording.class_name == "JM"
+    nest = planted.ZONES[traits.NEST_ZONE]
+    nest_cm = traits.nest_shift_cm(simulate, recording.number) + np.array([nest.x_cm, nest.y_cm])
     return {
         "recording": recording.name,
         "cage": recording.cage,
         "sex": recording.sex,
         "age": recording.age,
         "class": recording.class_name,
+        "nest_cm": [round(float(value), 6) for value in nest_cm],
         "start_clock_h": round(recording.start_clock_h, 6),
-        "intervals_that_matter": np.flatnonzero(np.isin(clock, planted.HOURS_THAT_MATTER)).tolist(),
+        "intervals_that_matter": np.flatnonzero(np.isin(clock, planted.hours_that_matter(simulate))).tolist(),
         "animals": [
             {"animal_id": mouse.animal, "rfid": mouse.rfid, **({"share_am": round(mouse.share, 6)} if mixed else {})}
             for mouse in mice

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lmtcnn.cohort import cohort
 from lmtcnn.core.errors import DataError, OutputError, problem
@@ -33,8 +34,8 @@ Progress = Callable[[int, int], None]
 def stops_only(data: Path, params: Params, progress: Progress | None = None, out: Path | None = None) -> list[Path]:
     """Write what the planted stops of a cohort in real time would become, without databases.
 
-    A stop table a recording, the tables over all of them and stops.json, as the `stops` stage writes them: every frame
-    detected, every planted stop found; cohort.csv and truth.json beside them.
+    A stop table a recording, the tables over all of them and stops.json, as the `stops` stage writes them: mice are
+    known in as many frames as in a database, but every planted stop is found; cohort.csv and truth.json beside them.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def stops_only(data: Path, params: Params, progress: Progress | None = None, out
         paths.append(folder / f"{recording.name}.parquet")
         STOPS.write(table, paths[-1])
         coverage = _coverage(recording, params)
-        tables["quality"].append(_quality(recording, params, table))
+        tables["quality"].append(_quality(recording, params, table, coverage))
         tables["coverage"].append(coverage)
         tables["intervals"].append(_intervals(coverage))
         if progress:
@@ -162,12 +163,14 @@ def _stop_table(recording: Recording, params: Params) -> pl.DataFrame:
     return pl.concat(tables)
 
 
-def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.DataFrame:
-    """Quality without a fault: every frame of every mouse detected."""
+def _quality(recording: Recording, params: Params, stops: pl.DataFrame, coverage: pl.DataFrame) -> pl.DataFrame:
+    """Quality of a recording whose only fault is that mice are at times not known."""
     frames = behaviour.n_frames(params.simulate)
     rows = []
     for animal in range(1, MICE + 1):
         own = stops.filter(pl.col("animal_id") == animal)
+        known = int(coverage.filter(pl.col("animal_id") == animal)["detected"].sum())
+        bridged = _bridged(recording, params, animal)
         rows.append(
             dict.fromkeys(QUALITY.columns, 0)
             | {
@@ -188,8 +191,9 @@ def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.Da
                 "paused_s": 0.0,
                 "n_segments": 1,
                 "measured_fps": float(FPS),
-                "n_rows": frames,
-                "n_detected": frames,
+                "n_rows": known,
+                "n_detected": known,
+                "n_filled": bridged,
                 "n_stops": own.height,
                 "stopped_s": own["duration_s"].sum(),
                 **{f"n_stops_gap_{gap}": own.height for gap in GAP_LEVELS},
@@ -201,16 +205,40 @@ def _quality(recording: Recording, params: Params, stops: pl.DataFrame) -> pl.Da
     return pl.DataFrame(rows, schema=dict(QUALITY.columns))
 
 
+def _known(recording: Recording, params: Params, animal: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First frames, and the last ones exclusive, of the runs in which a mouse is known, as a database would hold."""
+    frames = behaviour.n_frames(params.simulate)
+    mouse = behaviour.mouse(params.simulate, recording, animal)
+    rng = behaviour.mouse_stream(params.simulate, recording, animal, behaviour.TRACKING)
+    edges = behaviour.identity_edges(rng, mouse, frames).clip(0, frames)
+    begins, ends = np.concatenate([[0], edges[1::2]]), edges[::2]
+    n = min(len(begins), len(ends))
+    return begins[:n], ends[:n]
+
+
+def _bridged(recording: Recording, params: Params, animal: int) -> int:
+    """Frames of gaps that are short enough to be filled; a mouse that is lost is taken to be found near by."""
+    begins, ends = _known(recording, params, animal)
+    gaps = begins[1:] - ends[:-1]
+    return int(gaps[gaps <= params.stops.max_gap_frames].sum())
+
+
 def _coverage(recording: Recording, params: Params) -> pl.DataFrame:
-    """Every frame of every interval from the recording's start (`align: start`), detected and unpaused."""
-    seconds = np.arange(behaviour.n_frames(params.simulate)) / FPS
-    counts = np.bincount(np.floor(seconds / params.histograms.interval_s).astype(np.int64))
-    n = len(counts)
+    """Frames of every interval from the recording's start (`align: start`), all of them unpaused, and those known."""
+    frames = behaviour.n_frames(params.simulate)
+    counts = np.bincount(np.floor(np.arange(frames) / FPS / params.histograms.interval_s).astype(np.int64))
+    n, borders = len(counts), np.concatenate([[0], np.cumsum(counts)])
+    detected = []
+    for animal in range(1, MICE + 1):
+        begins, ends = _known(recording, params, animal)
+        before = np.concatenate([[0], np.cumsum(ends - begins)])  # known frames before each run
+        run = np.searchsorted(begins, borders, side="right") - 1
+        detected.append(np.diff(before[run] + np.minimum(borders, ends[run]) - begins[run]))
     columns = {
         "recording": [recording.name] * (n * MICE),
         "animal_id": np.repeat(np.arange(1, MICE + 1), n),
         "interval": np.tile(np.arange(n), MICE),
-        "detected": np.tile(counts, MICE),
+        "detected": np.concatenate(detected),
         "unpaused": np.tile(counts, MICE),
         "flicker": np.zeros(n * MICE, np.int64),
     }

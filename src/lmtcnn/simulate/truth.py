@@ -8,6 +8,10 @@ the adult males and the juvenile females. Hours follow the light cycle (20:00-08
 Everything a class differs in is a logarithm that `effect` multiplies, so `effect: 0` leaves no difference at all.
 The numbers are our own choice: strong enough that adult sexes are told apart, and weak enough beside the effects of
 cage and animal that classes overlap.
+
+`effect_in` says where classes differ. `both`: the picture above, places that matter most at night, and activity.
+`place`: those places, alike in all hours, and no activity. `time`: the same map over all hours, and other hours in
+which a class is awake and in which it is in the upper or the lower half of the floor.
 """
 
 import functools
@@ -38,6 +42,7 @@ MIXTURE = ("AM", "JF")
 """What a juvenile male lies between: its own share of the first and the rest of the second."""
 MIXTURE_SHARES = (0.2, 1.0)
 """Where that share lies: from a mouse much like a juvenile female to one that is an adult male."""
+MEAN_SHARE = sum(MIXTURE_SHARES) / 2
 
 UNIT = 0.5
 """cage_effect or animal_effect 1: this standard deviation of the natural logarithm of a zone's weight."""
@@ -99,6 +104,7 @@ PREFERENCES: dict[str, dict[str, float]] = {
 GAIN = tuple(1.0 if hour in (20, 21, 22, 23, 0, 1) else 0.8 if hour < 8 else 0.5 for hour in range(24))
 """How much of PREFERENCES acts, by clock hour: in full for six hours from lights-off."""
 HOURS_THAT_MATTER = tuple(hour for hour in (*range(20, 24), *range(20)) if GAIN[hour] == 1.0)
+"""Of `effect_in: both`; the hours of another cohort are in its truth.json."""
 
 _DARK = {20: 0.85, 21: 0.80, 22: 0.72, 23: 0.65, 0: 0.60, 1: 0.56, 2: 0.54, 3: 0.54, 4: 0.56, 5: 0.62, 6: 0.68, 7: 0.60}
 AWAKE = tuple(_DARK.get(hour, 0.38 if hour < 18 else 0.42) for hour in range(24))
@@ -108,6 +114,17 @@ AWAKE_LOGIT: dict[str, tuple[float, ...]] = {
     "AF": tuple(0.10 for _ in range(24)),
     "JF": tuple(0.60 if 2 <= hour < 8 else 0.15 for hour in range(24)),  # more active hours
 }
+OWN_HOURS = {"AM": (20, 21, 22, 23), "AF": (1, 2, 3, 4), "JF": (6, 7, 8, 9)}
+"""`effect_in: time`: the clock hours in which a class is more awake, and more in the upper half of the floor."""
+OWN_AWAKE_LOGIT = 0.5
+"""... by this much of the logit of being awake, at effect 1; it is as much less awake in all other hours together."""
+UPPER, LOWER = ("dome", "upper_feeder", "right_corner", "upper_wall", "left_wall"), (
+    "nest", "lower_feeder", "water", "lower_border", "lower_border_left",
+)  # fmt: skip
+"""... and the zones that it visits more, and less, in them; the other way round in all other hours together."""
+MOST_SWAY = 0.95
+"""At most this share of a zone's weight is moved from hour to hour."""
+
 NOVELTY = (0.92, 0.80, 0.60)
 """A mouse in a new place is awake at least this much of the recording's first hours."""
 MALE_SPREAD = 0.5
@@ -143,6 +160,70 @@ def class_log_preference(name: str) -> Floats:
     return np.array([PREFERENCES[name].get(zone, 0.0) for zone in ZONE_NAMES])
 
 
+def gain(effect_in: str) -> Floats:
+    """How much of PREFERENCES acts, by clock hour (24,): GAIN; its mean in every hour, for `place`; nothing."""
+    by_hour = np.array(GAIN)
+    return {"both": by_hour, "place": np.full(24, by_hour.mean()), "time": np.zeros(24)}[effect_in]
+
+
+def awake_logit(name: str, simulate: SimulateParams, share: float = 0.5) -> Floats:
+    """What a class adds to the logit of being awake, by clock hour (24,), `effect` and `effect_in` respected."""
+    if simulate.effect_in == "both":
+        return simulate.effect * class_awake_logit(name, share)
+    if simulate.effect_in == "place":
+        return np.zeros(24)
+    return _without_gain(simulate.effect * OWN_AWAKE_LOGIT * own_hours(name, share))
+
+
+def own_hours(name: str, share: float = 0.5) -> Floats:
+    """1 in a class's OWN_HOURS and 0 in others, (24,); of JM the mixture of the two it lies between."""
+    if name == "JM":
+        first, second = (own_hours(end) for end in MIXTURE)
+        return share * first + (1 - share) * second
+    return np.isin(np.arange(24), OWN_HOURS[name]).astype(np.float64)
+
+
+def _without_gain(logit: Floats) -> Floats:
+    """The same up to a constant, so that the hours awake of a day are those of a mouse without it: (24,)."""
+    hours = np.arange(24)
+    wanted = awake_at(hours, np.zeros(24)).sum()
+    low, high = float(logit.min()), float(logit.max())
+    for _ in range(60):  # halving: the sum falls as the constant grows
+        middle = (low + high) / 2
+        low, high = (middle, high) if awake_at(hours, logit - middle).sum() > wanted else (low, middle)
+    return logit - (low + high) / 2
+
+
+def swayed(active: Floats, awake: Floats, own: Floats, effect: float) -> Floats:
+    """Weights of zones that move between the halves of the floor from hour to hour, on the same map over all hours.
+
+    w(h, z) = w(h, z) (1 + a(h) (d(z) - mean of d)), with d = 1 in UPPER, -1 in LOWER, else 0; a(h) is `effect` times
+    `own` less its mean, so that sum over h of a(h) awake(h) = 0: stops awake come as the time awake.
+
+    Parameters
+    ----------
+    active
+        (T, Z) weights that are the same in every hour.
+    awake
+        (T,) share of the time awake.
+    own
+        (T,) how much an hour is one of the class's own, 0 to 1.
+    effect
+        Of the whole; where a weight would come near 0, less (MOST_SWAY).
+
+    Returns
+    -------
+    Floats
+        (T, Z), each row of sum 1.
+    """
+    direction = np.array([(zone in UPPER) - (zone in LOWER) for zone in ZONE_NAMES], dtype=np.float64)
+    direction = direction - active @ direction[:, None]  # (T, Z), of mean 0 under the weights
+    sway = effect * (own - np.average(own, weights=awake))
+    most = float(np.abs(sway).max() * np.abs(direction).max())
+    sway = sway * min(1.0, MOST_SWAY / most) if most > 0 else sway
+    return np.asarray(active * (1 + sway[:, None] * direction))
+
+
 def class_awake_logit(name: str, share: float = 0.5) -> Floats:
     """AWAKE_LOGIT by clock hour; `share` as in class_weights."""
     if name == "JM":
@@ -165,12 +246,12 @@ def awake_at(hours: NDArray[np.int64], logit: Floats) -> Floats:
 
 def class_truth(name: str, simulate: SimulateParams) -> dict[str, Any]:
     """Return what a class prefers in the hours that matter, and how much it is awake; no cage or animal effect."""
-    effect = np.array([simulate.effect])
+    most = simulate.effect * gain(simulate.effect_in).max(keepdims=True)
     return {
-        "log_preference": _named(simulate.effect * class_log_preference(name)),
-        "active_weights": _named(class_weights(name, "active", effect)[0]),
-        "rest_weights": _named(class_weights(name, "rest", effect)[0]),
-        "awake_by_clock_hour": _rounded(awake_at(np.arange(24), simulate.effect * class_awake_logit(name))),
+        "log_preference": _named(float(most[0]) * class_log_preference(name)),
+        "active_weights": _named(class_weights(name, "active", most)[0]),
+        "rest_weights": _named(class_weights(name, "rest", most)[0]),
+        "awake_by_clock_hour": _rounded(awake_at(np.arange(24), awake_logit(name, simulate))),
     }
 
 
@@ -178,7 +259,7 @@ def truth(params: Params) -> dict[str, Any]:
     """Return what was planted, as plain JSON values: zones in cm, classes, hours, effects, seed.
 
     The numbers of JM are those of a mouse halfway between the two ends of `mixture`; every mouse's own share is in
-    truth.json's `recordings`, which `simulate.truth_of_cohort` adds.
+    truth.json's `recordings`, which `simulate.truth` adds, as it does the maps and hours of each class (expected.py).
     """
     simulate = params.simulate
     return {
@@ -187,9 +268,15 @@ def truth(params: Params) -> dict[str, Any]:
         "hours": simulate.hours,
         "seconds_per_hour": simulate.seconds_per_hour,
         "effect": simulate.effect,
+        "effect_in": simulate.effect_in,
+        "leak": simulate.leak,
+        "layout": simulate.layout,
         "cage_effect": simulate.cage_effect,
         "animal_effect": simulate.animal_effect,
         "cage_and_animal_effect_sd_log": UNIT,
+        "nest_shift_cm": simulate.nest_shift_cm,
+        "huddling": simulate.huddling,
+        "shared_sleep": simulate.shared_sleep,
         "floor_cm": _rounded(FLOOR_CM),
         "origin": "upper left corner of the floor, x to the right, y down",
         "zones": {zone.name: zone.json() for zone in ZONES},
@@ -199,11 +286,21 @@ def truth(params: Params) -> dict[str, Any]:
             "shares": list(MIXTURE_SHARES),
             "share": "of the first, drawn for every animal",
         },
-        "preference_gain_by_clock_hour": list(GAIN),
-        "hours_that_matter": list(HOURS_THAT_MATTER),
+        "preference_gain_by_clock_hour": _rounded(gain(simulate.effect_in)),
+        "hours_that_matter": list(hours_that_matter(simulate)),
         "lights_off": "20:00",
         "lights_on": "08:00",
     }
+
+
+def hours_that_matter(simulate: SimulateParams) -> tuple[int, ...]:
+    """Clock hours in which classes differ most, from lights-off on: all hours alike, or none, are no such hours."""
+    if simulate.effect == 0 or simulate.effect_in == "place":
+        return ()
+    if simulate.effect_in == "both":
+        return HOURS_THAT_MATTER
+    own = {hour for hours in OWN_HOURS.values() for hour in hours}
+    return tuple(hour for hour in (*range(20, 24), *range(20)) if hour in own)
 
 
 def _named(values: Floats) -> dict[str, float]:
