@@ -25,8 +25,12 @@ def test_stop_tables_alone_are_those_of_a_cohort_in_real_time(change: Callable[.
     coverage = COVERAGE.read(tmp_path / "stops" / "coverage.parquet")
     assert len(paths) == 4
     assert quality["simulated"].all()
-    assert quality["n_detected"].to_list() == [4 * 3600 * 30] * 16
-    assert coverage.filter(pl.col("interval") == 3)["detected"].to_list() == [108_000] * 16
+    known = quality["n_detected"] / quality["n_unpaused"]
+    assert known.is_between(0.92, 0.98).all()
+    assert (quality["n_filled"] / quality["n_unpaused"] < 1 - known).all()
+    by_mouse = coverage.group_by("recording", "animal_id", maintain_order=True).agg(pl.col("detected").sum())
+    assert by_mouse["detected"].to_list() == quality["n_detected"].to_list()
+    assert coverage["detected"].is_between(90_000, 108_000).all()
     for path in paths:
         stops = STOPS.read(path)
         assert stops.equals(stops.sort("animal_id", "start_frame"))
@@ -64,6 +68,21 @@ def test_histograms_are_made_of_them(change: Callable[..., Params], tmp_path: Pa
     index = histograms.histograms(mice, tmp_path / "stops", tmp_path / "histograms", params)
     assert index.height == 16
     assert index["n_late"].sum() == 0
+
+
+def test_mice_are_known_in_the_frames_in_which_a_database_of_them_says_so(
+    change: Callable[..., Params], tmp_path: Path
+) -> None:
+    shape = {"simulate.cages": 1, "simulate.hours": 2, "simulate.leak": "quality"}
+    params = change(**shape, **{"simulate.seconds_per_hour": 3600.0, "histograms.interval_s": 3600.0})
+    stops_only(tmp_path, params)
+    coverage = COVERAGE.read(tmp_path / "stops" / "coverage.parquet").filter(recording="cage01_adult", animal_id=2)
+    recording = behaviour.recordings(params.simulate)[1]
+    mouse = behaviour.mouse(params.simulate, recording, 2)
+    rng = behaviour.mouse_stream(params.simulate, recording, 2, behaviour.TRACKING)
+    edges = behaviour.identity_edges(rng, mouse, 216_000)
+    known = np.searchsorted(edges, np.arange(216_000), side="right") % 2 == 0
+    assert coverage["detected"].to_list() == [known[:108_000].sum(), known[108_000:].sum()]
 
 
 # ---- What lies there already -----------------------------------------------------------------------------------------

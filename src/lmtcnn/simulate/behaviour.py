@@ -160,7 +160,7 @@ def _zone_weights(simulate: SimulateParams, recording: Recording, draw: Traits, 
         truth.weights(truth.class_weights(name, kind, effect, draw.share), draw.log_weights) for kind in truth.KINDS
     )
     if simulate.effect_in == "time":
-        active = truth.swayed(active, awake, truth.own_hours(name, draw.share)[hours], simulate.effect)
+        active = truth.swayed(active, awake, hours, truth.own_hours(name, draw.share), simulate.effect)
     return active, rest
 
 

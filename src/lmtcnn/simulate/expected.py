@@ -57,7 +57,7 @@ def _of_mouse(name: str, simulate: SimulateParams, share: float) -> Floats:
     effect = simulate.effect * truth.gain(simulate.effect_in)
     active, rest = (truth.class_weights(name, kind, effect, share) for kind in truth.KINDS)
     if simulate.effect_in == "time":
-        active = truth.swayed(active, awake, truth.own_hours(name, share), simulate.effect)
+        active = truth.swayed(active, awake, hours, truth.own_hours(name, share), simulate.effect)
     rest_s = max(behaviour.REST_S * simulate.seconds_per_hour / 3600, behaviour.REST_FLOOR_S)
     resting = behaviour.rest_share(simulate, awake, rest_s)  # of all stops
     number = awake / (1 - resting) / variants.pace(simulate, name)  # stops awake come as the time awake
@@ -82,9 +82,9 @@ def zone_maps(simulate: SimulateParams, tiles: int) -> Floats:
     return np.stack(maps)
 
 
-def _points(circle: bool) -> Floats:
-    """Points spread evenly over a zone, in units of its half size: (n, 2)."""
-    line = (np.arange(_FINE) + 0.5) / _FINE * 2 - 1
+def _points(circle: bool, fine: int = _FINE) -> Floats:
+    """Points spread evenly over a zone, `fine` to each side, in units of its half size: (n, 2)."""
+    line = (np.arange(fine) + 0.5) / fine * 2 - 1
     square = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
     return square[np.hypot(*square.T) <= 1] if circle else square
 
@@ -92,8 +92,9 @@ def _points(circle: bool) -> Floats:
 def _rasterised(simulate: SimulateParams, places_cm: Floats, weight: Floats, tiles: int) -> Floats:
     """Weights of places by tile, (N, N) of sum 1, on the floor of the layout."""
     if simulate.layout == "uniform":
-        places_cm, weight = np.zeros((_FINE * _FINE, 2)), np.ones(_FINE * _FINE)
-        places_cm = variants.arrange(simulate, places_cm, _points(circle=False))
+        everywhere = _points(False, 8 * tiles)
+        weight = np.ones(len(everywhere))
+        places_cm = variants.arrange(simulate, np.zeros_like(everywhere), everywhere)
     else:
         places_cm = variants.arrange(simulate, places_cm, np.zeros_like(places_cm))
     column, row = np.minimum((places_cm / np.array(FLOOR_CM) * tiles).astype(np.int64), tiles - 1).T

@@ -117,11 +117,11 @@ AWAKE_LOGIT: dict[str, tuple[float, ...]] = {
 OWN_HOURS = {"AM": (20, 21, 22, 23), "AF": (1, 2, 3, 4), "JF": (6, 7, 8, 9)}
 """`effect_in: time`: the clock hours in which a class is more awake, and more in the upper half of the floor."""
 OWN_AWAKE_LOGIT = 0.5
-"""... by this much of the logit of being awake, at effect 1; it is as much less awake in all other hours together."""
+"""... by this much of the logit of being awake, at effect 1; for that it is less awake in the own hours of others."""
 UPPER, LOWER = ("dome", "upper_feeder", "right_corner", "upper_wall", "left_wall"), (
     "nest", "lower_feeder", "water", "lower_border", "lower_border_left",
 )  # fmt: skip
-"""... and the zones that it visits more, and less, in them; the other way round in all other hours together."""
+"""... and the zones that it visits more, and less, in them; the other way round in the own hours of others."""
 MOST_SWAY = 0.95
 """At most this share of a zone's weight is moved from hour to hour."""
 
@@ -172,7 +172,7 @@ def awake_logit(name: str, simulate: SimulateParams, share: float = 0.5) -> Floa
         return simulate.effect * class_awake_logit(name, share)
     if simulate.effect_in == "place":
         return np.zeros(24)
-    return _without_gain(simulate.effect * OWN_AWAKE_LOGIT * own_hours(name, share))
+    return _balanced(simulate.effect * OWN_AWAKE_LOGIT * own_hours(name, share))
 
 
 def own_hours(name: str, share: float = 0.5) -> Floats:
@@ -183,22 +183,28 @@ def own_hours(name: str, share: float = 0.5) -> Floats:
     return np.isin(np.arange(24), OWN_HOURS[name]).astype(np.float64)
 
 
-def _without_gain(logit: Floats) -> Floats:
-    """The same up to a constant, so that the hours awake of a day are those of a mouse without it: (24,)."""
-    hours = np.arange(24)
+def _balanced(logit: Floats) -> Floats:
+    """The same less a constant in all classes' own hours, which leaves the hours awake of a day as they are: (24,)."""
+    hours, some = np.arange(24), some_hours()
     wanted = awake_at(hours, np.zeros(24)).sum()
     low, high = float(logit.min()), float(logit.max())
     for _ in range(60):  # halving: the sum falls as the constant grows
         middle = (low + high) / 2
-        low, high = (middle, high) if awake_at(hours, logit - middle).sum() > wanted else (low, middle)
-    return logit - (low + high) / 2
+        low, high = (middle, high) if awake_at(hours, logit - middle * some).sum() > wanted else (low, middle)
+    return logit - (low + high) / 2 * some
 
 
-def swayed(active: Floats, awake: Floats, own: Floats, effect: float) -> Floats:
+def some_hours() -> Floats:
+    """1 in hours that are some class's own, else 0: (24,)."""
+    return np.isin(np.arange(24), [hour for hours in OWN_HOURS.values() for hour in hours]).astype(np.float64)
+
+
+def swayed(active: Floats, awake: Floats, hours: NDArray[np.int64], own: Floats, effect: float) -> Floats:
     """Weights of zones that move between the halves of the floor from hour to hour, on the same map over all hours.
 
     w(h, z) = w(h, z) (1 + a(h) (d(z) - mean of d)), with d = 1 in UPPER, -1 in LOWER, else 0; a(h) is `effect` times
-    `own` less its mean, so that sum over h of a(h) awake(h) = 0: stops awake come as the time awake.
+    `own`, less a constant in hours that are some class's own, so that sum over h of a(h) awake(h) = 0: stops awake come
+    as the time awake. In all other hours, a(h) is 0.
 
     Parameters
     ----------
@@ -206,8 +212,10 @@ def swayed(active: Floats, awake: Floats, own: Floats, effect: float) -> Floats:
         (T, Z) weights that are the same in every hour.
     awake
         (T,) share of the time awake.
+    hours
+        (T,) clock hours.
     own
-        (T,) how much an hour is one of the class's own, 0 to 1.
+        (24,) how much a clock hour is one of the class's own, 0 to 1.
     effect
         Of the whole; where a weight would come near 0, less (MOST_SWAY).
 
@@ -218,7 +226,8 @@ def swayed(active: Floats, awake: Floats, own: Floats, effect: float) -> Floats:
     """
     direction = np.array([(zone in UPPER) - (zone in LOWER) for zone in ZONE_NAMES], dtype=np.float64)
     direction = direction - active @ direction[:, None]  # (T, Z), of mean 0 under the weights
-    sway = effect * (own - np.average(own, weights=awake))
+    some, here = some_hours()[hours], own[hours]
+    sway = effect * (here - some * (here @ awake) / max(float(some @ awake), 1e-12))
     most = float(np.abs(sway).max() * np.abs(direction).max())
     sway = sway * min(1.0, MOST_SWAY / most) if most > 0 else sway
     return np.asarray(active * (1 + sway[:, None] * direction))
@@ -299,8 +308,7 @@ def hours_that_matter(simulate: SimulateParams) -> tuple[int, ...]:
         return ()
     if simulate.effect_in == "both":
         return HOURS_THAT_MATTER
-    own = {hour for hours in OWN_HOURS.values() for hour in hours}
-    return tuple(hour for hour in (*range(20, 24), *range(20)) if hour in own)
+    return tuple(hour for hour in (*range(20, 24), *range(20)) if some_hours()[hour])
 
 
 def _named(values: Floats) -> dict[str, float]:
