@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lmtcnn.core.params import Params, SimulateParams
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import SimulateParams
 from lmtcnn.simulate import behaviour, expected, truth
 
 CLASSES = list(truth.CLASSES.values())

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from lmtcnn.core.params import Params, SimulateParams
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import SimulateParams
 from lmtcnn.simulate import traits
 from lmtcnn.simulate.traits import NEST_ZONE, Traits
 

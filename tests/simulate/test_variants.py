@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from lmtcnn.core.params import Params, SimulateParams
+from lmtcnn.core.params import Params
+from lmtcnn.core.sections import SimulateParams
 from lmtcnn.simulate import truth, variants
 
 PLACES = np.array([[5.0, 10.0], [40.0, 45.0], [0.0, 60.0]])

@@ -28,7 +28,7 @@ log = logging.getLogger("lmtcnn")
 DEFINITIONS = ("stops", "histograms", "quality")
 """Sections of params.yaml that make histograms, besides the classes."""
 
-STACKS, INDEX = "stacks.npy", "index.parquet"
+STACKS, INDEX, CONTROLS_FILE = "stacks.npy", "index.parquet", "controls.parquet"
 PREDICTIONS, HISTORY_FILE = "predictions.parquet", "history.parquet"
 FOLDS, WEIGHTS = "folds.safetensors", "weights.safetensors"
 EVALUATION, METRICS, STATISTICS, MAPS = "evaluate.json", "metrics.json", "statistics.json", "activation_maps.json"

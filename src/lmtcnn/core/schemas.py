@@ -202,6 +202,28 @@ def index_table(labels: Sequence[str]) -> Table:
     )
 
 
+CONTROLS = Table(
+    "the table of controls",
+    "histograms",
+    {
+        "recording": _STR,
+        "animal_id": _I64,
+        "known": _F64,  # share of the unpaused frames in which the animal has a position
+        "filled": _F64,  # ... in gaps that were bridged
+        "lost": _F64,  # ... in gaps that were not
+        "flicker": _F64,  # share of the positions that flicker
+        "anonymous": _F64,  # detections without an animal, of those and the animal's own
+        "length_s": _F64,  # from the first to the last unpaused frame
+        "coldest_c": _F64,  # null: no thermometer
+        "hottest_c": _F64,
+        "uneven": _F64,  # standard deviation over the counted intervals of the share in which the animal is known
+        "least_known": _F64,  # the least of those shares
+        "start_s": _F64,  # wall clock at which the recording began, seconds since midnight
+    },
+)
+"""data/histograms/controls.parquet: what is no behaviour, a row for each sample in the order of the index."""
+
+
 def predictions_table(classes: Sequence[str]) -> Table:
     """data/train/predictions.parquet: out of fold, a row per sample and seed."""
     return Table(

@@ -61,7 +61,7 @@ class SimulateParams(Section):
     effect_in: Literal["place", "time", "both"] = "both"
     cage_effect: NotNegative = 0.5
     animal_effect: NotNegative = 0.5
-    nest_shift_cm: Annotated[float, Field(ge=0, le=20)] = 8.0
+    nest_shift_cm: float = Field(default=8.0, ge=0, le=20)
     huddling: Share = 0.5
     shared_sleep: Share = 0.5
     leak: Literal["none", "quality", "clock", "counts"] = "none"

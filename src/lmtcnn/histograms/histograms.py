@@ -15,10 +15,10 @@ from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.core.errors import DataError, listed, problem
 from lmtcnn.core.files import allocate, atomic, digest, ensure_folder, write_json, write_text
 from lmtcnn.core.params import Params
-from lmtcnn.core.records import INDEX, STACKS, seal
-from lmtcnn.core.schemas import STOPS, index_table
+from lmtcnn.core.records import CONTROLS_FILE, INDEX, STACKS, seal
+from lmtcnn.core.schemas import CONTROLS, COVERAGE, STOPS, index_table
 from lmtcnn.core.sections import HistogramsParams, dump
-from lmtcnn.histograms import fitness
+from lmtcnn.histograms import controls, fitness
 from lmtcnn.histograms.selection import failing_of, leave_out, odd_of
 from lmtcnn.histograms.stack import Stack, as_kept, floor_of, stack_dtype, stack_for
 from lmtcnn.stops.output import load_quality
@@ -42,7 +42,8 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     stops_folder
         data/stops.
     folder
-        data/histograms: stacks.npy (samples, T, N, N), index.parquet, start_hours.csv, histograms.json.
+        data/histograms: stacks.npy (samples, T, N, N), index.parquet, controls.parquet, start_hours.csv,
+        histograms.json.
     params
         The present parameters.
 
@@ -83,6 +84,8 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     schema = index_table(params.labels)
     index = pl.DataFrame(rows, schema=dict(schema.columns))
     schema.write(index, folder / INDEX)
+    coverage = COVERAGE.read(stops_folder / "coverage.parquet")
+    CONTROLS.write(controls.table(cohort, quality, coverage, params), folder / CONTROLS_FILE)
     lines = _tabulate_starts(cohort, quality, folder / "start_hours.csv", params)
     simulated = bool(quality["simulated"].any())
     told = {**odd, "excluded": [each.words for each in cohort.excluded], "starts": lines}
@@ -90,7 +93,7 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     made_of = {"stops": stops_folder / "stops.json", "manifest": Path(params.cohort.manifest)}
     inputs = {name: digest(path) for name, path in made_of.items() if path.is_file()}
     content = {**_content(params, simulated), **told}
-    record = seal("histograms", content, inputs, folder, (STACKS, INDEX, "start_hours.csv"))
+    record = seal("histograms", content, inputs, folder, (STACKS, INDEX, CONTROLS_FILE, "start_hours.csv"))
     write_json(folder / "histograms.json", record)
     return index
 

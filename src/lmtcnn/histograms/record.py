@@ -8,8 +8,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn.core.params import Params
-from lmtcnn.core.records import INDEX, STACKS, read_histograms
-from lmtcnn.core.schemas import index_table
+from lmtcnn.core.records import CONTROLS_FILE, INDEX, STACKS, read_histograms
+from lmtcnn.core.schemas import CONTROLS, index_table
 
 
 def load(folder: Path, params: Params) -> tuple[NDArray[Any], pl.DataFrame]:
@@ -36,3 +36,8 @@ def load(folder: Path, params: Params) -> tuple[NDArray[Any], pl.DataFrame]:
     """
     read_histograms(folder, params)
     return np.load(folder / STACKS, mmap_mode="r"), index_table(params.labels).read(folder / INDEX)
+
+
+def load_controls(folder: Path) -> pl.DataFrame:
+    """Load what is known of each sample that is no behaviour, in the order of the index, once `load` has checked it."""
+    return CONTROLS.read(folder / CONTROLS_FILE)

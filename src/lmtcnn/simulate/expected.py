@@ -7,6 +7,7 @@ male is the mean of four mice on the way from JF to AM. Effects of cage and anim
 wakeful first hours in a new place, are left out: they have no class.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from lmtcnn.simulate.truth import CLASSES, FLOOR_CM, MICE, Floats
 TILES = 30
 """Tiles to each side of the maps in truth.json, whatever `histograms.tiles` is."""
 
-_FINE = 48  # points to each side of a zone
+_FINE = 32  # points to each side of a zone
 _NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(5)  # of a normal distribution
 _TURNS = (np.arange(32) + 0.5) / 32  # directions in which a nest may lie
 
@@ -64,8 +65,9 @@ def _of_mouse(name: str, simulate: SimulateParams, share: float) -> Floats:
     return np.asarray(number[:, None] * ((1 - resting)[:, None] * active + resting[:, None] * rest))
 
 
+@functools.lru_cache(maxsize=8)
 def zone_maps(simulate: SimulateParams, tiles: int) -> Floats:
-    """Where the stops of each zone lie, in the mean over cages and mice: (Z, N, N), each of sum 1."""
+    """Where the stops of each zone lie, in the mean over cages and mice: (Z, N, N), each of sum 1; not to be changed."""
     sd_cm = float(np.hypot(2.0 * simulate.cage_effect, simulate.animal_effect))
     spread = np.stack(np.meshgrid(_NODES, _NODES), axis=-1).reshape(-1, 2) * sd_cm
     spread_weight = np.outer(_NODE_WEIGHTS, _NODE_WEIGHTS).ravel()

@@ -50,7 +50,7 @@ def load_quality(folder: Path, cohort: Cohort, params: Definitions) -> pl.DataFr
     if moved := [name for name, own in wanted["recordings"].items() if made.recordings.get(name) != own]:
         expected = "stops by the manifest's animals, files and arena columns"
         raise DataError(problem(f"{folder}: {name}", expected, "others", again) for name in moved)
-    used = [f"{name}.parquet" for name in (*wanted["recordings"], "quality")]
+    used = [f"{name}.parquet" for name in (*wanted["recordings"], "quality", "coverage")]
     if lines := check_outputs(folder, made, "stops", used):
         raise DataError(lines)
     return quality.join(names, on=names.columns, how="semi", maintain_order="left")
