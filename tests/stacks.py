@@ -13,7 +13,7 @@ from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.core.files import write_json
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import seal
-from lmtcnn.core.schemas import QUALITY, STOPS
+from lmtcnn.core.schemas import COVERAGE, QUALITY, STOPS
 from lmtcnn.histograms.histograms import histograms
 from lmtcnn.stops.output import made_by
 
@@ -77,11 +77,12 @@ class Study:
                 quality.append(row | {"simulated": simulated, "start_ms": ORIGIN_MS})
             STOPS.write(pl.concat(parts), self.stops_folder / f"{r.name}.parquet")
         QUALITY.write(pl.DataFrame(quality, schema=dict(QUALITY.columns)), self.stops_folder / "quality.parquet")
+        COVERAGE.write(COVERAGE.empty(), self.stops_folder / "coverage.parquet")
         self.seal()
 
     def seal(self) -> None:
         """stops.json of the tables as they lie."""
-        written = [f"{name}.parquet" for name in (*(r.name for r in self.recordings), "quality")]
+        written = [f"{name}.parquet" for name in (*(r.name for r in self.recordings), "quality", "coverage")]
         content = made_by(self.params, self.recordings)
         write_json(self.stops_folder / "stops.json", seal("stops", content, {}, self.stops_folder, written))
 

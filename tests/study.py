@@ -23,7 +23,7 @@ from lmtcnn.core.files import write_json
 from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params, load, parse
 from lmtcnn.core.revisions import REVISIONS
-from lmtcnn.core.schemas import HISTORY, index_table, predictions_table
+from lmtcnn.core.schemas import CONTROLS, HISTORY, index_table, predictions_table
 from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
 from lmtcnn.histograms.stack import floor_of
@@ -108,15 +108,34 @@ def write_histograms(
     np.save(data / "histograms" / "stacks.npy", stacks_of(index["class"], index["cage"], shape, seed))
     hours = ["hour,timezone," + ",".join(params.classes), "9,UTC" + ",4" * len(params.classes)]
     (data / "histograms" / "start_hours.csv").write_text("\n".join(hours) + "\n")
+    write_controls(data, index, seed)
     seal_histograms(data, params, simulated=simulated)
     return index
+
+
+def write_controls(data: Path, index: pl.DataFrame, seed: int) -> None:
+    """data/histograms/controls.parquet: what is no behaviour, and goes with no class."""
+    random, n = np.random.default_rng(seed), index.height
+    known, filled = random.uniform(0.93, 0.97, n), random.uniform(0.0, 0.02, n)
+    columns = {
+        **{key: index[key] for key in ("recording", "animal_id")},
+        "known": known,
+        "filled": filled,
+        "lost": 1 - known - filled,
+        "uneven": random.uniform(0.0, 0.1, n),
+        "least_known": known - 0.1,
+        "start_s": random.uniform(0, 86_400, n).round(),
+        "length_s": np.full(n, 259_200.0),
+    }
+    rows = {name: columns.get(name, pl.Series([0.0] * n)) for name in CONTROLS.columns}
+    CONTROLS.write(pl.DataFrame(rows, schema=dict(CONTROLS.columns)), data / "histograms" / "controls.parquet")
 
 
 def seal_histograms(data: Path, params: Params, *, simulated: bool = True) -> None:
     """histograms.json of what lies in data/histograms."""
     folder, made = data / "histograms", _preprocessing(params)
     content = {"simulated": simulated, "classes": dump(params)["classes"], **made, "quality": dump(params.quality)}
-    written = (records.STACKS, records.INDEX, "start_hours.csv")
+    written = (records.STACKS, records.INDEX, records.CONTROLS_FILE, "start_hours.csv")
     write_json(folder / "histograms.json", records.seal("histograms", {**content, **ODD}, {}, folder, written))
 
 

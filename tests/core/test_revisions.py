@@ -149,9 +149,9 @@ MERITS = [
     0.25, 0.25, 0.25, 0.5, 1.67052, 0.81168,
 ]  # fmt: skip
 GOLDEN: dict[str, tuple[Callable[[Path, Params], Result], dict[int, str | list[float]]]] = {
-    "simulate": (simulated, {1: "1aed8fc2b30d2d00"}),
+    "simulate": (simulated, {2: "ec6d550fdbfae399"}),
     "stops": (stopped, {1: "e90261b39d8d36fc"}),
-    "histograms": (stacked, {1: "e21482480b47d7b2"}),
+    "histograms": (stacked, {2: "e21482480b47d7b2"}),
     "train": (trained, {1: [0.24104, 0.24819, 0.27591, 0.23487]}),
     "evaluate": (evaluated, {2: [*MERITS, 0.9375, 0.13043, 0.08333, -0.78125]}),
     "explain": (explained, {1: [0.15961, 0.23252, 0.39026, 2.57325]}),

@@ -62,7 +62,7 @@ def test_the_same_stops_give_the_same_bytes(study: Study) -> None:
     first = content()
     study.run()
     assert content() == first
-    assert set(first) == {"stacks.npy", "index.parquet", "start_hours.csv", "histograms.json"}
+    assert set(first) == {"stacks.npy", "index.parquet", "controls.parquet", "start_hours.csv", "histograms.json"}
 
 
 @pytest.mark.parametrize("simulated", [True, False])
@@ -84,9 +84,12 @@ def test_the_folder_says_what_it_was_made_by(tmp_path: Path, small, simulated: b
         "excluded": [],
         "starts": [],
         "started": {"r1": 1714550400000, "r2": 1714550400000},
-        "revision": 1,
+        "revision": 2,
         "inputs": {"stops": digest(study.stops_folder / "stops.json")},
-        "outputs": {name: digest(study.folder / name) for name in ("stacks.npy", "index.parquet", "start_hours.csv")},
+        "outputs": {
+            name: digest(study.folder / name)
+            for name in ("stacks.npy", "index.parquet", "controls.parquet", "start_hours.csv")
+        },
     }
 
 

@@ -14,9 +14,9 @@ from lmtcnn.core.errors import ParamsError, problem
 from lmtcnn.core.files import write_text
 
 REVISIONS = {
-    "simulate": 1,
+    "simulate": 2,
     "stops": 1,
-    "histograms": 1,
+    "histograms": 2,
     "train": 1,
     "evaluate": 2,
     "explain": 1,

@@ -18,7 +18,7 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.records import CONTROLS_FILE, INDEX, STACKS, seal
 from lmtcnn.core.schemas import CONTROLS, COVERAGE, STOPS, index_table
 from lmtcnn.core.sections import HistogramsParams, dump
-from lmtcnn.histograms import controls, fitness
+from lmtcnn.histograms import circumstances, fitness
 from lmtcnn.histograms.selection import failing_of, leave_out, odd_of
 from lmtcnn.histograms.stack import Stack, as_kept, floor_of, stack_dtype, stack_for
 from lmtcnn.stops.output import load_quality
@@ -85,7 +85,7 @@ def histograms(cohort: Cohort, stops_folder: Path, folder: Path, params: Params)
     index = pl.DataFrame(rows, schema=dict(schema.columns))
     schema.write(index, folder / INDEX)
     coverage = COVERAGE.read(stops_folder / "coverage.parquet")
-    CONTROLS.write(controls.table(cohort, quality, coverage, params), folder / CONTROLS_FILE)
+    CONTROLS.write(circumstances.table(cohort, quality, coverage, params), folder / CONTROLS_FILE)
     lines = _tabulate_starts(cohort, quality, folder / "start_hours.csv", params)
     simulated = bool(quality["simulated"].any())
     told = {**odd, "excluded": [each.words for each in cohort.excluded], "starts": lines}

@@ -67,7 +67,7 @@ def _of_mouse(name: str, simulate: SimulateParams, share: float) -> Floats:
 
 @functools.lru_cache(maxsize=8)
 def zone_maps(simulate: SimulateParams, tiles: int) -> Floats:
-    """Where the stops of each zone lie, in the mean over cages and mice: (Z, N, N), each of sum 1; not to be changed."""
+    """Where the stops of each zone lie, in the mean over cages and mice: (Z, N, N) of sum 1 each; not to be changed."""
     sd_cm = float(np.hypot(2.0 * simulate.cage_effect, simulate.animal_effect))
     spread = np.stack(np.meshgrid(_NODES, _NODES), axis=-1).reshape(-1, 2) * sd_cm
     spread_weight = np.outer(_NODE_WEIGHTS, _NODE_WEIGHTS).ravel()
