@@ -149,7 +149,7 @@ MERITS = [
     0.25, 0.25, 0.25, 0.5, 1.67052, 0.81168,
 ]  # fmt: skip
 GOLDEN: dict[str, tuple[Callable[[Path, Params], Result], dict[int, str | list[float]]]] = {
-    "simulate": (simulated, {2: "ec6d550fdbfae399"}),
+    "simulate": (simulated, {2: "465c7d2db7a08aa2"}),
     "stops": (stopped, {1: "e90261b39d8d36fc"}),
     "histograms": (stacked, {2: "e21482480b47d7b2"}),
     "train": (trained, {1: [0.24104, 0.24819, 0.27591, 0.23487]}),
