@@ -66,6 +66,7 @@ def test_the_stage_writes_flat_metrics_and_a_row_for_each_sample(tmp_path, param
         "folds.csv",
         "curves.csv",
         "baselines.csv",
+        "artefacts.csv",
         "confusion.png",
         "confusion.svg",
         "curves.svg",

@@ -260,5 +260,5 @@ HISTORY = Table(
 
 CONFUSION_COLUMNS = ("actual", "predicted")
 
-TABLES = (STOPS, *STOPS_TABLES.values(), index_table(()), predictions_table(()), HISTORY)
+TABLES = (STOPS, *STOPS_TABLES.values(), index_table(()), CONTROLS, predictions_table(()), HISTORY)
 """All of them, those of a study's labels and classes without these."""

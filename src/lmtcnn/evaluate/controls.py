@@ -19,9 +19,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn.core.errors import DataError, problem
+from lmtcnn.evaluate import permutation
+from lmtcnn.evaluate.arrangements import Codes
+from lmtcnn.evaluate.design import JOINT, Design
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 NAMES = {
     "quality": "how well a mouse was tracked",
@@ -158,6 +160,33 @@ def label(prepared: Folds, labels: Codes) -> dict[str, Codes]:
             known -= known.mean(axis=1, keepdims=True)
             scores = one.smoother @ known  # (A, test, classes)
             found[f"control_{control}"][:, one.held_out] = scores.round(9).argmax(axis=2)
+    return found
+
+
+def metrics(design: Design, prepared: Folds, most: int, seed: int) -> dict[str, float]:
+    """How well each control tells the class, and how often labels that mean nothing let it do as well.
+
+    Parameters
+    ----------
+    design
+        The study's labels.
+    prepared
+        See `prepare`.
+    most, seed
+        Arrangements at most, of all label columns together, and the seed of their choice; see `Design.arrangements`.
+
+    Returns
+    -------
+    dict
+        `control_<name>_accuracy`; where the design allows a test, too, `control_<name>_chance`, the mean accuracy over
+        the arrangements, and `control_<name>_p`, of the balanced accuracy.
+    """
+    truth = design.observed().joint
+    found = {f"{name}_accuracy": float((said == truth).mean()) for name, said in label(prepared, truth).items()}
+    columns = JOINT if len(design.columns) > 1 else next(iter(design.columns))
+    made = permutation.test(design, columns, lambda labels: label(prepared, labels), most, seed)
+    for name, outcome in made.outcomes.items():
+        found |= {f"{name}_chance": outcome.chance, f"{name}_p": outcome.p}
     return found
 
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from lmtcnn import SIMULATED
 from lmtcnn.core.errors import DataError, problem
-from lmtcnn.core.files import ensure_folder, read_json, write_json, write_text
+from lmtcnn.core.files import digest, ensure_folder, read_json, write_json, write_text
 from lmtcnn.core.names import BASELINES
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import (
+    CONTROLS_FILE,
     EVALUATION,
     HISTORY_FILE,
     METRICS,
@@ -27,9 +28,9 @@ from lmtcnn.core.records import (
     seal_results,
 )
 from lmtcnn.core.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
-from lmtcnn.evaluate import baselines
+from lmtcnn.evaluate import artefacts, baselines, controls
 from lmtcnn.evaluate.metrics import codes_of, confusion_of, recalls, score
-from lmtcnn.evaluate.statistics import statistics
+from lmtcnn.evaluate.statistics import design_of, statistics
 from lmtcnn.figures import figures
 from lmtcnn.histograms import record
 from lmtcnn.timeline.counted import counted_words
@@ -37,19 +38,20 @@ from lmtcnn.train.model import Samples
 
 log = logging.getLogger("lmtcnn")
 
-TABLES = ("confusion.csv", "folds.csv", "curves.csv", "baselines.csv")
+TABLES = ("confusion.csv", "folds.csv", "curves.csv", "baselines.csv", "artefacts.csv")
 FIGURES = ("confusion", "curves")
 """Outputs besides metrics.json."""
 
 
 def evaluate(data: Path, params: Params) -> dict[str, Any]:
-    """The stage: metrics.json, statistics.json, four tables (`TABLES`), two figures; returns metrics.
+    """The stage: metrics.json, statistics.json, five tables (`TABLES`), two figures; returns metrics.
 
     Reads data/histograms and data/train, or, where a full training is missing or does not fit the present histograms
     and parameters, data/train/folds/<cage>/ of every cage. evaluate.json says of which training the results are.
     Raises DataError that names the cages without predictions, and where no training fits.
     """
     stacks, index = record.load(data / "histograms", params)
+    table = record.load_controls(data / "histograms")
     training = find_training(data, params)
     predictions, history = read_training(training, index, params)
     simulated = training.record.simulated
@@ -67,6 +69,7 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
         **score(actual, ensemble, classes, params.classes, {name: index[name].to_list() for name in params.labels}),
         **_baseline_metrics(actual, baseline, classes),
         **made.metrics(),
+        **_control_metrics(stacks, index, table, params),
         "n_samples": index.height,
         "simulated": simulated,
         "training": training.key,
@@ -74,6 +77,7 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     if (fall := late_fall(curves["train_loss"].to_list())) is not None:
         metrics["train_late_fall"] = fall
     metrics["notes"] = doubts(metrics, actual, predicted.to_list(), curves["train_loss"].to_list(), params)
+    metrics["notes"] += controls.doubts(metrics)
     for note in metrics["notes"]:
         log.warning("%s", note)
     folder = ensure_folder(data / "evaluate")
@@ -81,15 +85,15 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     _write_csv(confusion, folder / "confusion.csv")
     _write_csv(fold_accuracies(predictions, index, predicted), folder / "folds.csv")
     _write_csv(curves, folder / "curves.csv")
-    labels = index.select("recording", "animal_id", "class").with_columns(
-        **{k: pl.Series(v) for k, v in baseline.items()}
-    )
-    _write_csv(labels, folder / "baselines.csv")
+    of_sample = index.select("recording", "animal_id", "class")
+    _write_csv(of_sample.with_columns(**{k: pl.Series(v) for k, v in baseline.items()}), folder / "baselines.csv")
+    _write_csv(artefacts.panel(index, table, classes), folder / "artefacts.csv")
     _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=simulated)
     write_json(folder / METRICS, metrics)
     write_json(folder / STATISTICS, made.content())
     inputs = {
         "histograms": training.record.inputs["histograms"],
+        "controls": digest(data / "histograms" / CONTROLS_FILE),
         "predictions": training.predictions,
         "history": training.history,
     }
@@ -102,6 +106,15 @@ def _simple(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> dict[s
     """The simple methods' folds: on the stacks as the network sees them, and on the shares of the counts."""
     samples = Samples(stacks, params.train.transform, torch.device("cpu"))
     return baselines.prepare(stacks, samples, index["cage"].to_list(), params.evaluate)
+
+
+def _control_metrics(
+    stacks: NDArray[Any], index: pl.DataFrame, table: pl.DataFrame, params: Params
+) -> dict[str, float]:
+    """What is no behaviour, and stops by hour, alone; see `controls.metrics`."""
+    prepared = controls.prepare(controls.features(table, stacks), index["cage"].to_list())
+    chosen = params.evaluate
+    return controls.metrics(design_of(index, params), prepared, chosen.permutations_cheap, chosen.permutation_seed)
 
 
 def _started(data: Path) -> dict[str, int] | None:
