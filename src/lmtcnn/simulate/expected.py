@@ -41,7 +41,8 @@ def stops(name: str, simulate: SimulateParams, tiles: int = TILES) -> Floats:
     Floats
         (24, N, N), of sum 1; rows are y.
     """
-    by_tile = np.einsum("hz,zij->hij", by_zone(name, simulate), zone_maps(simulate, tiles))
+    floor = simulate.model_copy(update={"seed": 0, "cages": 1, "effect": 0.0, "effect_in": "both", "leak": "none"})
+    by_tile = np.einsum("hz,zij->hij", by_zone(name, simulate), zone_maps(floor, tiles))  # as all such cohorts have
     return np.asarray(by_tile / by_tile.sum())
 
 
