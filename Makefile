@@ -29,11 +29,12 @@ test: .venv/ready  ## all checks and tests
 	lint-imports
 	pytest -n 2
 
-proof: .venv/ready  ## damaged files, kills, a new installation, statistics, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md
+proof: .venv/ready  ## damaged files, kills, a new installation, statistics, controls, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md
 	python proof/fuzz.py --cases 4000
 	python proof/kills.py --kills 50
 	python proof/install.py
 	python proof/statistics.py
+	python proof/controls.py
 	pip install --quiet -c constraints.txt -e '.[server]' 'moto[server]'
 	python proof/server.py
 

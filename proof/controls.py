@@ -2,10 +2,10 @@
 
     python proof/controls.py --cohorts 60 --leaking 12
 
-A cohort is 12 cages of four mice at two ages, 6 intervals of 20 minutes of full density, stops alone; 10 x 10 tiles. With `leak: none`
-every control should have p <= 0.05 in about a share 0.05 of the cohorts: its exact binomial interval at 99 % must hold
-0.05, or lie below it. With a leak its own control must have p <= 0.05 in every cohort, and each other one no more often
-than without. Exits with 1 where anything else is found.
+A cohort is 12 cages of four mice at two ages, 6 intervals of 20 minutes of full density, stops alone; 10 x 10 tiles.
+With `leak: none` every control should have p <= 0.05 in about a share 0.05 of the cohorts: its exact binomial interval
+at 99 % must hold 0.05, or lie below it. With a leak its own control must have p <= 0.05 in every cohort, and each other
+one no more often than without. Exits with 1 where anything else is found.
 """
 
 import argparse

@@ -34,3 +34,10 @@ def test_statistics_hold_in_a_few_cohorts() -> None:
     done = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "0 claims do not hold" in done.stdout
+
+
+def test_each_planted_artefact_is_told_by_its_own_control() -> None:
+    command = [sys.executable, str(ROOT / "proof" / "controls.py"), "--cohorts", "2", "--leaking", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("5 cohorts from seed 1000")

@@ -10,6 +10,7 @@ from lmtcnn.core.files import read_json
 from lmtcnn.evaluate.evaluate import evaluate
 from lmtcnn.explain.explain import explain
 from lmtcnn.report.report import (
+    control_rows,
     lines_of_tests,
     map_figures,
     method_rows,
@@ -71,6 +72,18 @@ def test_the_page_is_whole_in_one_file_and_asks_nothing_of_anyone(study, params)
     assert all(source.startswith("data:image/png;base64,iVBOR") for source in found.sources)
     assert not {"script", "link", "iframe", "object", "form"} & set(found.tags)
     assert not re.search(r"url\(|@import|https?://|\son\w+=", page)
+
+
+def test_controls_and_artefacts_stand_side_by_side(study, params):
+    text = Reader(report(study, params).read_text()).text
+    metrics = read_json(study / "evaluate" / "metrics.json", "metrics", "")
+    shown = [f"{metrics[f'control_clock_{key}']:.1%}" for key in ("accuracy", "chance")]
+    assert f"the time of day at which a recording began {' '.join(shown)} {metrics['control_clock_p']:.2g}" in text
+    assert "length of the recording, h 72 (72 to 72) 72 (72 to 72) 72 (72 to 72) 72 (72 to 72)" in text
+
+
+def test_a_control_that_could_not_be_tested_has_no_chance():
+    assert control_rows({"control_counts_accuracy": 0.5}) == [["the number of stops in each interval", "50.0%", "", ""]]
 
 
 def test_what_speaks_against_a_training_stands_beside_the_headline(study, params):

@@ -21,7 +21,7 @@ REVISIONS = {
     "evaluate": 2,
     "explain": 1,
     "register": 1,
-    "report": 1,
+    "report": 2,
 }
 """The revision of each stage, in the order of the stages."""
 

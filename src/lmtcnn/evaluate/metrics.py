@@ -137,9 +137,9 @@ def compare(metrics: Mapping[str, Any], classes: Labels) -> list[Row]:
 
 
 def _of_another(key: str, metrics: Mapping[str, Any]) -> bool:
-    """Whether a number says how sure another one is: an end of its interval, its chance, p, or a difference."""
+    """Whether a number says how sure another one is (interval, chance, p, difference), or what a control tells."""
     figure = next((key.removesuffix(end) for end in ("_low", "_high") if key.endswith(end)), key)
-    return (figure != key and figure in metrics) or key.startswith(("chance_", "p_", "difference_"))
+    return (figure != key and figure in metrics) or key.startswith(("chance_", "p_", "difference_", "control_"))
 
 
 def paper_metrics() -> dict[str, float]:

@@ -30,6 +30,7 @@ from lmtcnn.core.records import (
     seal_results,
 )
 from lmtcnn.core.schemas import index_table
+from lmtcnn.evaluate import artefacts, controls
 from lmtcnn.evaluate.metrics import PAPER, compare
 from lmtcnn.evaluate.statistics import best_simple
 from lmtcnn.figures.figures import class_colours
@@ -122,6 +123,8 @@ def _merit(data: Path, metrics: Mapping[str, Any], params: Params) -> dict[str, 
         "recalls": recall_rows(metrics, params),
         "same_classes": any(row.paper is not None for row in compare(metrics, params.classes)),
         "paper": PAPER,
+        "controls": control_rows(metrics),
+        "artefacts": artefact_rows(folder / "artefacts.csv", tuple(params.classes)),
         "folds": fold_rows(folder / "folds.csv"),
         "confusion": _picture(folder / "confusion.png", "Confusion matrix, true classes in rows"),
         "curves": _picture(folder / "curves.png", "Loss and accuracy by epoch"),
@@ -238,6 +241,34 @@ def recall_rows(metrics: Mapping[str, Any], params: Params) -> list[dict[str, An
     ]
 
 
+def control_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
+    """For each control: what it sees, its accuracy, chance and p; blank where the design allows no test."""
+    rows = []
+    for name, words in controls.NAMES.items():
+        own = {key: metrics.get(f"control_{name}_{key}") for key in ("accuracy", "chance", "p")}
+        if own["accuracy"] is not None:
+            p = "" if own["p"] is None else f"{own['p']:.2g}"
+            rows.append([words, _share(own["accuracy"]), _share(own["chance"]), p])
+    return rows
+
+
+def artefact_rows(path: Path, classes: Sequence[str]) -> list[list[str]]:
+    """For each quantity of artefacts.csv: words with the unit, and of each class `median (lowest to highest)`."""
+    found = {(row["quantity"], row["class"]): row for row in pl.read_csv(path).iter_rows(named=True)}
+    rows = []
+    for name, (words, unit, _) in artefacts.QUANTITIES.items():
+        cells = [_spread(found.get((name, label))) for label in classes]
+        rows.append([f"{words}, {unit}" if unit else words, *cells])
+    return rows
+
+
+def _spread(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["median"] is None:
+        return ""
+    median, lowest, highest = (f"{float(row[key]):,.4g}" for key in ("median", "lowest", "highest"))
+    return f"{median} ({lowest} to {highest})"
+
+
 def fold_rows(path: Path) -> list[dict[str, str]]:
     """Held-out cage, samples, accuracy of single networks and of the ensemble."""
     folds = pl.read_csv(path, schema_overrides={"fold": pl.String})
@@ -284,7 +315,7 @@ def _check_inputs(data: Path) -> None:
     wanted = {
         "histograms": (INDEX, "histograms.json", "start_hours.csv"),
         "train": ("train.json",),
-        "evaluate": (METRICS, STATISTICS, EVALUATION, "folds.csv", "confusion.png", "curves.png"),
+        "evaluate": (METRICS, STATISTICS, EVALUATION, "folds.csv", "artefacts.csv", "confusion.png", "curves.png"),
         "explain": (MAPS,),
     }
     missing = [
