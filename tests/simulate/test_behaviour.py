@@ -156,3 +156,65 @@ def test_adding_a_cage_changes_no_other_mouse(simulate: SimulateParams) -> None:
     more = simulate.model_copy(update={"cages": 5})
     one, two = (planted(s, behaviour.recordings(s)[3], 4)[1] for s in (simulate, more))
     np.testing.assert_array_equal(one.place_cm, two.place_cm)
+
+
+# ---- Mates, leaks and layouts ----------------------------------------------------------------------------------------
+
+
+def rests_apart_cm(simulate: SimulateParams) -> float:
+    """Median distance between rests that two mates take in one hour, over the hours of all recordings."""
+    found = []
+    for recording in behaviour.recordings(simulate):
+        plans = [planted(simulate, recording, animal)[1] for animal in (1, 2)]
+        rests = [(plan.end - plan.start) >= behaviour.REST_FLOOR_S / 2 * FPS for plan in plans]
+        hours = [(plan.start / (simulate.seconds_per_hour * FPS)).astype(int) for plan in plans]
+        for hour in range(simulate.hours):
+            here = [p.place_cm[r & (h == hour)] for p, r, h in zip(plans, rests, hours, strict=True)]
+            found += np.linalg.norm(here[0][:, None] - here[1], axis=-1).ravel().tolist()
+    return float(np.median(found))
+
+
+def test_mates_that_huddle_rest_at_one_place(simulate: SimulateParams) -> None:
+    still = {"animal_effect": 0.0, "effect": 0.0}
+    apart, together = (
+        rests_apart_cm(simulate.model_copy(update={**still, "huddling": huddling})) for huddling in (0.0, 1.0)
+    )
+    assert together < 3 < apart
+
+
+def test_huddling_leaves_each_mouse_its_own_map(simulate: SimulateParams) -> None:
+    longer = simulate.model_copy(update={"hours": 300, "seconds_per_hour": 60.0, "cages": 1})
+    shares = []
+    for huddling in (0.0, 1.0):
+        some = longer.model_copy(update={"huddling": huddling})
+        _, plan = planted(some, behaviour.recordings(some)[0])
+        rests = plan.place_cm[(plan.end - plan.start) >= behaviour.REST_FLOOR_S * FPS]
+        shares.append((rests[:, 1] < 25).mean())  # dome and right corner, and not the nest
+    assert shares[0] == pytest.approx(shares[1], abs=0.12)
+
+
+def test_in_place_alone_the_times_of_stops_know_nothing_of_the_class(simulate: SimulateParams) -> None:
+    recording = behaviour.recordings(simulate)[1]
+    place = simulate.model_copy(update={"effect_in": "place", "hours": 1, "seconds_per_hour": 600.0})
+    one, two = (planted(place, replace(recording, sex=sex))[1] for sex in "FM")
+    assert not np.allclose(one.place_cm, two.place_cm)
+    first = slice(0, 100)  # the runs before them are rounded up to frames
+    np.testing.assert_allclose(np.diff(one.end)[first], np.diff(two.end)[first], atol=2)
+
+
+@pytest.mark.parametrize("leak", ["quality", "clock", "counts"])
+def test_a_leak_changes_what_it_is_about_and_nothing_else(simulate: SimulateParams, leak: str) -> None:
+    none, leaking = (simulate.model_copy(update={"effect": 0.0, "leak": each}) for each in ("none", leak))
+    plain, other = (behaviour.recordings(each)[3] for each in (none, leaking))
+    (mouse, plan), (leaky, changed) = planted(none, plain), planted(leaking, other)
+    assert (mouse.identified != leaky.identified) == (leak == "quality")
+    assert (plain.start_ms != other.start_ms) == (leak == "clock")
+    if leak == "quality":
+        np.testing.assert_array_equal(plan.place_cm, changed.place_cm)
+    assert mouse.jitter_px == leaky.jitter_px
+
+
+def test_a_mirrored_cage_has_mirrored_stops(simulate: SimulateParams) -> None:
+    mirrored = simulate.model_copy(update={"layout": "mirrored"})
+    means = [planted(each, behaviour.recordings(each)[1])[1].place_cm.mean(axis=0) for each in (simulate, mirrored)]
+    assert means[0][0] + means[1][0] == pytest.approx(truth.FLOOR_CM[0], abs=6)
