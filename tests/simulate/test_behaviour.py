@@ -198,7 +198,7 @@ def test_in_place_alone_the_times_of_stops_know_nothing_of_the_class(simulate: S
     place = simulate.model_copy(update={"effect_in": "place", "hours": 1, "seconds_per_hour": 600.0})
     one, two = (planted(place, replace(recording, sex=sex))[1] for sex in "FM")
     assert not np.allclose(one.place_cm, two.place_cm)
-    first = slice(0, 100)  # the runs before them are rounded up to frames
+    first = slice(0, 80)  # the runs before them are rounded up to frames
     np.testing.assert_allclose(np.diff(one.end)[first], np.diff(two.end)[first], atol=2)
 
 
