@@ -180,7 +180,15 @@ def test_every_missing_file_is_told_with_the_command_that_makes_it(tmp_path, par
     files = {
         "histograms": ["index.parquet", "histograms.json", "start_hours.csv"],
         "train": ["train.json"],
-        "evaluate": ["metrics.json", "statistics.json", "evaluate.json", "folds.csv", "confusion.png", "curves.png"],
+        "evaluate": [
+            "metrics.json",
+            "statistics.json",
+            "evaluate.json",
+            "folds.csv",
+            "artefacts.csv",
+            "confusion.png",
+            "curves.png",
+        ],
         "explain": ["activation_maps.json"],
     }
     assert str(caught.value).splitlines() == [
