@@ -35,9 +35,9 @@ def test_a_study_of_other_revisions_is_told_in_one_line_and_accepted_by_upgrade(
     path = tmp_path / "revisions.yaml"
     assert revisions.upgrade(path) == list(revisions.REVISIONS)
     revisions.check(path)
-    path.write_text(path.read_text().replace("train: 1", "train: 7").replace("report: 2\n", ""))
+    path.write_text(path.read_text().replace("train: 2", "train: 7").replace("report: 2\n", ""))
     assert told(ParamsError, revisions.check, path) == (
-        f"{path}: expected this program's revisions, train 1, report 2, found train 7, report none; run `lmtcnn "
+        f"{path}: expected this program's revisions, train 2, report 2, found train 7, report none; run `lmtcnn "
         "upgrade`, then `dvc repro`, which reruns train, report and what comes after",
     )
     assert revisions.upgrade(path) == ["train", "report"]
@@ -152,7 +152,7 @@ GOLDEN: dict[str, tuple[Callable[[Path, Params], Result], dict[int, str | list[f
     "simulate": (simulated, {2: "465c7d2db7a08aa2"}),
     "stops": (stopped, {1: "e90261b39d8d36fc"}),
     "histograms": (stacked, {2: "e21482480b47d7b2"}),
-    "train": (trained, {1: [0.24104, 0.24819, 0.27591, 0.23487]}),
+    "train": (trained, {2: [0.24104, 0.24819, 0.27591, 0.23487]}),
     "evaluate": (evaluated, {2: [*MERITS, 0.9375, 0.13043, 0.08333, -0.78125]}),
     "explain": (explained, {1: [0.15961, 0.23252, 0.39026, 2.57325]}),
 }

@@ -17,7 +17,7 @@ REVISIONS = {
     "simulate": 2,
     "stops": 1,
     "histograms": 2,
-    "train": 1,
+    "train": 2,
     "evaluate": 2,
     "explain": 1,
     "register": 1,

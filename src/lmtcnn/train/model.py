@@ -86,7 +86,7 @@ class StereotypeCNN(nn.Module):
         return self.linear(torch.cat(features, dim=2))  # type: ignore[no-any-return]
 
     def _maps(self, x: Tensor) -> Iterator[tuple[int, "Branch", Tensor]]:
-        """Each kernel, its branch, and its maps before bias as (N, N, B, M * channels)."""
+        """Each kernel, its branch, and its maps before bias as (N, N, B, M * channels), columns before rows."""
         spectral = x.device.type == "cpu" and max(self.kernels) >= SPECTRAL_KERNEL
         spectrum = Spectrum(x, max(self.kernels)) if spectral else None
         for kernel in self.kernels:
@@ -95,7 +95,7 @@ class StereotypeCNN(nn.Module):
             if spectrum:
                 yield kernel, branch, spectrum.convolve(weight)
             else:
-                yield kernel, branch, functional.conv2d(x, weight, padding=kernel // 2).permute(2, 3, 0, 1)
+                yield kernel, branch, functional.conv2d(x, weight, padding=kernel // 2).permute(3, 2, 0, 1)
 
 
 class Branch(nn.Module):
@@ -107,9 +107,9 @@ class Branch(nn.Module):
         self.bias = nn.Parameter(torch.empty(members, channels))
 
     def split_members(self, maps: Tensor) -> Tensor:
-        """(n, n, B, M * channels) -> (M, B, channels, n, n)."""
-        height, width, batch, _ = maps.shape
-        return maps.view(height, width, batch, *self.bias.shape).permute(3, 2, 4, 0, 1)
+        """(columns, rows, B, M * channels) -> (M, B, channels, rows, columns)."""
+        width, height, batch, _ = maps.shape
+        return maps.view(width, height, batch, *self.bias.shape).permute(3, 2, 4, 1, 0)
 
 
 class MemberLinear(nn.Module):
@@ -137,52 +137,68 @@ def max_pool(maps: Tensor, size: int) -> Tensor:
 class Spectrum:
     """A batch in the Fourier domain, where a 9x9 kernel costs one complex multiplication a frequency instead of 81.
 
-    Kernels go there and maps come back through matrix products: a kernel has only k * k taps, a map only N rows and
-    columns. Circular wrap-around is kept off the result by a period of at least N + k // 2.
+    Kernels go there and maps come back through products with constant matrices, along columns and along rows one after
+    the other: a kernel has only k columns and k rows, a map only N. Circular wrap-around is kept off the result by a
+    period of at least N + k // 2. Axes are held in such an order (columns first) that each product gives what the next
+    one takes, and nothing is copied in between.
     """
 
     def __init__(self, x: Tensor, largest_kernel: int) -> None:
         self.batch, self.intervals, self.tiles = x.shape[0], x.shape[1], x.shape[-1]
         self.period = _fast_period(self.tiles + largest_kernel // 2)
-        spectrum = torch.fft.rfft2(x, s=(self.period, self.period)).permute(2, 3, 0, 1)
+        spectrum = torch.fft.rfft2(x, s=(self.period, self.period)).permute(3, 2, 0, 1)
         real, imaginary = (part.flatten(0, 1) for part in (spectrum.real, spectrum.imag))
         self.inputs = torch.cat((torch.cat((real, -imaginary), 2), torch.cat((imaginary, real), 2)), 1)  # (F, 2B, 2T)
 
     def convolve(self, weight: Tensor) -> Tensor:
-        """`conv2d(x, weight, padding=k // 2)` as (N, N, B, C), of weight (C, T, k, k)."""
+        """`conv2d(x, weight, padding=k // 2)` of weight (C, T, k, k), as (columns N, rows N, B, C).
+
+        Frequencies F are those of columns (half of them, as numbers are real), then those of rows. Real and imaginary
+        parts lie side by side as an axis of 2.
+        """
         channels, kernel = len(weight), weight.shape[-1]
         half = self.period // 2 + 1
         dft = _transforms(self.tiles, kernel, self.period, weight.dtype)
-        taps = weight.permute(2, 3, 1, 0).reshape(kernel * kernel, self.intervals * channels)
-        kernels = (dft.taps @ taps).view(self.period * half, 2 * self.intervals, channels)  # re, im stacked along T
-        product = torch.bmm(self.inputs, kernels)  # (F, 2B, C): rows re, then im
-        product = product.view(self.period, half, 2, -1).permute(2, 0, 1, 3).reshape(2 * self.period, -1)
-        rows = (dft.rows @ product).view(2, self.tiles, half, -1)
-        maps = dft.columns @ rows.permute(1, 0, 2, 3).reshape(self.tiles, 2 * half, -1)
-        return maps.view(self.tiles, self.tiles, self.batch, channels)
+        taps = weight.permute(3, 2, 1, 0).reshape(kernel, -1)  # (k columns, k rows * T * C)
+        columns = (dft.kernel_columns @ taps).view(half, 2 * kernel, -1)
+        kernels = _each(dft.kernel_rows, columns).view(half * self.period, 2 * self.intervals, channels)
+        product = torch.bmm(self.inputs, kernels)  # (F, 2B, C): of each frequency, re of the batch, then im
+        rows = _each(dft.map_rows, product.view(half, 2 * self.period, -1)).view(2 * half, -1)
+        return (dft.map_columns @ rows).view(self.tiles, self.tiles, self.batch, channels)
+
+
+def _each(matrix: Tensor, values: Tensor) -> Tensor:
+    """`matrix @ values[i]` for every i, without a copy of either."""
+    return torch.bmm(matrix.expand(len(values), -1, -1), values)
 
 
 class _Transforms:
-    """Constant matrices of a `Spectrum`: kernel taps to frequencies, and back to rows and columns."""
+    """Constant matrices of a `Spectrum`: kernel columns and rows to frequencies, and frequencies to those of maps.
+
+    With p the period, f and g frequencies of columns (p // 2 + 1 of them) and rows (p), and x, y places on the floor:
+    kernel_columns (2 half, k) and kernel_rows (2 p, 2 k) hold exp(2 pi i f (tap - k // 2) / p), whose sign makes the
+    product a correlation, as conv2d is one; map_rows (2 N, 2 p) holds exp(2 pi i g y / p) / p; map_columns (N, 2 half)
+    holds the real part of what f and its conjugate add to a map.
+    """
 
     def __init__(self, tiles: int, kernel: int, period: int, dtype: torch.dtype) -> None:
         half = period // 2 + 1
         wave = 2j * math.pi / period
         tap = torch.arange(kernel, dtype=torch.float64) - kernel // 2
-        pixel = torch.arange(tiles, dtype=torch.float64)
-        row = torch.arange(period, dtype=torch.float64)
-        column = torch.arange(half, dtype=torch.float64)
-        by_row, by_column = torch.exp(wave * row[:, None] * tap), torch.exp(wave * column[:, None] * tap)
-        taps = (by_row[:, None, :, None] * by_column[None, :, None, :]).reshape(period * half, kernel * kernel)
-        self.taps = torch.stack((taps.real, taps.imag), 1).reshape(-1, kernel * kernel).to(dtype)
-        rows = torch.exp(wave * pixel[:, None] * row) / period
-        self.rows = _as_real(rows).to(dtype)
+        place = torch.arange(tiles, dtype=torch.float64)
+        row, column = torch.arange(period, dtype=torch.float64), torch.arange(half, dtype=torch.float64)
+        by_column = torch.exp(wave * column[:, None] * tap)
+        self.kernel_columns = torch.stack((by_column.real, by_column.imag), 1).flatten(0, 1).to(dtype)
+        by_row = _as_real(torch.exp(wave * row[:, None] * tap))  # (p, 2, 2, k)
+        self.kernel_rows = by_row.flatten(2).flatten(0, 1).to(dtype)
+        to_row = _as_real(torch.exp(wave * place[:, None] * row) / period)  # (N, 2, 2, p)
+        self.map_rows = to_row.permute(1, 0, 3, 2).flatten(2).flatten(0, 1).to(dtype)
         twice = torch.full((half,), 2.0, dtype=torch.float64)  # frequencies above half are conjugates of those below
         twice[0] = 1.0
         if period % 2 == 0:
             twice[-1] = 1.0
-        columns = torch.exp(wave * pixel[:, None] * column) * twice / period
-        self.columns = torch.cat((columns.real, -columns.imag), 1).to(dtype)
+        to_column = torch.exp(wave * place[:, None] * column) * twice / period
+        self.map_columns = torch.stack((to_column.real, -to_column.imag), 2).flatten(1).to(dtype)
 
 
 @lru_cache(maxsize=8)
@@ -192,8 +208,10 @@ def _transforms(tiles: int, kernel: int, period: int, dtype: torch.dtype) -> _Tr
 
 
 def _as_real(matrix: Tensor) -> Tensor:
-    """A complex matrix as the real one that acts on stacked real and imaginary parts."""
-    return torch.cat((torch.cat((matrix.real, -matrix.imag), 1), torch.cat((matrix.imag, matrix.real), 1)), 0)
+    """A complex matrix (m, n) as the real one that acts on real and imaginary parts, (m, 2 out, 2 in, n)."""
+    real = torch.stack((matrix.real, -matrix.imag), 1)
+    imaginary = torch.stack((matrix.imag, matrix.real), 1)
+    return torch.stack((real, imaginary), 1)
 
 
 def _fast_period(least: int) -> int:
