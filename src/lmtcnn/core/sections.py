@@ -185,6 +185,7 @@ class EvaluateParams(Section):
     smoothing_tiles: NotNegative = 1.5
     permutations_cheap: int = Field(default=999, ge=1, le=1_000_000)
     permutation_seed: int = Field(default=0, ge=0)
+    permutations: int = Field(default=0, ge=0, le=1_000_000)
     matches_within: Share = 0.05
 
 

@@ -88,6 +88,7 @@ def fit(
     progress: Callable[[], None],
     at: Sequence[float] = (),
     *,
+    labels: Tensor | None = None,
     may_diverge: bool = False,
 ) -> Fitted:
     """Fit one member for each fold, all at once.
@@ -106,6 +107,8 @@ def fit(
         Called after every epoch.
     at : sequence of float
         The learning rate of each member; empty: `lr`.
+    labels : tensor (M, S), optional
+        Class numbers of the samples for each member; else those of the study.
     may_diverge : bool
         Go on where the loss of a member is not finite; else that raises ParamsError.
     """
@@ -113,7 +116,8 @@ def fit(
     initialise(model, seed)
     model.to(study.x.device)
     held_out = torch.from_numpy(np.stack([np.isin(study.cages, fold) for fold in folds])).to(study.x.device)  # (M, S)
-    weights = class_weights(study.y, held_out, len(study.classes), params.class_weight)
+    labels = study.y.expand(held_out.shape) if labels is None else labels.to(study.x.device)
+    weights = class_weights(labels, held_out, len(study.classes), params.class_weight)
     at = at or [float(params.lr)] * len(folds)
     optimiser = torch.optim.SGD(model.parameters(), lr=max(at))
     steps = torch.tensor([rate / max(at) for rate in at], device=study.x.device)  # (M,), shares of the highest rate
@@ -121,7 +125,7 @@ def fit(
     for epoch in range(params.epochs):
         tally = Tally(held_out)
         for batch in batches(len(study.x), params.batch, seed, epoch):
-            logits, y = model(study.x[batch]), study.y[batch]
+            logits, y = model(study.x[batch]), labels[:, batch]
             losses = sample_losses(logits, y)
             optimiser.zero_grad()
             (steps * member_losses(losses, weights[:, batch])).sum().backward()
@@ -157,19 +161,23 @@ def batches(samples: int, size: int, seed: int, epoch: int) -> list[Tensor]:
 def class_weights(y: Tensor, held_out: Tensor, classes: int, how: str) -> Tensor:
     """Weight of each sample for each member, (M, S): 0 where held out; `balanced` by the classes of its training cages.
 
+    `y` are class numbers, (S,) or each member's own (M, S).
+
     balanced: n_train / (classes present * n_train of the sample's class).
     """
     training = (~held_out).float()
     if how == "none":
         return training
-    counts = training @ functional.one_hot(y, classes).float()  # (M, C)
+    y = y.expand(held_out.shape)
+    counts = torch.zeros(len(held_out), classes, device=y.device).scatter_add_(1, y, training)  # (M, C), whole numbers
     present = (counts > 0).sum(dim=1, keepdim=True)
-    return training * (training.sum(dim=1, keepdim=True) / (present * counts.clamp(min=1)))[:, y]
+    return training * (training.sum(dim=1, keepdim=True) / (present * counts.clamp(min=1))).gather(1, y)
 
 
 def sample_losses(logits: Tensor, y: Tensor) -> Tensor:
-    """Cross-entropy of every member on every sample, (M, B), of logits (M, B, C) and classes y (B,)."""
-    return functional.cross_entropy(logits.flatten(0, 1), y.repeat(len(logits)), reduction="none").view(len(logits), -1)
+    """Cross-entropy of every member on every sample, (M, B), of logits (M, B, C) and classes y, (B,) or (M, B)."""
+    y = y.expand(logits.shape[:2]).flatten()
+    return functional.cross_entropy(logits.flatten(0, 1), y, reduction="none").view(len(logits), -1)
 
 
 def member_losses(losses: Tensor, weights: Tensor) -> Tensor:
@@ -271,15 +279,19 @@ def fit_members(
 
 @contextlib.contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Let PyTorch choose algorithms on a GPU that give the same result each time, while this lasts."""
+    """Let PyTorch choose algorithms on a GPU that give the same result each time, in full float32, while this lasts."""
+    if device.type != "cuda":
+        yield
+        return
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    rounds = torch.backends.cudnn.allow_tf32
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.allow_tf32 = False  # else convolutions would round their inputs to 10 bits
     try:
         yield
     finally:
-        if device.type == "cuda":
-            torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.allow_tf32 = rounds
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""The networks of a training that have not seen a cage, read from its folder."""
+
+from collections.abc import Iterator
+
+import safetensors.torch
+from safetensors import SafetensorError
+
+from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.records import FOLDS, Training
+from lmtcnn.train.model import StereotypeCNN
+
+
+def load_held_out(training: Training) -> Iterator[tuple[str, StereotypeCNN]]:
+    """Load the networks that each cage is held out of.
+
+    Parameters
+    ----------
+    training
+        A full training, or one of single folds.
+
+    Yields
+    ------
+    str, StereotypeCNN
+        A cage, and its networks: a member for each seed, in the order of `train.seeds`.
+
+    Raises
+    ------
+    DataError
+        Where the weights are missing, damaged or of another shape.
+    """
+    cages, seeds = training.record.folds, len(training.record.seeds)
+    for part in training.parts:
+        own = cages if part == training.folder else (part.name,)
+        path = part / FOLDS
+        try:
+            weights = safetensors.torch.load_file(path)
+            for place, cage in enumerate(own):
+                model = StereotypeCNN(**training.record.architecture)
+                members = [seed * len(own) + place for seed in range(seeds)]
+                model.load_state_dict({name: values[members] for name, values in weights.items()})
+                yield cage, model
+        except FileNotFoundError:
+            raise DataError(problem(path, "the networks of the folds", "no file", "run `lmtcnn train`")) from None
+        except (SafetensorError, RuntimeError, IndexError, OSError) as error:
+            said = str(error).splitlines()[0].rstrip(".")
+            raise DataError(problem(path, "the networks of the folds", said, "run `lmtcnn train` again")) from error
