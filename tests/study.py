@@ -240,10 +240,13 @@ def write_training(
         "channels": params.train.channels,
         "pool": params.train.pool,
     }
+    networks = {seed: StereotypeCNN(**{**architecture, "members": 1}) for seed in params.train.seeds}
+    for seed, network in networks.items():
+        initialise(network, seed)
+    cages = [name for name in members if name != ALL]
+    held_out = {(seed, cage): network for seed, network in networks.items() for cage in cages}
+    train.save_weights(join(held_out), folder / "folds.safetensors")
     if ALL in members:
-        networks = {seed: StereotypeCNN(**{**architecture, "members": 1}) for seed in params.train.seeds}
-        for seed, network in networks.items():
-            initialise(network, seed)
         train.save_weights(join(networks), folder / "weights.safetensors")
     preprocessing = _preprocessing(params)
     summary = {

@@ -79,6 +79,33 @@ def test_the_stage_writes_flat_metrics_and_a_row_for_each_sample(tmp_path, param
     assert metrics["knn_accuracy"] == (labelled["class"] == labelled["knn"]).mean()
 
 
+def test_the_network_is_tested_by_arrangements_if_that_is_asked_for(tmp_path):
+    params = small_params(evaluate__permutations=4)
+    write_study(tmp_path, params)
+    metrics = evaluate(tmp_path, params)
+    said = json.loads((tmp_path / "evaluate" / "statistics.json").read_text())["network"]
+    assert list(said) == ["sex", "age", "joint"]
+    for name, outcome in said.items():
+        assert metrics[f"p_network_{name}"] == outcome["p"]
+        assert 1 / 5 <= outcome["p"] <= 1
+    assert metrics["chance_network"] == said["joint"]["chance"]
+    before = files(tmp_path / "evaluate")
+    assert evaluate(tmp_path, params) == metrics
+    assert files(tmp_path / "evaluate") == before
+
+
+def test_the_network_is_not_tested_unless_it_is_asked_for(tmp_path, params):
+    write_study(tmp_path, params)
+    assert not any("network" in name for name in evaluate(tmp_path, params))
+    assert json.loads((tmp_path / "evaluate" / "statistics.json").read_text())["network"] == {}
+    assert not (tmp_path / ".permutations").exists()
+
+
+def test_accuracy_without_the_order_of_time_stands_beside_the_others(tmp_path, params):
+    write_study(tmp_path, params)
+    assert 0 <= evaluate(tmp_path, params)["time_shuffled_accuracy"] <= 1
+
+
 def test_the_same_training_gives_the_same_bytes(tmp_path, params):
     write_study(tmp_path, params)
     evaluate(tmp_path, params)

@@ -13,7 +13,7 @@ from lmtcnn.core.params import Params
 from lmtcnn.evaluate import network_null
 from lmtcnn.evaluate.arrangements import Arrangements
 from lmtcnn.evaluate.design import Design
-from lmtcnn.evaluate.network_null import figures, network_tests, sequential
+from lmtcnn.evaluate.network_null import Outcome, content, figures, metrics, network_tests, sequential
 from lmtcnn.histograms import record
 from lmtcnn.train.train import Study, load_study
 
@@ -117,3 +117,15 @@ def test_rates_that_would_be_chosen_anew_are_refused(scene) -> None:
     assert told(ParamsError, network_tests, study, design, data, auto) == (
         "evaluate.permutations: expected a rate in train.lr, found auto; write a rate, or evaluate.permutations: 0",
     )
+
+
+def test_metrics_and_statistics_say_what_came_out_and_what_was_refused() -> None:
+    nothing = float("nan")
+    tested = Outcome(0.75, 0.7, 0.04, 24, 0, 0.5, 0.2)
+    outcomes = {"sex": tested, "age": Outcome(nothing, nothing, 1.0, 0, 0, nothing, nothing, "for a reason")}
+    assert metrics(outcomes) == {"p_network_sex": 0.04, "chance_network": 0.2}
+    assert metrics({}) == {}
+    said = content(outcomes)
+    assert said["sex"] == vars(tested)
+    assert said["age"]["observed"] is None
+    assert said["age"]["refused"] == "for a reason"

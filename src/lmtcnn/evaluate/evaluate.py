@@ -28,13 +28,15 @@ from lmtcnn.core.records import (
     seal_results,
 )
 from lmtcnn.core.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
-from lmtcnn.evaluate import artefacts, baselines, controls
+from lmtcnn.evaluate import artefacts, baselines, controls, network_null
 from lmtcnn.evaluate.metrics import codes_of, confusion_of, recalls, score
 from lmtcnn.evaluate.statistics import design_of, statistics
+from lmtcnn.evaluate.time_shuffled import accuracy_without_time
 from lmtcnn.figures import figures
 from lmtcnn.histograms import record
 from lmtcnn.timeline.counted import counted_words
 from lmtcnn.train.model import Samples
+from lmtcnn.train.train import load_study
 
 log = logging.getLogger("lmtcnn")
 
@@ -61,6 +63,7 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
         index, predictions, ensemble.argmax(axis=1), _simple(stacks, index, params), params, _started(data)
     )
     baseline = {method: np.array(classes)[places] for method, places in said.items()}
+    network = _network(data, stacks, index, params)
     actual = index["class"].to_list()
     predicted = pl.Series("predicted", [classes[i] for i in ensemble.argmax(axis=1)], dtype=pl.String)
     curves = mean_curves(history)
@@ -70,6 +73,8 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
         **_baseline_metrics(actual, baseline, classes),
         **made.metrics(),
         **_control_metrics(stacks, index, table, params),
+        **network_null.metrics(network),
+        "time_shuffled_accuracy": _without_time(training, stacks, index, params),
         "n_samples": index.height,
         "simulated": simulated,
         "training": training.key,
@@ -90,7 +95,7 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     _write_csv(artefacts.panel(index, table, classes), folder / "artefacts.csv")
     _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=simulated)
     write_json(folder / METRICS, metrics)
-    write_json(folder / STATISTICS, made.content())
+    write_json(folder / STATISTICS, made.content() | {"network": network_null.content(network)})
     inputs = {
         "histograms": training.record.inputs["histograms"],
         "controls": digest(data / "histograms" / CONTROLS_FILE),
@@ -115,6 +120,20 @@ def _control_metrics(
     prepared = controls.prepare(controls.features(table, stacks), index["cage"].to_list())
     chosen = params.evaluate
     return controls.metrics(design_of(index, params), prepared, chosen.permutations_cheap, chosen.permutation_seed)
+
+
+def _network(data: Path, stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> dict[str, network_null.Outcome]:
+    """The network's permutation tests; none where `evaluate.permutations` is 0."""
+    if not params.evaluate.permutations:
+        return {}
+    return network_null.network_tests(load_study(stacks, index, params), design_of(index, params), data, params)
+
+
+def _without_time(training: Training, stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> float:
+    """Held-out accuracy of networks that are shown the hours in random order."""
+    samples = Samples(stacks, params.train.transform, torch.device("cpu"))
+    codes, cages = codes_of(index["class"].to_list(), tuple(params.classes)), index["cage"].to_numpy()
+    return accuracy_without_time(training, samples, codes, cages, params.evaluate.permutation_seed)
 
 
 def _started(data: Path) -> dict[str, int] | None:

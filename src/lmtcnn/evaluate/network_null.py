@@ -11,9 +11,11 @@ is a mean over seeds.
 """
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +102,21 @@ def network_tests(study: Study, design: Design, data: Path, params: Params) -> d
     tests = Tests(study, design, data, params)
     names = [*design.columns, JOINT] if len(design.columns) > 1 else list(design.columns)
     return {name: tests.run(name) for name in names}
+
+
+def metrics(outcomes: Mapping[str, Outcome]) -> dict[str, float]:
+    """As metrics.json takes them: `p_network_<column>`, and `chance_network` of the last test there is."""
+    tested = {name: outcome for name, outcome in outcomes.items() if not outcome.refused}
+    found = {f"p_network_{name}": outcome.p for name, outcome in tested.items()}
+    return found | ({"chance_network": list(tested.values())[-1].chance} if tested else {})
+
+
+def content(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    """As statistics.json takes them: column or `JOINT` -> everything; numbers of a test that was refused are null."""
+    return {
+        name: {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(outcome).items()}
+        for name, outcome in outcomes.items()
+    }
 
 
 class Tests:
