@@ -23,6 +23,7 @@ PARAMS = EvaluateParams(
     smoothing_tiles=1.5,
     permutations_cheap=99,
     permutation_seed=0,
+    permutations=0,
     matches_within=0.05,
 )
 

@@ -118,10 +118,19 @@ def test_pooling_is_pytorch_s(tiles: int, pool: int) -> None:
     assert torch.equal(module.max_pool(maps, pool).permute(2, 3, 0, 1), expected)
 
 
-@given(least=st.integers(1, 500))
-def test_a_period_is_the_next_product_of_2_3_and_5(least: int) -> None:
-    smooth = sorted(2**a * 3**b * 5**c for a in range(11) for b in range(7) for c in range(5))
-    assert module._fast_period(least) == next(n for n in smooth if n >= least)
+@settings(deadline=None)
+@given(tiles=st.integers(1, 9), pool=st.integers(1, 3), values=st.integers(1, 50))
+def test_the_gradient_of_pooling_is_pytorch_s_also_where_tiles_tie(tiles: int, pool: int, values: int) -> None:
+    """Of few values many tiles are equal: the first one takes the gradient."""
+    if pool > tiles:
+        return
+    generator = torch.Generator().manual_seed(values)
+    maps = torch.randint(values, (tiles, tiles, 2, 3), generator=generator).float()
+    ours, theirs = maps.clone().requires_grad_(), maps.clone().requires_grad_()
+    gradient = torch.randn(tiles // pool, tiles // pool, 2, 3, generator=generator)
+    module.max_pool(ours, pool).backward(gradient)
+    functional.max_pool2d(theirs.permute(2, 3, 0, 1), pool).permute(2, 3, 0, 1).backward(gradient)
+    assert torch.equal(ours.grad, theirs.grad)
 
 
 # ---- Members ---------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 SPECTRAL_KERNEL = 7
@@ -126,12 +127,42 @@ class MemberLinear(nn.Module):
 
 
 def max_pool(maps: Tensor, size: int) -> Tensor:
-    """Max-pooling over the first two axes, (N, N, ...) -> (N // size, N // size, ...)."""
-    kept = maps.shape[0] // size * size
-    for axis in (0, 1):
-        rest = maps.narrow(axis, 0, kept).unflatten(axis, (kept // size, size))
-        maps = reduce(torch.maximum, rest.unbind(axis + 1))
-    return maps
+    """Max-pooling over the first two axes, (N, N, ...) -> (N // size, N // size, ...).
+
+    The gradient goes to the greatest tile, of equal ones to the first by rows of the first axis.
+    """
+    return cast(Tensor, _MaxPool.apply(maps, size))  # type: ignore[no-untyped-call]
+
+
+class _MaxPool(torch.autograd.Function):
+    """`max_pool`, in as few passes over the maps as can be: they are the largest numbers of a step."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, size: int) -> Tensor:
+        greatest = reduce(torch.maximum, _tiles(maps, size))
+        ctx.save_for_backward(maps, greatest)
+        ctx.size = size
+        return greatest
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        maps, greatest = ctx.saved_tensors
+        whole = all(length % ctx.size == 0 for length in maps.shape[:2])
+        found = torch.empty_like(maps) if whole else torch.zeros_like(maps)
+        nothing, taken = gradient.new_zeros(()), None
+        for tile, place in zip(_tiles(maps, ctx.size), _tiles(found, ctx.size), strict=True):
+            is_greatest = tile == greatest
+            chosen = is_greatest if taken is None else is_greatest & ~taken
+            place.copy_(torch.where(chosen, gradient, nothing))
+            taken = is_greatest if taken is None else taken | is_greatest
+        return found, None
+
+
+def _tiles(maps: Tensor, size: int) -> list[Tensor]:
+    """Of every pool the first tile, the second, ...: size * size views (N // size, N // size, ...)."""
+    height, width = (length // size * size for length in maps.shape[:2])
+    return [maps[i:height:size, j:width:size] for i in range(size) for j in range(size)]
 
 
 class Spectrum:
@@ -145,7 +176,7 @@ class Spectrum:
 
     def __init__(self, x: Tensor, largest_kernel: int) -> None:
         self.batch, self.intervals, self.tiles = x.shape[0], x.shape[1], x.shape[-1]
-        self.period = _fast_period(self.tiles + largest_kernel // 2)
+        self.period = _period(self.tiles, largest_kernel)
         spectrum = torch.fft.rfft2(x, s=(self.period, self.period)).permute(3, 2, 0, 1)
         real, imaginary = (part.flatten(0, 1) for part in (spectrum.real, spectrum.imag))
         self.inputs = torch.cat((torch.cat((real, -imaginary), 2), torch.cat((imaginary, real), 2)), 1)  # (F, 2B, 2T)
@@ -214,17 +245,9 @@ def _as_real(matrix: Tensor) -> Tensor:
     return torch.stack((real, imaginary), 1)
 
 
-def _fast_period(least: int) -> int:
-    """The next length whose prime factors are 2, 3 and 5."""
-    period = least
-    while True:
-        rest = period
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return period
-        period += 1
+def _period(tiles: int, largest_kernel: int) -> int:
+    """The least period that keeps what wraps around off the map. Only the input, once a batch, asks for a fast one."""
+    return tiles + largest_kernel // 2
 
 
 def initialise(model: StereotypeCNN, seed: int) -> None:
@@ -285,7 +308,7 @@ def member_bytes(model: StereotypeCNN, batch: int) -> int:
     """
     made = model.architecture
     intervals, tiles, channels = made["intervals"], made["tiles"], made["channels"]
-    period = _fast_period(tiles + max(model.kernels) // 2)
+    period = _period(tiles, max(model.kernels))
     frequencies = period * (period // 2 + 1)
     spectral = len(model.kernels) if max(model.kernels) >= SPECTRAL_KERNEL else 0  # a large one takes the others along
     maps = 8 * len(model.kernels) * batch * channels * tiles**2

@@ -1,6 +1,6 @@
 """Prove what the statistics of `evaluate` claim, on cohorts of stops whose truth is known.
 
-    python proof/statistics.py --cohorts 200 --coverage 200 --splits 20
+    python proof/cohorts.py --cohorts 200 --coverage 200 --splits 20
 
 * Under no effect p is at most a in no more than a share a of cohorts: for each simple method and column, and jointly.
 * Intervals hold the true accuracy about as often as they say, by number of cages.
@@ -50,6 +50,7 @@ PARAMS = EvaluateParams(
     smoothing_tiles=1.5,
     permutations_cheap=ARRANGEMENTS,
     permutation_seed=0,
+    permutations=0,
     matches_within=0.05,
 )
 
