@@ -32,6 +32,8 @@ test: .venv/ready  ## all checks and tests
 proof: .venv/ready  ## damaged files, kills, a new installation, statistics, controls, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md
 	python proof/fuzz.py --cases 4000
 	python proof/kills.py --kills 50
+	python proof/numerics.py
+	python proof/permutations.py
 	python proof/install.py
 	python proof/statistics.py
 	python proof/controls.py

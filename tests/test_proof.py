@@ -41,3 +41,17 @@ def test_each_planted_artefact_is_told_by_its_own_control() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("5 cohorts from seed 1000")
+
+
+def test_members_learn_what_plain_pytorch_learns() -> None:
+    command = [sys.executable, str(ROOT / "proof" / "numerics.py"), "--intervals", "4", "--tiles", "8"]
+    done = subprocess.run([*command, "--samples", "32", "--epochs", "5"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("right: bound of logits 0.001, classes identical\n")
+
+
+def test_the_network_s_permutation_test_runs_on_cohorts_without_an_effect() -> None:
+    command = [sys.executable, str(ROOT / "proof" / "permutations.py"), "--cohorts", "2", "--arrangements", "5"]
+    done = subprocess.run([*command, "--epochs", "1"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("right\n")

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmtcnn.core.params import TrainParams
+from lmtcnn.core.sections import TrainParams
 from lmtcnn.train.kept import Kept
 from lmtcnn.train.model import StereotypeCNN, select, softmax_members
-from lmtcnn.train.train import Study, fit, group_size, groups
+from lmtcnn.train.train import Study, deterministic, fit, group_size, groups
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,9 @@ def _fit_group(
     for part in groups(len(members), group_size(study, params)):
         own = members[part]
         of_members = labels[[arrangement for arrangement, _ in own]]
-        fitted = fit(study, [cage for _, cage in own], seed, params, progress, labels=of_members)
-        _hold_out(fitted.model.to(study.x.device), own, study, p)
+        with deterministic(study.x.device):
+            fitted = fit(study, [cage for _, cage in own], seed, params, progress, labels=of_members)
+            _hold_out(fitted.model.to(study.x.device), own, study, p)
     return p
 
 
