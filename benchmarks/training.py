@@ -21,7 +21,7 @@ from lmtcnn.core import params as parameters
 from lmtcnn.core import process
 from lmtcnn.core.names import ALL
 from lmtcnn.core.sections import TrainParams
-from lmtcnn.train.train import Study, batches, fit
+from lmtcnn.train.fitting import Study, batches, fit
 
 
 class Plain(nn.Module):

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lmtcnn.train.fitting import batches
 from lmtcnn.train.model import StereotypeCNN, initialise
-from lmtcnn.train.train import batches
 
 BOUND = 1e-3
 """Logits differ by less from those of float64, after 20 epochs."""

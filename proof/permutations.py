@@ -21,8 +21,8 @@ from scipy import stats
 from lmtcnn.core import params as parameters
 from lmtcnn.evaluate.design import Design
 from lmtcnn.evaluate.network_null import network_tests
+from lmtcnn.train.fitting import Study
 from lmtcnn.train.model import Samples
-from lmtcnn.train.train import Study
 
 INTERVALS, TILES, MICE, STOPS = 6, 10, 2, 40
 LEVELS = (0.05, 0.1, 0.2, 0.5)

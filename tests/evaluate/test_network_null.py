@@ -15,7 +15,7 @@ from lmtcnn.evaluate.arrangements import Arrangements
 from lmtcnn.evaluate.design import Design
 from lmtcnn.evaluate.network_null import Outcome, content, figures, metrics, network_tests, sequential
 from lmtcnn.histograms import record
-from lmtcnn.train.train import Study, load_study
+from lmtcnn.train.fitting import Study, load_study
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.records import find_training
 from lmtcnn.histograms import record
 from lmtcnn.train import train
+from lmtcnn.train.fitting import choose_device
 from lmtcnn.train.held_out import load_held_out
 from lmtcnn.train.model import Samples, softmax_members
-from lmtcnn.train.train import choose_device
 from study import THREE_CAGES, write_histograms
 
 

@@ -15,10 +15,10 @@ from conftest import ROOT
 from lmtcnn.core.params import Params, dump
 from lmtcnn.histograms import record
 from lmtcnn.train import permuted
+from lmtcnn.train.fitting import Study, fit, load_study, network
 from lmtcnn.train.kept import Kept
-from lmtcnn.train.model import softmax_members
+from lmtcnn.train.model import member_bytes, softmax_members
 from lmtcnn.train.permuted import arrangements_at_once, fit_arrangements
-from lmtcnn.train.train import Study, fit, load_study, member_bytes, network
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ from lmtcnn.core.params import parse
 from lmtcnn.histograms import record
 from lmtcnn.train.kept import Kept
 from lmtcnn.train.permuted import fit_arrangements
-from lmtcnn.train.train import load_study
+from lmtcnn.train.fitting import load_study
 
 data, folder, after = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 params = parse(json.loads((folder / "params.json").read_text()), "test")

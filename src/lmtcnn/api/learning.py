@@ -19,7 +19,7 @@ from lmtcnn.explain.maps import ClassMaps, class_maps
 from lmtcnn.predictions import predict as predicting
 from lmtcnn.predictions import prediction
 from lmtcnn.register import lookup
-from lmtcnn.train import train
+from lmtcnn.train import fitting, train
 from lmtcnn.train.folds import cages_of
 from lmtcnn.train.model import StereotypeCNN, select
 
@@ -95,12 +95,12 @@ def cross_validate(
     x, names = np.asarray(stacks), tuple(order or sorted(set(classes)))
     _check(x, classes, cages, names, params)
     folds = cages_of(list(cages), list(animals) if animals is not None else [str(i) for i in range(len(x))])
-    study = train.study_of(x, classes, cages, names, params)
+    study = fitting.study_of(x, classes, cages, names, params)
     result = train.fit_members(study, (*folds, ALL), folds, params, progress or (lambda done, total: None))
     index = pl.DataFrame({"sample": range(len(x)), "cage": list(cages), "class": list(classes)})
     networks = {}
     for place, member in enumerate(result.members):
-        networks[member] = train.network(study, params, len(params.seeds))
+        networks[member] = fitting.network(study, params, len(params.seeds))
         networks[member].load_state_dict({name: values[:, place] for name, values in result.weights.items()})
     predictions = train.predictions_of(result, params.seeds, index, names, ("sample", "cage"))
     return CrossValidation(predictions, train.history_of(result, params.seeds), networks, names)

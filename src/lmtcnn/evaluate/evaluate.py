@@ -35,8 +35,8 @@ from lmtcnn.evaluate.time_shuffled import accuracy_without_time
 from lmtcnn.figures import figures
 from lmtcnn.histograms import record
 from lmtcnn.timeline.counted import counted_words
+from lmtcnn.train.fitting import load_study
 from lmtcnn.train.model import Samples
-from lmtcnn.train.train import load_study
 
 log = logging.getLogger("lmtcnn")
 

@@ -25,9 +25,9 @@ from lmtcnn.core.params import Params
 from lmtcnn.evaluate.arrangements import Arrangements, Codes
 from lmtcnn.evaluate.design import JOINT, Design, NotTestableError
 from lmtcnn.evaluate.permutation import balanced_accuracy, marginal
+from lmtcnn.train.fitting import Study, group_size
 from lmtcnn.train.kept import Kept, key
 from lmtcnn.train.permuted import arrangements_at_once, fit_arrangements
-from lmtcnn.train.train import Study, group_size
 
 log = logging.getLogger("lmtcnn")
 

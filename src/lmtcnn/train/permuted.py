@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmtcnn.core.sections import TrainParams
+from lmtcnn.train.fitting import Study, deterministic, fit, group_size, groups
 from lmtcnn.train.kept import Kept
 from lmtcnn.train.model import StereotypeCNN, select, softmax_members
-from lmtcnn.train.train import Study, deterministic, fit, group_size, groups
 
 
 @dataclass(frozen=True)
