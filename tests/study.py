@@ -30,6 +30,7 @@ from lmtcnn.histograms.stack import floor_of
 from lmtcnn.register import register
 from lmtcnn.tracking import client as clients
 from lmtcnn.train import train
+from lmtcnn.train.kept import save_tensors
 from lmtcnn.train.model import StereotypeCNN, initialise, join
 
 CAGES = {"c1": "F", "c2": "M", "c3": "F", "c4": "M"}
@@ -245,9 +246,9 @@ def write_training(
         initialise(network, seed)
     cages = [name for name in members if name != ALL]
     held_out = {(seed, cage): network for seed, network in networks.items() for cage in cages}
-    train.save_weights(join(held_out), folder / "folds.safetensors")
+    save_tensors(join(held_out).state_dict(), folder / "folds.safetensors")
     if ALL in members:
-        train.save_weights(join(networks), folder / "weights.safetensors")
+        save_tensors(join(networks).state_dict(), folder / "weights.safetensors")
     preprocessing = _preprocessing(params)
     summary = {
         "format": 1,

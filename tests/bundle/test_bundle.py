@@ -101,7 +101,7 @@ def test_nothing_in_it_is_pickled(folder: Path, monkeypatch: pytest.MonkeyPatch)
 def test_model_json_says_all_that_a_new_recording_needs(bundle: Bundle, trained: Path, tiny: Params) -> None:
     index = pl.read_parquet(trained / "histograms" / "index.parquet")
     expected = {
-        "format": 5,
+        "format": 6,
         "classes": dump(tiny)["classes"],
         "stops": dump(tiny.stops),
         "histograms": dump(tiny.histograms),
@@ -179,7 +179,7 @@ def test_a_model_json_that_is_none_is_told(folder: Path, content: bytes, found: 
 @pytest.mark.parametrize(("number", "found"), [(3, "3"), ("4", "4"), (None, "None")])
 def test_a_bundle_of_another_format_is_told(folder: Path, number: object, found: str) -> None:
     edit(folder, lambda meta: meta.update(format=number))
-    assert told(ModelError, read, folder) == (f"{folder / META}: expected format 5, found {found}; {AGAIN}",)
+    assert told(ModelError, read, folder) == (f"{folder / META}: expected format 6, found {found}; {AGAIN}",)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from lmtcnn.core.sections import dump
 from lmtcnn.histograms import record
 from lmtcnn.train import fitting, train
 from lmtcnn.train.fitting import Study, fit, load_study
+from lmtcnn.train.kept import save_tensors
 from lmtcnn.train.model import Samples, StereotypeCNN, initialise, member_bytes, prepare, select, softmax_members
 from study import THREE_CAGES, seal_histograms, training_key, write_histograms
 
@@ -438,7 +439,7 @@ def test_without_a_training_there_are_no_members(tmp_path: Path, tiny: Params) -
 def weights(tmp_path: Path) -> tuple[StereotypeCNN, Path]:
     model = StereotypeCNN(1, 2, 4, 2, channels=1)
     initialise(model, 0)
-    train.save_weights(model, tmp_path / "w.safetensors")
+    save_tensors(model.state_dict(), tmp_path / "w.safetensors")
     return model, tmp_path / "w.safetensors"
 
 
@@ -460,7 +461,7 @@ def test_weights_that_are_missing_are_told(weights) -> None:
 def test_weights_that_are_not_finite_are_told(weights) -> None:
     model, path = weights
     model.linear.bias.data[0, 1] = torch.nan
-    train.save_weights(model, path)
+    save_tensors(model.state_dict(), path)
     assert told(DataError, train.load_weights, model, path, "train again") == (
         f"{path}: expected finite weights, found nan or inf; train again",
     )

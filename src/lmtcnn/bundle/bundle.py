@@ -1,6 +1,8 @@
 """The bundle: all that is needed to tell the class of a new recording, in two files.
 
-    weights.safetensors   the networks that see all cages, one member a seed; their disagreement is a measure of doubt
+    weights.safetensors   the networks that see all cages, one member a seed; and the training cohort's maps of stops,
+    with
+                          which new animals are compared (doubt.py)
     model.json            architecture, classes, every preprocessing parameter, what it was trained on, how well the
                           same procedure did on held-out cages, and what the training cohort's stacks look like
 
@@ -14,8 +16,10 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
+from lmtcnn.bundle.doubt import COVERAGE, Reference, reference, set_level
 from lmtcnn.core.errors import LmtcnnError, ModelError, problem
 from lmtcnn.core.files import digest, ensure_folder, read_json, write_json
 from lmtcnn.core.params import Definitions, Params, parse_section
@@ -23,10 +27,13 @@ from lmtcnn.core.records import METRICS, WEIGHTS, Record, Training, check_output
 from lmtcnn.core.sections import TrainParams, dump
 from lmtcnn.histograms import record
 from lmtcnn.train import train
+from lmtcnn.train.kept import save_tensors
 from lmtcnn.train.model import StereotypeCNN
 
-FORMAT = 5
+FORMAT = 6
 META = "model.json"
+ROOTS = "cohort.roots"
+"""The tensor that holds the maps of the training cohort, beside the weights."""
 DEFINITIONS = tuple(Definitions.model_fields)
 ESTIMATE = "cross-validated estimate of the procedure, not of this file"
 MARGIN = 0.5
@@ -35,10 +42,15 @@ MARGIN = 0.5
 
 @dataclass(frozen=True)
 class Bundle:
-    """A served model: the networks, model.json and, where it was read from a folder, the digest of the two files."""
+    """A served model.
+
+    The networks, model.json, the maps of the training cohort and, where it was read from a folder, the digest of the
+    two files.
+    """
 
     model: StereotypeCNN
     meta: dict[str, Any]
+    reference: Reference
     digest: str | None = None
 
     @property
@@ -64,6 +76,9 @@ def build(data: Path, params: Params) -> Bundle:
     made = training.record
     n_counted = index["n_stops"] - index["n_late"] - index["n_cut"]
     outside = index["n_outside"].to_numpy() / np.maximum(n_counted.to_numpy(), 1)
+    told = held_out(training, index, params)
+    known = reference(stacks, index["cage"].to_list())
+    level = set_level([p for *_, p in told], index["cage"].to_list())
     meta = {
         "format": FORMAT,
         "architecture": made.architecture,
@@ -78,19 +93,21 @@ def build(data: Path, params: Params) -> Bundle:
         "inputs": {"weights": training.weights or "", "metrics": evaluation.outputs[METRICS]},
         "samples": [list(row) for row in index.select("recording", "rfid").iter_rows()],
         "animals": index["animal"].to_list(),  # who the samples are, in their order
-        "held_out": held_out(training, index, params),
+        "held_out": told,
+        "doubt": {"farthest": known.farthest, "set_level": level, "coverage": COVERAGE},
         "histograms_digest": made.inputs["histograms"],
         "metrics": metrics,
         "estimate": ESTIMATE,
         "cohort_statistics": cohort_statistics([features(s, float(o)) for s, o in zip(stacks, outside, strict=True)]),
     }
-    return Bundle(model, meta)
+    return Bundle(model, meta, known)
 
 
 def write(bundle: Bundle, folder: Path) -> None:
     """Write a bundle's two files, each atomically; model.json, the second, bears the digest of the weights."""
     ensure_folder(folder)
-    train.save_weights(bundle.model, folder / WEIGHTS)
+    maps = {ROOTS: torch.from_numpy(bundle.reference.roots)}
+    save_tensors(bundle.model.state_dict() | maps, folder / WEIGHTS)
     write_json(folder / META, seal("register", bundle.meta, bundle.meta["inputs"], folder, [WEIGHTS]))
 
 
@@ -103,9 +120,10 @@ def read(folder: Path) -> Bundle:
         meta = read_json(where, "a bundle", "register")
         if meta.get("format") != FORMAT:
             raise ModelError(problem(where, f"format {FORMAT}", str(meta.get("format")), again))
-        bundle = Bundle(StereotypeCNN(**meta["architecture"]), meta)
+        model = StereotypeCNN(**meta["architecture"])
+        roots = train.load_weights(model, folder / WEIGHTS, again, [ROOTS])[ROOTS].numpy()
+        bundle = Bundle(model, meta, Reference(roots, meta["doubt"]["farthest"]))
         _check(bundle, str(where))
-        train.load_weights(bundle.model, folder / WEIGHTS, again)
         if lines := check_outputs(folder, Record(**meta), "register"):
             raise ModelError(lines)
         bundle = replace(bundle, digest=content(digest(folder / WEIGHTS), digest(where)))
@@ -136,6 +154,10 @@ def _check(bundle: Bundle, where: str) -> None:
         raise ValueError(f"{len(meta['animals'])} animals of {len(meta['samples'])} samples")
     if len(meta["held_out"]) != len(meta["samples"]):
         raise ValueError(f"{len(meta['held_out'])} held-out results of {len(meta['samples'])} samples")
+    if bundle.reference.roots.shape != (len(meta["samples"]), made.histograms.tiles, made.histograms.tiles):
+        raise ValueError(f"maps {bundle.reference.roots.shape} of {len(meta['samples'])} samples")
+    if not 0 <= meta["doubt"]["set_level"] <= 1:
+        raise ValueError(f"doubt.set_level {meta['doubt']['set_level']}")
     if not isinstance(meta["simulated"], bool):
         raise TypeError("simulated is neither true nor false")
 
@@ -167,7 +189,7 @@ def held_out(training: Training, index: pl.DataFrame, params: Params) -> list[li
     DataError
         Where the training is incomplete or was of other samples or parameters.
     """
-    from lmtcnn.evaluate import evaluate  # noqa: PLC0415 - it brings scikit-learn, and a prediction does not wait for that
+    from lmtcnn.evaluate import evaluate  # noqa: PLC0415 - it brings scikit-learn, and a prediction does not wait for it
 
     predictions, _ = evaluate.read_training(training, index, params)
     classes = tuple(params.classes)

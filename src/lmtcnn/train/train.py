@@ -287,22 +287,43 @@ def size_of_results(members: Sequence[str], study: Study, params: TrainParams) -
     return len(params.seeds) * (2 * len(members) * weights + rows * ROW_BYTES)
 
 
-def save_weights(model: StereotypeCNN, path: Path) -> None:
-    """Weights as safetensors, atomically."""
-    save_tensors(model.state_dict(), path)
+def load_weights(model: StereotypeCNN, path: Path, do: str, beside: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Load weights into a model.
 
+    Parameters
+    ----------
+    model
+        Network of the weights' shape.
+    path
+        The safetensors file.
+    do
+        What a user should do about a damaged file.
+    beside
+        Names of tensors that the file holds beside the weights.
 
-def load_weights(model: StereotypeCNN, path: Path, do: str) -> None:
-    """Load weights into a model; raises DataError where they are missing, damaged, of another shape or not finite."""
+    Returns
+    -------
+    Those tensors.
+
+    Raises
+    ------
+    DataError
+        Where the weights are missing, damaged, of another shape or not finite.
+    """
     try:
-        model.load_state_dict(safetensors.torch.load_file(path))
-        if not all(bool(values.isfinite().all()) for values in model.state_dict().values()):
+        found = safetensors.torch.load_file(path)
+        if missing := [name for name in beside if name not in found]:
+            raise DataError(problem(path, f"a tensor {missing[0]}", "none", do))
+        others = {name: found.pop(name) for name in beside}
+        model.load_state_dict(found)
+        if not all(bool(values.isfinite().all()) for values in (*found.values(), *others.values())):
             raise DataError(problem(path, "finite weights", "nan or inf", do))
     except FileNotFoundError:
         raise DataError(problem(path, "weights", "no file", do)) from None
     except (SafetensorError, RuntimeError, OSError) as error:
         said = [line.strip().rstrip(".") for line in str(error).splitlines()]  # torch's first line is a heading
         raise DataError(problem(path, "weights of this architecture", said[min(1, len(said) - 1)], do)) from error
+    return others
 
 
 def predictions_of(
