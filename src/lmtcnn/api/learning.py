@@ -194,7 +194,8 @@ def predict(
     -------
     polars.DataFrame
         A row for each animal: `recording`, `animal_id`, `rfid`, `predicted`, `probability`, `p_<class>`,
-        `agreement` (share of networks that say so), columns of the model, `warnings`.
+        `set` (the classes that it may be, in 90 % of new cages or more), `distance` to the training cohort, `agreement`
+        (share of networks that say so), columns of the model, `warnings`.
 
     Raises
     ------

@@ -5,7 +5,7 @@ as well. What tells is the place of the stops. Two samples are compared by their
 and a new one is doubted where it is farther from all of the training cohort than its cages are from one another.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,6 +139,28 @@ def layout_words(layout: str | None) -> list[str]:
     if layout is None:
         return []
     return [f"the recording fits the training cohort better {layout}: compare the arena, and its flip, with the cage"]
+
+
+def doubts_of(stacks: Iterable[NDArray[Any]], known: Reference) -> list[tuple[float, list[str]]]:
+    """Compare the animals of one recording with the training cohort.
+
+    Parameters
+    ----------
+    stacks
+        Counts (T, N, N) of each animal.
+    known
+        The training cohort.
+
+    Returns
+    -------
+    For each animal its distance to the nearest training sample, and warnings, in words.
+    """
+    found = [roots_of(stack[None]) for stack in stacks]
+    if not found:
+        return []
+    roots = np.concatenate(found)
+    turned = layout_words(better_layout(roots, known))
+    return [(float(distance), turned + far_words(float(distance), known)) for distance in distances(roots, known)]
 
 
 def set_level(true_probabilities: Sequence[float], cages: Sequence[str], coverage: float = COVERAGE) -> float:

@@ -80,12 +80,12 @@ def _prediction_table(predictions: list[Any], classes: tuple[str, ...], *, narro
         table.add_column("recording")
     for name in ("animal", "RFID", "class"):
         table.add_column(name, no_wrap=True)  # who is who is never cut
-    for name in ([] if narrow else ["p"]) + [f"p({name})" for name in classes] + ["agreement"]:
+    for name in ([] if narrow else ["p"]) + [f"p({name})" for name in classes] + ["90 % set"]:
         table.add_column(name, overflow="fold")
     for p in predictions:
         who = [*([] if narrow else [p.recording]), str(p.animal_id), p.rfid or "", p.predicted]
         highest = [] if narrow else [f"{p.probability:.2f}"]
-        table.add_row(*who, *highest, *(f"{p.probabilities[name]:.2f}" for name in classes), f"{p.agreement:.0%}")
+        table.add_row(*who, *highest, *(f"{p.probabilities[name]:.2f}" for name in classes), " ".join(p.set))
     return table
 
 

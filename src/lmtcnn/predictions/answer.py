@@ -18,9 +18,10 @@ import polars as pl
 
 from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
+from lmtcnn.bundle.doubt import doubts_of
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.histograms import fitness
-from lmtcnn.histograms.stack import floor_of, stack_by_wall_clock
+from lmtcnn.histograms.stack import Stack, floor_of, stack_by_wall_clock
 from lmtcnn.predictions import predict
 from lmtcnn.predictions.predict import Stacked
 from lmtcnn.predictions.prediction import Prediction
@@ -178,15 +179,30 @@ def _misfit(name: tuple[object, ...], own: pl.DataFrame, made: Bundle) -> list[s
 
 
 def _stacked(stops: pl.DataFrame, made: Bundle) -> Iterator[Stacked]:
-    settings = made.definitions.histograms
-    floor_cm = floor_of(made.definitions.stops.arena)
+    """Yield the animals in the order in which they first appear; one stack at a time is in memory."""
+    doubts = _doubts(stops, made)
     failing = {name: _failing(own, made) for (name,), own in stops.group_by("recording")}
     for (recording, animal_id), own in stops.group_by("recording", "animal_id", maintain_order=True):
-        stack = stack_by_wall_clock(own, floor_cm, settings)
+        stack = _stack(own, made)
+        distance, doubted = doubts[str(recording), int(str(animal_id))]
         found = bundle.features(stack.counts, stack.outside_share)
-        notes = [*_notes(made), *([fitness.FAILS + failing[recording]] if failing[recording] else [])]
+        notes = [*_notes(made), *([fitness.FAILS + failing[recording]] if failing[recording] else []), *doubted]
         warnings = [*notes, *bundle.unlike(found, made.meta["cohort_statistics"])]
-        yield Stacked(str(recording), int(str(animal_id)), None, stack.counts, warnings)
+        yield Stacked(str(recording), int(str(animal_id)), None, stack.counts, distance, warnings)
+
+
+def _doubts(stops: pl.DataFrame, made: Bundle) -> dict[tuple[str, int], tuple[float, list[str]]]:
+    """Compare each animal with the training cohort: only a whole recording tells that it lies another way round."""
+    found: dict[tuple[str, int], tuple[float, list[str]]] = {}
+    for (recording,), rows in stops.group_by("recording", maintain_order=True):
+        animals = {int(str(i)): own for (i,), own in rows.group_by("animal_id", maintain_order=True)}
+        doubts = doubts_of((_stack(own, made).counts for own in animals.values()), made.reference)
+        found |= {(str(recording), animal_id): each for animal_id, each in zip(animals, doubts, strict=True)}
+    return found
+
+
+def _stack(own: pl.DataFrame, made: Bundle) -> Stack:
+    return stack_by_wall_clock(own, floor_of(made.definitions.stops.arena), made.definitions.histograms)
 
 
 def _failing(own: pl.DataFrame, made: Bundle) -> str:

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn.bundle.bundle import Bundle, features, unlike
+from lmtcnn.bundle.doubt import class_set, doubts_of
 from lmtcnn.cohort.parts import read_each
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.cohort.rfids import has_chip, no_chip, pair_rfids, unnamed
@@ -40,12 +41,13 @@ UNKNOWN = "nothing tells whether this animal was in the training cohort"
 
 @dataclass(frozen=True)
 class Stacked:
-    """One animal on the way through: who, its stack, and what was noticed."""
+    """One animal on the way through: who, its stack, its distance to the training cohort, and what was noticed."""
 
     recording: str
     animal_id: int
     rfid: str | None
     stack: NDArray[np.float64]
+    distance: float
     warnings: list[str]
 
 
@@ -120,18 +122,21 @@ def stack_recording(
     common += _notes(recording, extraction, bundle)
     statistics = bundle.meta["cohort_statistics"]
     trained_on = _trained_on(recording, [rfid for _, rfid, _ in made if rfid], bundle)
+    doubts = doubts_of([stack.counts for *_, stack in made], bundle.reference)
     return [
         Stacked(
             recording.name,
             animal_id,
             rfid,
             stack.counts,
+            distance,
             common
+            + doubted
             + [TRAINED_ON] * (rfid in trained_on)
             + [f"{no_chip(rfid)}: {UNKNOWN}"] * (rfid is not None and not _is_known(recording, rfid))
             + unlike(features(stack.counts, stack.outside_share), statistics),
         )
-        for animal_id, rfid, stack in made
+        for (animal_id, rfid, stack), (distance, doubted) in zip(made, doubts, strict=True)
     ]
 
 
@@ -182,7 +187,10 @@ def _notes(recording: Recording, extraction: Extraction, bundle: Bundle) -> list
 
 
 def classify(stacked: Sequence[Stacked], bundle: Bundle) -> list[Prediction]:
-    """Average the softmax over the members; predict its greatest class (ties: class order), with their agreement."""
+    """Average the softmax over the members; predict its greatest class (ties: class order).
+
+    With it go the classes that the animal may be, and the members' agreement.
+    """
     if not stacked:
         return []
     x = prepare(np.stack([animal.stack for animal in stacked]), bundle.meta["train"]["transform"])
@@ -190,6 +198,7 @@ def classify(stacked: Sequence[Stacked], bundle: Bundle) -> list[Prediction]:
     mean = members.mean(axis=0)
     best = mean.argmax(axis=1)
     agreement = (members.argmax(axis=2) == best).mean(axis=0)
+    probabilities = [dict(zip(bundle.classes, each.tolist(), strict=True)) for each in mean]
     return [
         Prediction(
             animal.recording,
@@ -197,7 +206,9 @@ def classify(stacked: Sequence[Stacked], bundle: Bundle) -> list[Prediction]:
             animal.rfid,
             bundle.classes[best[i]],
             float(mean[i, best[i]]),
-            dict(zip(bundle.classes, mean[i].tolist(), strict=True)),
+            probabilities[i],
+            class_set(probabilities[i], bundle.meta["doubt"]["set_level"]),
+            animal.distance,
             float(agreement[i]),
             animal.warnings,
         )

@@ -60,7 +60,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The model's answer for one animal in one recording."""
+    """The model's answer for one animal in one recording.
+
+    `set` are the classes that it may be (bundle.doubt.class_set), `distance` how far its stops lie from those of the
+    training cohort, `agreement` the share of networks that say `predicted`.
+    """
 
     recording: str
     animal_id: int
@@ -68,6 +72,8 @@ class Prediction:
     predicted: str
     probability: float
     probabilities: dict[str, float]
+    set: list[str]
+    distance: float
     agreement: float
     warnings: list[str]
     model: Model | None = None
@@ -96,7 +102,7 @@ def as_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.Da
 
 
 def as_frame(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.DataFrame:
-    """Make a flat table: p_<class> columns, warnings joined by ` | `."""
+    """Make a flat table: p_<class> columns, the classes of a set and warnings joined by ` | `."""
     return pl.DataFrame(
         {
             "recording": [p.recording for p in predictions],
@@ -105,6 +111,8 @@ def as_frame(predictions: Sequence[Prediction], classes: Sequence[str]) -> pl.Da
             "predicted": [p.predicted for p in predictions],
             "probability": [p.probability for p in predictions],
             **{f"p_{name}": [p.probabilities[name] for p in predictions] for name in classes},
+            "set": [" | ".join(p.set) for p in predictions],
+            "distance": [p.distance for p in predictions],
             "agreement": [p.agreement for p in predictions],
             "warnings": [" | ".join(p.warnings) for p in predictions],
         },

@@ -33,7 +33,8 @@ SHA256 = "sha256"
 def signature(classes: Sequence[str]) -> ModelSignature:
     """Columns in and out."""
     answers = {"predicted": "string", "probability": "double", **{f"p_{name}": "double" for name in classes}}
-    columns = {"recording": "string", "animal_id": "long", **answers, "agreement": "double", "warnings": "string"}
+    columns = {"recording": "string", "animal_id": "long", **answers, "set": "string", "distance": "double"}
+    columns |= {"agreement": "double", "warnings": "string"}
     return ModelSignature(
         inputs=Schema([ColSpec(AnyType(), name) for name in answer.COLUMNS]),  # type: ignore[no-untyped-call]
         outputs=Schema([ColSpec(kind, name) for name, kind in columns.items()]),
