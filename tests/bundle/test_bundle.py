@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from conftest import told
 from lmtcnn.bundle import bundle as module
 from lmtcnn.bundle.bundle import WORDS, Bundle, build, cohort_statistics, features, read, unlike, write
+from lmtcnn.bundle.doubt import reference
 from lmtcnn.core.errors import DataError, ModelError
 from lmtcnn.core.files import digest
 from lmtcnn.core.params import Params
@@ -26,6 +27,7 @@ from lmtcnn.core.records import read_histograms
 from lmtcnn.core.sections import dump
 from lmtcnn.histograms import record
 from lmtcnn.train import train
+from lmtcnn.train.kept import save_tensors
 from lmtcnn.train.model import prepare, softmax_members
 from study import training_key
 
@@ -183,7 +185,8 @@ def test_a_bundle_of_another_format_is_told(folder: Path, number: object, found:
 
 
 @pytest.mark.parametrize(
-    "key", ["architecture", "classes", "stops", "histograms", "quality", "train", "simulated", "cohort_statistics"]
+    "key",
+    ["architecture", "classes", "stops", "histograms", "quality", "train", "simulated", "cohort_statistics", "doubt"],
 )
 def test_a_key_that_is_missing_is_named(folder: Path, key: str) -> None:
     edit(folder, lambda meta: meta.pop(key))
@@ -225,6 +228,14 @@ def test_a_parameter_that_cannot_be_is_told_as_in_params_yaml(folder: Path, edit
         (lambda m: m["cohort_statistics"].update(edge=[1, 0]), "ValueError: cohort_statistics.edge from 1 to 0"),
         (lambda m: m["cohort_statistics"].update(edge=[1]), "ValueError: not enough values to unpack (expected 2, "
          "got 1)"),
+        (lambda m: m["doubt"].pop("farthest"), "KeyError: 'farthest'"),
+        (lambda m: m["doubt"].update(farthest=1.5), "ValueError: doubt.farthest 1.5"),
+        (lambda m: m["doubt"].update(farthest="far"), "TypeError: '<=' not supported between instances of 'int' and "
+         "'str'"),
+        (lambda m: m["doubt"].update(smoothing_tiles=-1), "ValueError: doubt.smoothing_tiles -1"),
+        (lambda m: m["doubt"].update(set_level=2), "ValueError: doubt.set_level 2"),
+        (lambda m: [m[name].pop() for name in ("samples", "animals", "held_out")], "ValueError: maps of (12, 8, 8) for "
+         "11 samples of 8 x 8 tiles"),
         (lambda m: m.update(simulated="no"), "TypeError: simulated is neither true nor false"),
     ],
 )  # fmt: skip
@@ -254,6 +265,31 @@ def test_weights_that_are_not_finite_are_told(folder: Path, bundle: Bundle) -> N
     assert told(ModelError, read, folder) == (
         f"{folder / WEIGHTS}: expected finite weights, found nan or inf; {AGAIN}",
     )
+
+
+def test_weights_without_the_training_cohort_s_maps_are_told(folder: Path, bundle: Bundle) -> None:
+    save_tensors(bundle.model.state_dict(), folder / WEIGHTS)
+    assert told(ModelError, read, folder) == (
+        f"{folder / WEIGHTS}: expected a tensor cohort.roots, found none; {AGAIN}",
+    )
+
+
+def test_it_holds_the_maps_and_the_smoothing_of_the_study(bundle: Bundle, folder: Path, trained, tiny: Params) -> None:
+    stacks, index = record.load(trained / "histograms", tiny)
+    expected = reference(stacks, index["cage"].to_list(), tiny.evaluate.smoothing_tiles)
+    for known in (bundle.reference, read(folder).reference):
+        assert np.array_equal(known.roots, expected.roots)
+        assert (known.farthest, known.smoothing_tiles) == (expected.farthest, tiny.evaluate.smoothing_tiles)
+    assert bundle.meta["doubt"]["coverage"] == 0.9
+
+
+def test_a_bundle_of_one_cage_knows_no_limit_and_is_read(bundle: Bundle, tmp_path: Path) -> None:
+    alone = replace(bundle.reference, farthest=None)
+    write(
+        replace(bundle, reference=alone, meta={**bundle.meta, "doubt": {**bundle.meta["doubt"], "farthest": None}}),
+        tmp_path,
+    )
+    assert read(tmp_path).reference.farthest is None
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,5 +1,7 @@
 """Doubt about new animals: far from the training cohort, another layout, and the set of classes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from lmtcnn.bundle.doubt import (
     better_layout,
     class_set,
     distances,
+    doubts_of,
     far_words,
     layout_words,
     reference,
@@ -17,6 +20,7 @@ from lmtcnn.bundle.doubt import (
 )
 
 TILES = 12
+SMOOTHING = 1.5
 CAGES = ["a", "a", "b", "b", "c", "c"]
 
 
@@ -33,26 +37,26 @@ def stacks(seed: int, samples: int = 6, n: int = 2000) -> np.ndarray:
     return np.array(made)
 
 
-KNOWN = reference(stacks(0), CAGES)
+KNOWN = reference(stacks(0), CAGES, SMOOTHING)
 
 
 def test_new_animals_of_the_same_layout_are_near_and_none_is_its_own_measure() -> None:
-    found = distances(roots_of(stacks(1)), KNOWN)
+    found = distances(roots_of(stacks(1), SMOOTHING), KNOWN)
     assert KNOWN.farthest is not None
     assert (found < 1.5 * KNOWN.farthest).all()
-    np.testing.assert_allclose(distances(roots_of(stacks(0)), KNOWN), 0, atol=1e-6)
+    np.testing.assert_allclose(distances(roots_of(stacks(0), SMOOTHING), KNOWN), 0, atol=1e-6)
     assert far_words(KNOWN.farthest, KNOWN) == []
 
 
 def test_the_limit_is_the_largest_distance_to_the_nearest_sample_of_another_cage() -> None:
-    roots = roots_of(stacks(0)).reshape(6, -1)
+    roots = roots_of(stacks(0), SMOOTHING).reshape(6, -1)
     expected = max(min(1 - roots[i] @ roots[j] for j in range(6) if CAGES[i] != CAGES[j]) for i in range(6))
     assert pytest.approx(expected, abs=1e-6) == KNOWN.farthest
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_another_layout_is_far_and_told_by_the_way_back(layout: str) -> None:
-    maps = roots_of(stacks(2))
+    maps = roots_of(stacks(2), SMOOTHING)
     turned = np.ascontiguousarray(LAYOUTS[layout](maps))
     assert (distances(turned, KNOWN) > 3 * KNOWN.farthest).all()
     back = better_layout(turned, KNOWN)
@@ -62,34 +66,62 @@ def test_another_layout_is_far_and_told_by_the_way_back(layout: str) -> None:
 
 
 def test_a_recording_that_fits_as_it_is_has_no_better_layout() -> None:
-    assert better_layout(roots_of(stacks(3)), KNOWN) is None
+    assert better_layout(roots_of(stacks(3), SMOOTHING), KNOWN) is None
     assert layout_words(None) == []
 
 
 def test_walkers_everywhere_are_far_and_no_layout_is_theirs() -> None:
     rng = np.random.default_rng(4)
     everywhere = rng.multinomial(2000, np.full(TILES**2, 1 / TILES**2), size=4).reshape(4, 1, TILES, TILES)
-    found = distances(roots_of(everywhere), KNOWN)
+    found = distances(roots_of(everywhere, SMOOTHING), KNOWN)
     assert (found > KNOWN.farthest).all()
     assert far_words(float(found[0]), KNOWN)[0].startswith("its stops lie elsewhere than those of the training cohort")
-    assert better_layout(roots_of(everywhere), KNOWN) is None
+    assert better_layout(roots_of(everywhere, SMOOTHING), KNOWN) is None
 
 
 def test_few_stops_are_no_other_place() -> None:
     rng = np.random.default_rng(5)
     half = rng.binomial(stacks(6), 0.5)
-    assert not any(far_words(float(d) / 1.5, KNOWN) for d in distances(roots_of(half), KNOWN))
+    assert not any(far_words(float(d) / 1.5, KNOWN) for d in distances(roots_of(half, SMOOTHING), KNOWN))
 
 
 def test_a_sample_without_a_stop_is_as_far_as_can_be() -> None:
-    assert distances(roots_of(np.zeros((1, 1, TILES, TILES))), KNOWN).tolist() == [1.0]
+    assert distances(roots_of(np.zeros((1, 1, TILES, TILES)), SMOOTHING), KNOWN).tolist() == [1.0]
 
 
 def test_a_cohort_of_one_cage_has_no_limit() -> None:
-    alone = reference(stacks(0), ["a"] * 6)
+    alone = reference(stacks(0), ["a"] * 6, SMOOTHING)
     assert alone.farthest is None
     assert far_words(1.0, alone) == []
     assert isinstance(alone, Reference)
+
+
+def test_a_training_sample_without_a_stop_has_no_say_in_the_limit() -> None:
+    known = reference(np.concatenate([stacks(0), np.zeros((1, 1, TILES, TILES), int)]), [*CAGES, "d"], SMOOTHING)
+    assert known.farthest == KNOWN.farthest
+    assert known.roots.shape == (7, TILES, TILES)
+    np.testing.assert_array_equal(
+        distances(roots_of(stacks(1), SMOOTHING), known), distances(roots_of(stacks(1), SMOOTHING), KNOWN)
+    )
+
+
+def test_animals_of_a_recording_are_judged_one_by_one_and_turned_together() -> None:
+    as_they_are, mirrored = stacks(1, samples=4), np.ascontiguousarray(stacks(1, samples=4)[..., ::-1])
+    limit = replace(KNOWN, farthest=0.2)
+    found = doubts_of(iter(as_they_are), limit)
+    assert [distance for distance, _ in found] == distances(roots_of(as_they_are, SMOOTHING), limit).tolist()
+    assert [words for _, words in found] == [[]] * 4
+    turned = doubts_of(iter(mirrored), limit)
+    assert all(words[0].startswith("the recording fits the training cohort better mirrored") for _, words in turned)
+    assert all(words[1:] == far_words(distance, limit) != [] for distance, words in turned)
+    assert doubts_of(iter(()), KNOWN) == []
+
+
+def test_maps_are_smoothed_as_those_of_the_training_cohort() -> None:
+    sharp = reference(stacks(0), CAGES, 0.0)
+    ((distance, _),) = doubts_of(stacks(1, samples=1), sharp)
+    assert distance == distances(roots_of(stacks(1, samples=1), 0.0), sharp)[0]
+    assert distance > distances(roots_of(stacks(1, samples=1), SMOOTHING), KNOWN)[0]
 
 
 def test_the_level_is_the_weighted_quantile_by_cage() -> None:

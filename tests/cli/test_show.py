@@ -74,6 +74,8 @@ def test_predictions_in_a_narrow_terminal_keep_who_is_who(
             classes[0],
             0.85,
             dict(zip(classes, (0.85, 0.05, 0.04, 0.06), strict=True)),
+            [classes[0]],
+            0.1,
             1.0,
             [],
         )
@@ -87,7 +89,7 @@ def test_predictions_in_a_narrow_terminal_keep_who_is_who(
     monkeypatch.setattr("lmtcnn.predictions.labelled.find", lambda *a: Cohort((), ()))
     wide = run("predict", "x.sqlite")[1]
     who = ["1", "900000005000101", classes[0]]
-    numbers = ["0.85", "0.05", "0.04", "0.06", "100%"]
+    numbers = ["0.85", "0.05", "0.04", "0.06", classes[0]]
     assert cells(wide).count(["Box 1, 5 weeks", *who, "0.85", *numbers]) == 1
     monkeypatch.setenv("COLUMNS", "80")
     narrow = run("predict", "x.sqlite")[1]

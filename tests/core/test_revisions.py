@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 
 import study
 from conftest import ROOT, Scene, change_params, run, still, told
+from lmtcnn.bundle import bundle
+from lmtcnn.bundle.doubt import set_level
 from lmtcnn.core import revisions
 from lmtcnn.core.errors import ParamsError
 from lmtcnn.core.params import Params, load
@@ -143,6 +145,18 @@ def explained(tmp_path: Path, params: Params) -> list[float]:
     return [float(value) for value in (maps.mean(), maps.std(), maps[0, 1, 2, 3], maps[2, 3].max())]
 
 
+def bundled(tmp_path: Path, params: Params) -> list[float]:
+    made = bundle.build(study.prepared(), SMALL)
+    told = [p for *_, p in made.meta["held_out"]]
+    roots = made.reference.roots
+    return [
+        made.reference.farthest or 0.0,
+        float(roots.mean()),
+        float(roots[0, 2, 3]),
+        set_level(told, [str(i) for i in range(len(told))], 0.5),
+    ]
+
+
 Result = bytes | list[float]
 MERITS = [
     0.21875, 0.3125, 0.3125, 0.3125, 0.08467, 0.25, 0.375, 0.25, 0.375,
@@ -154,6 +168,7 @@ GOLDEN: dict[str, tuple[Callable[[Path, Params], Result], dict[int, str | list[f
     "histograms": (stacked, {2: "e21482480b47d7b2"}),
     "train": (trained, {2: [0.24104, 0.24819, 0.27591, 0.23487]}),
     "evaluate": (evaluated, {2: [*MERITS, 0.9375, 0.13043, 0.08333, -0.78125]}),
+    "register": (bundled, {2: [0.01862, 0.16396, 0.19134, 0.23321]}),
     "explain": (explained, {1: [0.15961, 0.23252, 0.39026, 2.57325]}),
 }
 

@@ -1,6 +1,7 @@
 """Tables of stops: what is answered, and what is refused in words."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import study
 from conftest import told
 from lmtcnn.bundle import bundle
 from lmtcnn.bundle.bundle import Bundle
+from lmtcnn.bundle.doubt import distances, roots_of
 from lmtcnn.core.errors import DataError
 from lmtcnn.histograms.stack import floor_of, stack_of
 from lmtcnn.predictions import answer, predict, prediction
@@ -41,7 +43,7 @@ def test_each_animal_gets_the_answer_of_its_own_stops(made: Bundle) -> None:
     assert [(p.recording, p.animal_id) for p in found] == [("a", 1), ("a", 2), ("b", 1)]
     own = pl.DataFrame([ROW, ROW | LAST])
     stack = stack_of(own, floor_of(PARAMS.stops.arena), PARAMS.histograms)
-    (alone,) = predict.classify([predict.Stacked("a", 1, None, stack.counts, [])], made)
+    (alone,) = predict.classify([predict.Stacked("a", 1, None, stack.counts, 0.0, [])], made)
     assert found[0].predicted == alone.predicted
     assert found[0].probabilities == pytest.approx(alone.probabilities, abs=1e-6)
 
@@ -60,8 +62,36 @@ def test_more_animals_than_go_through_the_networks_together_are_answered_alike(m
 
 def test_an_answer_says_what_to_keep_in_mind(made: Bundle) -> None:
     simulated, *unlike = ask(made, {}, LAST)[0].warnings
+    assert any(line.startswith("its stops lie elsewhere than those of the training cohort") for line in unlike)
     assert simulated == "the model learned from simulated mice: it says nothing about real ones"
     assert any(line.startswith("unlike the training cohort: stops an interval 0.667") for line in unlike)
+
+
+def test_an_answer_s_distance_is_that_of_all_its_stops_whatever_else_is_asked(made: Bundle) -> None:
+    """Animals of two recordings take turns in the table."""
+    places = {("a", 1): 10.0, ("b", 1): 30.0, ("a", 2): 40.0}
+    rows = [
+        {"recording": name, "animal_id": i, "x_cm": x, **when} for when in ({}, LAST) for (name, i), x in places.items()
+    ]
+    found = ask(made, *rows)
+    assert [(p.recording, p.animal_id) for p in found] == list(places)
+    for p, x in zip(found, places.values(), strict=True):
+        stops = pl.DataFrame([ROW | {"x_cm": x}, ROW | LAST | {"x_cm": x}])
+        counts = stack_of(stops, floor_of(PARAMS.stops.arena), PARAMS.histograms).counts[None]
+        (expected,) = distances(roots_of(counts, PARAMS.evaluate.smoothing_tiles), made.reference)
+        assert p.distance == pytest.approx(expected)
+        assert p.set == list(PARAMS.classes)  # four cages are too few for a level
+
+
+def test_a_recording_the_other_way_round_is_told_for_all_its_animals_and_no_other(made: Bundle) -> None:
+    """The training cohort is that of recording `a`, mirrored; `b` lies as it does."""
+    rows = [{}, LAST, {"recording": "b", "x_cm": 39.8}, {"recording": "b", "x_cm": 39.8, **LAST}]
+    own = pl.DataFrame([ROW | {"x_cm": 39.8}, ROW | LAST | {"x_cm": 39.8}])
+    counts = stack_of(own, floor_of(PARAMS.stops.arena), PARAMS.histograms).counts[None]
+    known = replace(made.reference, roots=roots_of(counts, 1.5).astype(np.float32), farthest=0.01)
+    a, b = ask(replace(made, reference=known), *rows)
+    words = "the recording fits the training cohort better mirrored left to right"
+    assert [any(line.startswith(words) for line in p.warnings) for p in (a, b)] == [True, False]
 
 
 def test_a_clock_time_of_the_model_is_told() -> None:

@@ -16,6 +16,7 @@ from lmtcnn.core.params import Params
 from lmtcnn.predictions import labelled as module
 from lmtcnn.predictions.predict import predict
 from lmtcnn.predictions.prediction import Prediction
+from study import everywhere
 
 CLASSES = ("AM", "JM", "AF", "JF")
 
@@ -31,9 +32,10 @@ def learned(trained: Path, tiny: Params) -> Bundle:
 
 @pytest.fixture(scope="module")
 def bundle(learned: Bundle) -> Bundle:
-    """The same, of real mice, to whose cohort nothing is unlike."""
+    """The same, of real mice, to whose cohort nothing is unlike: their stops lie everywhere, as near to all."""
     anything = {name: [-1e9, 1e9] for name in WORDS}
-    return replace(learned, meta={**learned.meta, "simulated": False, "cohort_statistics": anything})
+    meta = {**learned.meta, "simulated": False, "cohort_statistics": anything}
+    return replace(learned, meta=meta, reference=everywhere(8))
 
 
 @pytest.fixture
@@ -118,7 +120,7 @@ def test_a_cohort_is_scored_by_its_labels(bundle: Bundle) -> None:
     labels = {"a": "AM", "b": "AM", "c": "JF"}
     samples = tuple(Sample("r1", rfid, "c1", dict(bundle.meta["classes"][name]), name) for rfid, name in labels.items())
     p = dict(zip(CLASSES, (0.7, 0.1, 0.1, 0.1), strict=True))
-    answers = [Prediction("r1", i, rfid, "AM", 0.7, p, 1.0, []) for i, rfid in enumerate(labels)]
+    answers = [Prediction("r1", i, rfid, "AM", 0.7, p, ["AM"], 0.1, 1.0, []) for i, rfid in enumerate(labels)]
     score = module.score(answers, Cohort((), samples), bundle)
     assert score.confusion.tolist() == [[2, 0, 0, 0], [0] * 4, [0] * 4, [1, 0, 0, 0]]
     assert score.metrics["recall_AM"] == 1.0
@@ -131,7 +133,7 @@ def test_a_cohort_is_scored_by_its_labels(bundle: Bundle) -> None:
 def test_a_score_with_a_simulated_side_is_marked(bundle: Bundle, note: str) -> None:
     p = dict(zip(CLASSES, (0.7, 0.1, 0.1, 0.1), strict=True))
     sample = Sample("r1", "a", "c1", {"sex": "M", "age": "adult"}, "AM")
-    answer = Prediction("r1", 1, "a", "AM", 0.7, p, 1.0, [note])
+    answer = Prediction("r1", 1, "a", "AM", 0.7, p, ["AM"], 0.1, 1.0, [note])
     assert module.score([answer], Cohort((), (sample,)), bundle).simulated
 
 

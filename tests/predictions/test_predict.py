@@ -14,6 +14,7 @@ import torch
 from conftest import Scene, execute, run, still, told
 from lmtcnn.bundle import bundle as bundles
 from lmtcnn.bundle.bundle import WORDS, Bundle
+from lmtcnn.bundle.doubt import class_set, distances, roots_of
 from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.core.errors import DatabaseError, DataError
 from lmtcnn.core.params import Params
@@ -21,6 +22,7 @@ from lmtcnn.lmt.lmt import SIMULATED_ID
 from lmtcnn.predictions.predict import Stacked, classify, predict, stack_recording
 from lmtcnn.predictions.prediction import Model, as_records, to_json
 from lmtcnn.train.model import StereotypeCNN, prepare, softmax_members
+from study import everywhere
 
 CLASSES = ("AM", "JM", "AF", "JF")
 
@@ -36,9 +38,10 @@ def learned(trained: Path, tiny: Params) -> Bundle:
 
 @pytest.fixture(scope="module")
 def bundle(learned: Bundle) -> Bundle:
-    """The same, of real mice, to whose cohort nothing is unlike."""
+    """The same, of real mice, to whose cohort nothing is unlike: their stops lie everywhere, as near to all."""
     anything = {name: [-1e9, 1e9] for name in WORDS}
-    return replace(learned, meta={**learned.meta, "simulated": False, "cohort_statistics": anything})
+    meta = {**learned.meta, "simulated": False, "cohort_statistics": anything}
+    return replace(learned, meta=meta, reference=everywhere(8))
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def with_biases(bundle: Bundle, *biases: list[float]) -> Bundle:
 
 
 def stacked(value: float = 0.0) -> Stacked:
-    return Stacked("r1", 1, "001", np.full((4, 8, 8), value), ["a note"])
+    return Stacked("r1", 1, "001", np.full((4, 8, 8), value), 0.25, ["a note"])
 
 
 # ---- What is answered ------------------------------------------------------------------------------------------------
@@ -94,7 +97,8 @@ def test_preprocessing_is_that_of_the_bundle_whatever_params_yaml_says(
     stops = {**bundle.meta["stops"], "min_duration_s": 30}
     strict = replace(bundle, meta={**bundle.meta, "stops": stops})
     assert [s.stack.sum() for s in stack_recording(recording(), strict, force=False)] == [0, 0]
-    tiles = replace(bundle, meta={**bundle.meta, "histograms": {**bundle.meta["histograms"], "tiles": 3}})
+    three = {**bundle.meta, "histograms": {**bundle.meta["histograms"], "tiles": 3}}
+    tiles = replace(bundle, meta=three, reference=everywhere(3))
     assert stack_recording(recording("r2"), tiles, force=False)[0].stack.shape == (4, 3, 3)
 
 
@@ -159,7 +163,8 @@ def test_an_answer_is_the_mean_softmax_of_the_members(learned: Bundle) -> None:
         assert found.predicted == CLASSES[mean.argmax()]
         assert found.probability == mean.max()
         assert found.agreement == (members[:, i].argmax(axis=1) == mean.argmax()).mean()
-        assert found.warnings == ["a note"]
+        assert found.set == class_set(found.probabilities, learned.meta["doubt"]["set_level"])
+        assert (found.distance, found.warnings) == (0.25, ["a note"])
 
 
 def test_the_transform_is_the_one_that_the_model_learned_with(learned: Bundle) -> None:
@@ -312,6 +317,39 @@ def test_what_is_unlike_the_training_cohort_is_said_in_words(bundle: Bundle, rec
     assert [p.warnings for p in predictions] == [
         ["unlike the training cohort: stops an interval 0.25, there 100 to 200"]
     ] * 2
+
+
+FLIPPED = "the recording fits the training cohort better mirrored top to bottom: compare the arena, and its flip, with "
+
+
+def test_a_recording_that_lies_elsewhere_or_the_other_way_round_is_doubted(bundle: Bundle, recording) -> None:
+    """Its two mice stop in tiles (2, 2) and (2, 5) of 8 x 8: as the training cohort, mirrored, or elsewhere."""
+    counts = np.stack([animal.stack for animal in stack_recording(recording(), bundle, force=False)])
+    alike = roots_of(counts, 0.5).astype(np.float32)
+    known = replace(bundle.reference, roots=alike, farthest=0.01, smoothing_tiles=0.5)
+    near, _ = predict([recording("r2")], replace(bundle, reference=known))
+    assert [(p.distance, p.warnings) for p in near] == [(pytest.approx(0, abs=1e-6), [])] * 2
+    for name, maps, words in (
+        ("r3", np.ascontiguousarray(alike[:, ::-1]), [f"{FLIPPED}the cage"]),
+        ("r4", everywhere(8).roots, []),
+    ):
+        made = replace(known, roots=maps)
+        found, _ = predict([recording(name)], replace(bundle, reference=made))
+        assert [p.distance for p in found] == pytest.approx(distances(roots_of(counts, 0.5), made).tolist())
+        for p in found:
+            *others, far = p.warnings
+            assert others == words
+            assert far == (
+                f"its stops lie elsewhere than those of the training cohort: {p.distance:.3f} from the nearest sample, "
+                "cages there at most 0.010 from another cage"
+            )
+
+
+def test_the_set_holds_the_classes_that_reach_the_bundle_s_level(bundle: Bundle) -> None:
+    made = with_biases(bundle, [2.0, 1.0, 0, 0])
+    for level, expected in ((0.0, list(CLASSES)), (0.2, ["AM", "JM"]), (1.0, ["AM"])):
+        doubt = {**bundle.meta["doubt"], "set_level": level}
+        assert classify([stacked()], replace(made, meta={**made.meta, "doubt": doubt}))[0].set == expected
 
 
 def test_an_animal_of_the_training_cohort_is_told(bundle: Bundle, recording) -> None:

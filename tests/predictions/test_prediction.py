@@ -27,8 +27,8 @@ SAID = dict(zip(("uri", "version", "run", "date", "accuracy", "digest"), vars(AN
 def predictions() -> list[Prediction]:
     p = dict(zip(CLASSES, (0.5, 0.25, 0.125, 0.125), strict=True))
     return [
-        Prediction("Käfig 1", 1, "001", "AM", 0.5, p, 1.0, [], ANSWERING),
-        Prediction("Käfig 1", 2, None, "AM", 0.5, p, 0.5, ["a", "b"]),
+        Prediction("Käfig 1", 1, "001", "AM", 0.5, p, ["AM"], 0.03125, 1.0, [], ANSWERING),
+        Prediction("Käfig 1", 2, None, "AM", 0.5, p, ["AM", "JM"], 0.0625, 0.5, ["a", "b"]),
     ]
 
 
@@ -41,6 +41,8 @@ def test_json_is_a_list_of_the_contract_s_objects(predictions) -> None:
             "predicted": "AM",
             "probability": 0.5,
             "probabilities": {"AM": 0.5, "JM": 0.25, "AF": 0.125, "JF": 0.125},
+            "set": ["AM"],
+            "distance": 0.03125,
             "agreement": 1.0,
             "model": SAID,
             "warnings": [],
@@ -52,25 +54,28 @@ def test_json_is_a_list_of_the_contract_s_objects(predictions) -> None:
             "predicted": "AM",
             "probability": 0.5,
             "probabilities": {"AM": 0.5, "JM": 0.25, "AF": 0.125, "JF": 0.125},
+            "set": ["AM", "JM"],
+            "distance": 0.0625,
             "agreement": 0.5,
             "model": None,
             "warnings": ["a", "b"],
         },
     ]
     assert list(json.loads(to_json(predictions))[0]) == [
-        "recording", "animal_id", "rfid", "predicted", "probability", "probabilities", "agreement", "model", "warnings",
+        "recording", "animal_id", "rfid", "predicted", "probability", "probabilities", "set", "distance", "agreement",
+        "model", "warnings",
     ]  # fmt: skip
 
 
-HEADER = "recording,animal_id,rfid,predicted,probability,p_AM,p_JM,p_AF,p_JF,agreement,warnings"
+HEADER = "recording,animal_id,rfid,predicted,probability,p_AM,p_JM,p_AF,p_JF,set,distance,agreement,warnings"
 
 
 def test_a_table_has_a_column_for_each_class(predictions) -> None:
     frame = module.as_frame(predictions, CLASSES)
     assert frame.columns == HEADER.split(",")
     assert frame.rows() == [
-        ("Käfig 1", 1, "001", "AM", 0.5, 0.5, 0.25, 0.125, 0.125, 1.0, ""),
-        ("Käfig 1", 2, None, "AM", 0.5, 0.5, 0.25, 0.125, 0.125, 0.5, "a | b"),
+        ("Käfig 1", 1, "001", "AM", 0.5, 0.5, 0.25, 0.125, 0.125, "AM", 0.03125, 1.0, ""),
+        ("Käfig 1", 2, None, "AM", 0.5, 0.5, 0.25, 0.125, 0.125, "AM | JM", 0.0625, 0.5, "a | b"),
     ]
 
 
@@ -82,8 +87,8 @@ def test_csv_parquet_and_json_say_the_same(predictions, tmp_path: Path) -> None:
         save(predictions, CLASSES, tmp_path / "new" / name)
     assert (tmp_path / "new" / "a.csv").read_text().splitlines() == [
         SAVED,
-        f"Käfig 1,1,001,AM,0.5,0.5,0.25,0.125,0.125,1.0,{','.join(map(str, SAID.values()))},\"\"",
-        "Käfig 1,2,,AM,0.5,0.5,0.25,0.125,0.125,0.5,,,,,,,a | b",
+        f"Käfig 1,1,001,AM,0.5,0.5,0.25,0.125,0.125,AM,0.03125,1.0,{','.join(map(str, SAID.values()))},\"\"",
+        "Käfig 1,2,,AM,0.5,0.5,0.25,0.125,0.125,AM | JM,0.0625,0.5,,,,,,,a | b",
     ]  # fmt: skip
     assert (tmp_path / "new" / "B.CSV").read_bytes() == (tmp_path / "new" / "a.csv").read_bytes()
     assert pl.read_parquet(tmp_path / "new" / "a.parquet").equals(module.as_table(predictions, CLASSES))
@@ -105,7 +110,7 @@ def test_no_answer_is_written_as_an_empty_table(tmp_path: Path, name: str) -> No
     if name == "a.csv":
         assert (tmp_path / name).read_text() == f"{SAVED}\n"
     elif name == "a.parquet":
-        assert pl.read_parquet(tmp_path / name).shape == (0, 17)
+        assert pl.read_parquet(tmp_path / name).shape == (0, 19)
     else:
         assert json.loads((tmp_path / name).read_text()) == []
 

@@ -1,14 +1,14 @@
 """The bundle: all that is needed to tell the class of a new recording, in two files.
 
     weights.safetensors   the networks that see all cages, one member a seed; and the training cohort's maps of stops,
-    with
-                          which new animals are compared (doubt.py)
+                          with which new animals are compared (doubt.py)
     model.json            architecture, classes, every preprocessing parameter, what it was trained on, how well the
                           same procedure did on held-out cages, and what the training cohort's stacks look like
 
 Nothing in it is pickled: reading a bundle runs no code of its own.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,7 +77,7 @@ def build(data: Path, params: Params) -> Bundle:
     n_counted = index["n_stops"] - index["n_late"] - index["n_cut"]
     outside = index["n_outside"].to_numpy() / np.maximum(n_counted.to_numpy(), 1)
     told = held_out(training, index, params)
-    known = reference(stacks, index["cage"].to_list())
+    known = reference(stacks, index["cage"].to_list(), params.evaluate.smoothing_tiles)
     level = set_level([p for *_, p in told], index["cage"].to_list())
     meta = {
         "format": FORMAT,
@@ -94,7 +94,12 @@ def build(data: Path, params: Params) -> Bundle:
         "samples": [list(row) for row in index.select("recording", "rfid").iter_rows()],
         "animals": index["animal"].to_list(),  # who the samples are, in their order
         "held_out": told,
-        "doubt": {"farthest": known.farthest, "set_level": level, "coverage": COVERAGE},
+        "doubt": {
+            "farthest": known.farthest,
+            "smoothing_tiles": known.smoothing_tiles,
+            "set_level": level,
+            "coverage": COVERAGE,
+        },
         "histograms_digest": made.inputs["histograms"],
         "metrics": metrics,
         "estimate": ESTIMATE,
@@ -122,7 +127,8 @@ def read(folder: Path) -> Bundle:
             raise ModelError(problem(where, f"format {FORMAT}", str(meta.get("format")), again))
         model = StereotypeCNN(**meta["architecture"])
         roots = train.load_weights(model, folder / WEIGHTS, again, [ROOTS])[ROOTS].numpy()
-        bundle = Bundle(model, meta, Reference(roots, meta["doubt"]["farthest"]))
+        doubt = meta["doubt"]
+        bundle = Bundle(model, meta, Reference(roots, doubt["farthest"], doubt["smoothing_tiles"]))
         _check(bundle, str(where))
         if lines := check_outputs(folder, Record(**meta), "register"):
             raise ModelError(lines)
@@ -154,12 +160,22 @@ def _check(bundle: Bundle, where: str) -> None:
         raise ValueError(f"{len(meta['animals'])} animals of {len(meta['samples'])} samples")
     if len(meta["held_out"]) != len(meta["samples"]):
         raise ValueError(f"{len(meta['held_out'])} held-out results of {len(meta['samples'])} samples")
-    if bundle.reference.roots.shape != (len(meta["samples"]), made.histograms.tiles, made.histograms.tiles):
-        raise ValueError(f"maps {bundle.reference.roots.shape} of {len(meta['samples'])} samples")
-    if not 0 <= meta["doubt"]["set_level"] <= 1:
-        raise ValueError(f"doubt.set_level {meta['doubt']['set_level']}")
+    _check_doubt(bundle, made.histograms.tiles)
     if not isinstance(meta["simulated"], bool):
         raise TypeError("simulated is neither true nor false")
+
+
+def _check_doubt(bundle: Bundle, tiles: int) -> None:
+    """Look at what new animals are compared with."""
+    known, n_samples, doubt = bundle.reference, len(bundle.meta["samples"]), bundle.meta["doubt"]
+    if known.roots.shape != (n_samples, tiles, tiles):
+        raise ValueError(f"maps of {known.roots.shape} for {n_samples} samples of {tiles} x {tiles} tiles")
+    if known.farthest is not None and not 0 <= known.farthest <= 1:
+        raise ValueError(f"doubt.farthest {known.farthest}")
+    if not 0 <= known.smoothing_tiles < math.inf:
+        raise ValueError(f"doubt.smoothing_tiles {known.smoothing_tiles}")
+    if not 0 <= doubt["set_level"] <= 1:
+        raise ValueError(f"doubt.set_level {doubt['set_level']}")
 
 
 def content(weights_sha256: str, meta_sha256: str) -> str:

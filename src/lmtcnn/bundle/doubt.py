@@ -16,9 +16,6 @@ from lmtcnn.histograms.shares import shares
 
 Floats = NDArray[np.float64]
 
-SMOOTHING_TILES = 1.5
-"""Standard deviation of the Gaussian that smooths the maps, in tiles."""
-
 COVERAGE = 0.9
 """A set of classes holds the true one at least this often in new cages that are like those of the training cohort."""
 
@@ -42,47 +39,59 @@ class Reference:
     """What the training cohort's stops look like.
 
     `roots` (S, N, N): square roots of smoothed shares, each map of length 1; `farthest`: the largest distance of one of
-    these samples to the nearest sample of another cage, None of a cohort of one cage.
+    these samples to the nearest sample of another cage, None of a cohort of one cage; `smoothing_tiles`: the standard
+    deviation of the Gaussian that smooths maps, those of new samples too.
     """
 
     roots: NDArray[np.float32]
     farthest: float | None
+    smoothing_tiles: float
 
 
-def roots_of(stacks: NDArray[Any]) -> Floats:
+def roots_of(stacks: NDArray[Any], smoothing_tiles: float) -> Floats:
     """Square roots of smoothed share maps, scaled to length 1.
 
     Parameters
     ----------
     stacks
         Counts (S, T, N, N).
+    smoothing_tiles
+        Standard deviation of the Gaussian that smooths the maps, in tiles.
 
     Returns
     -------
     (S, N, N); a sample without a stop has zeros.
     """
-    roots = np.sqrt(shares(stacks, SMOOTHING_TILES))
+    roots = np.sqrt(shares(stacks, smoothing_tiles))
     lengths = np.sqrt(np.square(roots).sum(axis=(1, 2), keepdims=True))
     return np.asarray(np.divide(roots, lengths, out=np.zeros_like(roots), where=lengths > 0))
 
 
-def reference(stacks: NDArray[Any], cages: Sequence[str]) -> Reference:
+def reference(stacks: NDArray[Any], cages: Sequence[str], smoothing_tiles: float) -> Reference:
     """Describe the training cohort, so that new samples can be compared with it.
 
     Parameters
     ----------
     stacks
-        Counts (S, T, N, N).
+        Counts (S, T, N, N); one sample at a time is in memory.
     cages
         The cage of each sample.
+    smoothing_tiles
+        Standard deviation of the Gaussian that smooths the maps, in tiles.
+
+    Returns
+    -------
+    The maps of all samples; a sample without a stop has no place, and no say in `farthest`.
     """
-    roots = roots_of(stacks).astype(np.float32)
-    flat = roots.reshape(len(roots), -1).astype(np.float64)
+    roots = roots_of(stacks, smoothing_tiles).astype(np.float32)
+    stopped = roots.any(axis=(1, 2))
+    flat = roots[stopped].reshape(int(stopped.sum()), -1).astype(np.float64)
+    names = np.asarray(cages)[stopped]
+    if len(set(names.tolist())) < 2:
+        return Reference(roots, None, smoothing_tiles)
     between = 1 - flat @ flat.T
-    names = np.asarray(cages)
     between[names[:, None] == names[None]] = np.inf
-    nearest = between.min(axis=1)
-    return Reference(roots, float(nearest.max()) if np.isfinite(nearest).all() else None)
+    return Reference(roots, float(np.clip(between.min(axis=1).max(), 0, 1)), smoothing_tiles)
 
 
 def distances(roots: Floats, known: Reference) -> Floats:
@@ -147,7 +156,7 @@ def doubts_of(stacks: Iterable[NDArray[Any]], known: Reference) -> list[tuple[fl
     Parameters
     ----------
     stacks
-        Counts (T, N, N) of each animal.
+        Counts (T, N, N) of each animal; one at a time is asked for, and none is kept.
     known
         The training cohort.
 
@@ -155,7 +164,7 @@ def doubts_of(stacks: Iterable[NDArray[Any]], known: Reference) -> list[tuple[fl
     -------
     For each animal its distance to the nearest training sample, and warnings, in words.
     """
-    found = [roots_of(stack[None]) for stack in stacks]
+    found = [roots_of(stack[None], known.smoothing_tiles) for stack in stacks]
     if not found:
         return []
     roots = np.concatenate(found)
@@ -166,10 +175,12 @@ def doubts_of(stacks: Iterable[NDArray[Any]], known: Reference) -> list[tuple[fl
 def set_level(true_probabilities: Sequence[float], cages: Sequence[str], coverage: float = COVERAGE) -> float:
     """Find the least probability that puts a class into the set of classes of a new animal.
 
-    Split conformal prediction of the score 1 - p(true class), with the held-out samples of K cages, each cage of weight
+    Conformal prediction of the score 1 - p(true class), with the held-out samples of K cages, each cage of weight
     1 / (K + 1) and shared equally by its samples, since mice of a cage are no independent draws; the remaining weight
-    is that of the new cage, of which nothing is known (Lei et al. 2018, J. Am. Stat. Assoc. 113; Dunn, Wasserman,
-    Ramdas 2023, J. Am. Stat. Assoc. 118, for groups).
+    is that of the new cage, of which nothing is known (Lei et al. 2018, J. Am. Stat. Assoc. 113; for groups Dunn,
+    Wasserman & Ramdas 2023, J. Am. Stat. Assoc. 118, and Lee, Barber & Willett 2023, arXiv 2306.06342). Scores come
+    from networks that learned from one cage less than the served ones, so the guarantee is approximate; how often sets
+    hold the truth is counted by proof/doubt.py.
 
     Parameters
     ----------
@@ -185,13 +196,12 @@ def set_level(true_probabilities: Sequence[float], cages: Sequence[str], coverag
     The least probability, from 0 to 1; 0 (every class is in every set) of fewer cages than `coverage` asks for, 9 of
     0.9.
     """
-    names = np.asarray(cages)
-    scores = 1 - np.asarray(true_probabilities, dtype=np.float64)
-    kinds, codes, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    told = np.asarray(true_probabilities, dtype=np.float64)
+    kinds, codes, sizes = np.unique(np.asarray(cages), return_inverse=True, return_counts=True)
     weights = 1 / ((len(kinds) + 1) * sizes[codes])
-    order = np.argsort(scores, kind="stable")
+    order = np.argsort(-told, kind="stable")  # the least score first
     reached = np.flatnonzero(np.cumsum(weights[order]) >= coverage - 1e-12)
-    return float(1 - scores[order[reached[0]]]) if len(reached) else 0.0
+    return float(told[order[reached[0]]]) if len(reached) else 0.0
 
 
 def class_set(probabilities: Mapping[str, float], level: float) -> list[str]:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from lmtcnn.cohort.check import Checked
     from lmtcnn.core.params import Params
 
+LONG_NAME = 9
+"""Characters for which a narrow table makes room in the column of sets, rather than break a class's name."""
+
 
 def say(line: str) -> None:
     """Print a line on stderr, where everything goes that is no result."""
@@ -80,8 +83,11 @@ def _prediction_table(predictions: list[Any], classes: tuple[str, ...], *, narro
         table.add_column("recording")
     for name in ("animal", "RFID", "class"):
         table.add_column(name, no_wrap=True)  # who is who is never cut
-    for name in ([] if narrow else ["p"]) + [f"p({name})" for name in classes] + ["90 % set"]:
-        table.add_column(name, overflow="fold")
+    longest = max(map(len, classes))
+    digits = len("0.00") if narrow and longest > len("AM") else None  # headings are folded then
+    for name in ([] if narrow else ["p"]) + [f"p({name})" for name in classes]:
+        table.add_column(name, overflow="fold", max_width=digits)
+    table.add_column("90 % set", overflow="fold", min_width=min(longest, LONG_NAME))
     for p in predictions:
         who = [*([] if narrow else [p.recording]), str(p.animal_id), p.rfid or "", p.predicted]
         highest = [] if narrow else [f"{p.probability:.2f}"]

@@ -20,7 +20,7 @@ REVISIONS = {
     "train": 2,
     "evaluate": 2,
     "explain": 1,
-    "register": 1,
+    "register": 2,
     "report": 2,
 }
 """The revision of each stage, in the order of the stages."""
