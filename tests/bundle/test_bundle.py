@@ -26,7 +26,7 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.records import read_histograms
 from lmtcnn.core.sections import dump
 from lmtcnn.histograms import record
-from lmtcnn.train import train
+from lmtcnn.train import weights
 from lmtcnn.train.kept import save_tensors
 from lmtcnn.train.model import prepare, softmax_members
 from study import training_key
@@ -68,7 +68,7 @@ def test_a_bundle_that_was_written_and_read_predicts_the_same(bundle: Bundle, fo
 
 
 def test_its_networks_are_those_that_saw_all_cages(bundle: Bundle, trained: Path, tiny: Params) -> None:
-    model, _ = train.load_members(trained, tiny)
+    model, _ = weights.load_members(trained, tiny)
     assert bundle.model.members == 2
     assert all(torch.equal(v, model.state_dict()[name]) for name, v in bundle.model.state_dict().items())
 

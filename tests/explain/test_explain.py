@@ -14,7 +14,7 @@ from lmtcnn.explain.explain import explain, paper_figure
 from lmtcnn.explain.maps import class_maps
 from lmtcnn.figures import figures
 from lmtcnn.train.model import select
-from lmtcnn.train.train import load_members
+from lmtcnn.train.weights import load_members
 from study import small_params, write_histograms, write_study
 
 CURVES = pl.DataFrame({"epoch": [1], **{f"{part}_{quantity}{end}": [0.5] for part in ("train", "test")

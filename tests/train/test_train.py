@@ -19,8 +19,8 @@ from lmtcnn.core.sections import dump
 from lmtcnn.histograms import record
 from lmtcnn.train import fitting, train
 from lmtcnn.train.fitting import Study, fit, load_study
-from lmtcnn.train.kept import save_tensors
 from lmtcnn.train.model import Samples, StereotypeCNN, initialise, member_bytes, prepare, select, softmax_members
+from lmtcnn.train.weights import load_members
 from study import THREE_CAGES, seal_histograms, training_key, write_histograms
 
 CAGES = tuple(THREE_CAGES)
@@ -121,7 +121,7 @@ def test_the_summary_says_what_was_trained_on_what(data: Path, tiny: Params) -> 
 
 
 def test_the_networks_that_are_served_have_seen_all_cages(data: Path, study: Study, tiny: Params) -> None:
-    model, training = train.load_members(data, tiny)
+    model, training = load_members(data, tiny)
     assert model.members == len(training.record.seeds)
     for member, seed in enumerate(tiny.train.seeds):
         alone = fit(study, (ALL,), seed, tiny.train, lambda: None).model
@@ -176,9 +176,9 @@ def test_a_fold_alone_is_the_fold_of_the_full_run(with_fold) -> None:
         numbers = [column for column, kind in full.schema.items() if kind == pl.Float64]
         assert alone.drop(numbers).equals(full.drop(numbers))
         assert np.abs(alone.select(numbers).to_numpy() - full.select(numbers).to_numpy()).max() < 1e-5
-    weights = safetensors.torch.load_file(folder / "folds.safetensors")
+    found = safetensors.torch.load_file(folder / "folds.safetensors")
     for name, values in safetensors.torch.load_file(folder / "folds" / "c2" / "folds.safetensors").items():
-        assert torch.allclose(values, weights[name][[1, 4]], rtol=0, atol=1e-5)
+        assert torch.allclose(values, found[name][[1, 4]], rtol=0, atol=1e-5)
 
 
 def test_a_fold_alone_leaves_the_full_result_as_it_is(with_fold) -> None:
@@ -286,11 +286,11 @@ def test_the_rate_of_every_fold_is_that_which_does_best_within_its_training_cage
 
 def test_networks_by_chosen_rates_are_those_of_a_training_by_them(auto, study: Study) -> None:
     params, folder = auto
-    weights = safetensors.torch.load_file(folder / "train" / "folds.safetensors")
+    found = safetensors.torch.load_file(folder / "train" / "folds.safetensors")
     rates = read_json(folder / "train" / "train.json", "", "")["rates"]
     for member, fold in enumerate(CAGES):
         alone = fit(study, (fold,), 4, params.train, lambda: None, [rates[fold]]).model.state_dict()
-        assert all(torch.allclose(weights[name][3 + member], values[0], atol=1e-5) for name, values in alone.items())
+        assert all(torch.allclose(found[name][3 + member], values[0], atol=1e-5) for name, values in alone.items())
 
 
 def test_a_fold_alone_chooses_as_the_full_run(auto) -> None:
@@ -424,66 +424,6 @@ def test_without_histograms_there_is_no_training(tmp_path: Path, tiny: Params) -
     assert told(DataError, train.train, tmp_path, tiny) == (
         f"{tmp_path / 'histograms' / 'histograms.json'}: expected the histograms, found no file; "
         "run `lmtcnn histograms` first",
-    )
-
-
-def test_without_a_training_there_are_no_members(tmp_path: Path, tiny: Params) -> None:
-    write_histograms(tmp_path, tiny, THREE_CAGES)
-    assert told(DataError, train.load_members, tmp_path, tiny) == (
-        f"{tmp_path / 'train' / 'train.json'}: expected the summary of a training, found no file; "
-        "run `lmtcnn train` first",
-    )
-
-
-@pytest.fixture
-def weights(tmp_path: Path) -> tuple[StereotypeCNN, Path]:
-    model = StereotypeCNN(1, 2, 4, 2, channels=1)
-    initialise(model, 0)
-    save_tensors(model.state_dict(), tmp_path / "w.safetensors")
-    return model, tmp_path / "w.safetensors"
-
-
-def test_weights_are_read_as_they_were_written(weights) -> None:
-    model, path = weights
-    again = StereotypeCNN(**model.architecture)
-    train.load_weights(again, path, "train again")
-    assert all(torch.equal(values, again.state_dict()[name]) for name, values in model.state_dict().items())
-
-
-def test_weights_that_are_missing_are_told(weights) -> None:
-    model, path = weights
-    path.unlink()
-    assert told(DataError, train.load_weights, model, path, "train again") == (
-        f"{path}: expected weights, found no file; train again",
-    )
-
-
-def test_weights_that_are_not_finite_are_told(weights) -> None:
-    model, path = weights
-    model.linear.bias.data[0, 1] = torch.nan
-    save_tensors(model.state_dict(), path)
-    assert told(DataError, train.load_weights, model, path, "train again") == (
-        f"{path}: expected finite weights, found nan or inf; train again",
-    )
-
-
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:-1], lambda b: b"x" * 100, lambda b: bytes(len(b))])
-def test_weights_that_are_damaged_are_told_in_one_line(weights, damage) -> None:
-    model, path = weights
-    path.write_bytes(damage(path.read_bytes()))
-    (line,) = told(DataError, train.load_weights, model, path, "train again")
-    assert line.startswith(f"{path}: expected weights of this architecture, found ")
-    assert line.endswith("; train again")
-    assert "\n" not in line
-
-
-def test_weights_of_another_shape_are_told(weights) -> None:
-    _, path = weights
-    other = StereotypeCNN(1, 2, 4, 3, channels=1)
-    assert told(DataError, train.load_weights, other, path, "train again") == (
-        f"{path}: expected weights of this architecture, found "
-        "size mismatch for linear.weight: copying a param with shape torch.Size([1, 2, 8]) from checkpoint, "
-        "the shape in current model is torch.Size([1, 3, 8]); train again",
     )
 
 

@@ -26,7 +26,7 @@ from lmtcnn.core.params import Definitions, Params, parse_section
 from lmtcnn.core.records import METRICS, WEIGHTS, Record, Training, check_outputs, read_evaluation, seal
 from lmtcnn.core.sections import TrainParams, dump
 from lmtcnn.histograms import record
-from lmtcnn.train import train
+from lmtcnn.train import weights
 from lmtcnn.train.kept import save_tensors
 from lmtcnn.train.model import StereotypeCNN
 
@@ -70,7 +70,7 @@ def build(data: Path, params: Params) -> Bundle:
     Raises DataError where one is missing, or is not of the same training as the others.
     """
     stacks, index = record.load(data / "histograms", params)
-    model, training = train.load_members(data, params)
+    model, training = weights.load_members(data, params)
     evaluation = read_evaluation(data, params, training, (METRICS,))
     metrics = read_json(data / "evaluate" / METRICS, "the metrics", "evaluate")
     made = training.record
@@ -126,7 +126,7 @@ def read(folder: Path) -> Bundle:
         if meta.get("format") != FORMAT:
             raise ModelError(problem(where, f"format {FORMAT}", str(meta.get("format")), again))
         model = StereotypeCNN(**meta["architecture"])
-        roots = train.load_weights(model, folder / WEIGHTS, again, [ROOTS])[ROOTS].numpy()
+        roots = weights.load_weights(model, folder / WEIGHTS, again, [ROOTS])[ROOTS].numpy()
         doubt = meta["doubt"]
         bundle = Bundle(model, meta, Reference(roots, doubt["farthest"], doubt["smoothing_tiles"]))
         _check(bundle, str(where))

@@ -26,7 +26,7 @@ from lmtcnn.figures.gallery import Drawing
 from lmtcnn.histograms import record
 from lmtcnn.timeline.counted import counted_words
 from lmtcnn.train.model import select
-from lmtcnn.train.train import load_members
+from lmtcnn.train.weights import load_members
 
 SHAPES = "Maps: channels (of the input: intervals) x rows x columns."
 

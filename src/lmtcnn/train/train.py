@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import Tensor
 
 from lmtcnn.core.errors import DataError, ParamsError, problem
@@ -31,8 +29,6 @@ from lmtcnn.core.records import (
     PREDICTIONS,
     WEIGHTS,
     HistogramsRecord,
-    Training,
-    full_training,
     read_histograms,
     seal_training,
 )
@@ -52,7 +48,7 @@ from lmtcnn.train.fitting import (
 )
 from lmtcnn.train.folds import cages_of
 from lmtcnn.train.kept import Kept, key, save_tensors
-from lmtcnn.train.model import StereotypeCNN, softmax_members
+from lmtcnn.train.model import softmax_members
 from lmtcnn.train.rates import Trial
 
 log = logging.getLogger("lmtcnn")
@@ -268,62 +264,12 @@ def summarise(
     }
 
 
-def load_members(data: Path, params: Params) -> tuple[StereotypeCNN, Training]:
-    """Load the networks that see all cages, one member for each seed, and what train.json says of them.
-
-    Raises DataError where they are missing, or not of the present histograms and parameters.
-    """
-    training = full_training(data, params)
-    model = StereotypeCNN(**training.record.architecture)
-    load_weights(model, data / "train" / WEIGHTS, "run `lmtcnn train` again")
-    return model, training
-
-
 def size_of_results(members: Sequence[str], study: Study, params: TrainParams) -> int:
     """Bytes that a training needs on its disk: its tables, and all weights twice, as they are kept meanwhile."""
     one = network(study, params, 1)
     weights: int = sum(values.numel() * values.element_size() for values in one.state_dict().values())
     rows = len(study.x) + len(members) * params.epochs
     return len(params.seeds) * (2 * len(members) * weights + rows * ROW_BYTES)
-
-
-def load_weights(model: StereotypeCNN, path: Path, do: str, beside: Sequence[str] = ()) -> dict[str, Tensor]:
-    """Load weights into a model.
-
-    Parameters
-    ----------
-    model
-        Network of the weights' shape.
-    path
-        The safetensors file.
-    do
-        What a user should do about a damaged file.
-    beside
-        Names of tensors that the file holds beside the weights.
-
-    Returns
-    -------
-    Those tensors.
-
-    Raises
-    ------
-    DataError
-        Where the weights are missing, damaged, of another shape or not finite.
-    """
-    try:
-        found = safetensors.torch.load_file(path)
-        if missing := [name for name in beside if name not in found]:
-            raise DataError(problem(path, f"a tensor {missing[0]}", "none", do))
-        others = {name: found.pop(name) for name in beside}
-        model.load_state_dict(found)
-        if not all(bool(values.isfinite().all()) for values in (*found.values(), *others.values())):
-            raise DataError(problem(path, "finite weights", "nan or inf", do))
-    except FileNotFoundError:
-        raise DataError(problem(path, "weights", "no file", do)) from None
-    except (SafetensorError, RuntimeError, OSError) as error:
-        said = [line.strip().rstrip(".") for line in str(error).splitlines()]  # torch's first line is a heading
-        raise DataError(problem(path, "weights of this architecture", said[min(1, len(said) - 1)], do)) from error
-    return others
 
 
 def predictions_of(
