@@ -58,7 +58,7 @@ Probabilities = Callable[[dict, int], list[float]]
 
 def small_params(**changes: object) -> Params:
     """params.yaml for such a study; a change is a section's (train={"lr": 0.1}) or a value's (train__lr=0.1)."""
-    raw = dump(load(ROOT / "params.yaml"))
+    raw = dump(load(ROOT / "params.yaml")) | {"zones": {}}
     small = {
         "simulate": {"seconds_per_hour": 10.0},
         "histograms": {"intervals": 3, "tiles": 6, "interval_s": 10.0},

@@ -42,8 +42,8 @@ def pipeline() -> dict[str, dict]:
     [
         ("sqlite3", {"lmt.lmt", "simulate.recorder"}),
         ("mlflow", {"tracking.client", "tracking.runs", "tracking.tracking", *REGISTER}),
-        ("matplotlib", {"figures.figures", "figures.floor"}),
-        ("scipy", {"evaluate.intervals"}),
+        ("matplotlib", {f"figures.{name}" for name in ("figures", "floor", "places", "times", "uses")}),
+        ("scipy", {"evaluate.intervals", "explain.contrasts"}),
         ("sklearn", {"evaluate.baselines", "evaluate.metrics"}),
         ("dvc", {"study.study"}),
         ("typer", {"cli.app", "cli.recordings", "cli.study", "cli.models"}),

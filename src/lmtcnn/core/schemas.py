@@ -258,7 +258,65 @@ HISTORY = Table(
     },
 )
 
+_PAIR = {"a": _STR, "b": _STR}  # the two classes, or values of a label: numbers are of a less, or over, b
+
+
+CONTRASTS = Table(
+    "the table of places in which classes differ",
+    "explain",
+    {**_PAIR, "row": _I64, "column": _I64, "difference": _F64, "t": _F64, "p": _F64},  # per mille; p over tiles
+)
+
+ZONES = Table(
+    "the table of zones in which classes differ",
+    "explain",
+    {**_PAIR, "zone": _STR, "log_ratio": _F64, "low": _F64, "high": _F64, "p": _F64},  # p over zones and pairs
+)
+
+_WHEN = dict.fromkeys(("distance", "p", "excess", "p_excess", "log_stops", "p_stops"), _F64)  # p over intervals
+
+HOURS = Table("the table of hours in which classes differ", "explain", {**_PAIR, "interval": _I64, **_WHEN})
+
+CLOCK = Table("the table of clock hours in which classes differ", "explain", {**_PAIR, "hour": _F64, **_WHEN})
+
+_USE = {**_PAIR, "kind": _STR}  # direction or separation
+
+ATTRIBUTIONS = Table(
+    "the table of places that the networks use",
+    "explain",
+    {**_USE, "row": _I64, "column": _I64, "value": _F64},  # of the difference of two logits
+)
+
+ATTRIBUTION_HOURS = Table(
+    "the table of hours that the networks use", "explain", {**_USE, "interval": _I64, "value": _F64}
+)
+
+ATTRIBUTION_ZONES = Table(
+    "the table of zones that the networks use",
+    "explain",
+    {**_USE, "zone": _STR, "value": _F64, "agreeing": _F64},  # share of cages of the same sign
+)
+
+EXPLAINED = {
+    "contrasts": CONTRASTS,
+    "zones": ZONES,
+    "hours": HOURS,
+    "clock": CLOCK,
+    "attributions": ATTRIBUTIONS,
+    "attribution_hours": ATTRIBUTION_HOURS,
+    "attribution_zones": ATTRIBUTION_ZONES,
+}
+"""Tables of an explanation, by the names of their files."""
+
 CONFUSION_COLUMNS = ("actual", "predicted")
 
-TABLES = (STOPS, *STOPS_TABLES.values(), index_table(()), CONTROLS, predictions_table(()), HISTORY)
+TABLES = (
+    STOPS,
+    *STOPS_TABLES.values(),
+    index_table(()),
+    CONTROLS,
+    predictions_table(()),
+    HISTORY,
+    *EXPLAINED.values(),
+)
 """All of them, those of a study's labels and classes without these."""

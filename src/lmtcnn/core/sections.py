@@ -216,10 +216,19 @@ class ZoneParams(Section):
 
 
 class ExplainParams(Section):
-    """Which network is shown, and which of its layers."""
+    """How classes are compared in places and hours; which networks' maps are shown, of which layer, and how."""
 
+    window_intervals: int = Field(default=3, ge=1, le=10_000)
+    arrangements: int = Field(default=999, ge=19, le=1_000_000)
+    maps: Literal["difference", "raw"] = "difference"
     layer: Literal["conv", "relu", "pool"] = "relu"
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _odd(self) -> "ExplainParams":
+        if self.window_intervals % 2 == 0:
+            raise ValueError("window_intervals: an odd number")
+        return self
 
 
 class QualityParams(Section):

@@ -53,7 +53,7 @@ EMPTY_MANIFEST = b"recording,rfid,cage,sex,age,files\n"
 """A manifest that lists nobody yet; `lmtcnn cohort init` puts rows in its place."""
 
 _REAL = re.compile(
-    r"^(?P<key> *\w+: )(?P<demo>\S+ +)# (?P<said>[^\n]*?); (?:real recordings|one's own): (?P<real>[^\s,;]+)",
+    r"^(?P<key> *\w+: )(?P<demo>[^#\n]+? +)# (?P<said>[^\n]*?); (?:real recordings|one's own): (?P<real>[^\s,;]+)",
     re.MULTILINE,
 )
 """A line of params.yaml whose comment says the value for real recordings."""
