@@ -26,9 +26,9 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from cohorts import Cohort, cohort, each_of
 from numpy.typing import NDArray
 
+from cohorts import Cohort, cohort, each_of
 from lmtcnn.bundle.doubt import COVERAGE, class_set, doubts_of, reference, set_level
 from lmtcnn.core import params as parameters
 from lmtcnn.core.names import ALL

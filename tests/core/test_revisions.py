@@ -142,7 +142,10 @@ def explained(tmp_path: Path, params: Params) -> list[float]:
     study.write_study(tmp_path, SMALL)
     explain.explain(tmp_path, SMALL)
     maps = np.load(tmp_path / "explain" / "activation_maps.npy")
-    return [float(value) for value in (maps.mean(), maps.std(), maps[0, 1, 2, 3], maps[2, 3].max())]
+    folder = tmp_path / "explain"
+    hours, uses = (pl.read_parquet(folder / f"{name}.parquet") for name in ("hours", "attributions"))
+    numbers = [maps.std(), maps[0, 1, 2, 3], maps[2, 3].max(), np.load(folder / "contrasts.npy").std()]
+    return [float(value) for value in (*numbers, np.sqrt(hours["distance"].abs().mean()), uses["value"].std())]
 
 
 def bundled(tmp_path: Path, params: Params) -> list[float]:
@@ -169,7 +172,7 @@ GOLDEN: dict[str, tuple[Callable[[Path, Params], Result], dict[int, str | list[f
     "train": (trained, {2: [0.24104, 0.24819, 0.27591, 0.23487]}),
     "evaluate": (evaluated, {2: [*MERITS, 0.9375, 0.13043, 0.08333, -0.78125]}),
     "register": (bundled, {2: [0.01862, 0.16396, 0.19134, 0.23321]}),
-    "explain": (explained, {1: [0.15961, 0.23252, 0.39026, 2.57325]}),
+    "explain": (explained, {2: [0.17306, 0.03655, 1.77356, 14.30993, 79.09636, 0.01526]}),
 }
 
 

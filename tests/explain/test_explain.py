@@ -3,24 +3,20 @@
 import json
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
-from lmtcnn.core.errors import DataError, OutputError, ParamsError
+from lmtcnn.core.errors import DataError
 from lmtcnn.core.files import write_json
+from lmtcnn.core.records import full_training
+from lmtcnn.explain import drawings
 from lmtcnn.explain import explain as module
-from lmtcnn.explain.explain import explain, paper_figure
-from lmtcnn.explain.maps import class_maps
-from lmtcnn.figures import figures
+from lmtcnn.explain.explain import explain
+from lmtcnn.train.held_out import load_held_out
 from lmtcnn.train.model import select
-from lmtcnn.train.weights import load_members
 from study import small_params, write_histograms, write_study
 
-CURVES = pl.DataFrame({"epoch": [1], **{f"{part}_{quantity}{end}": [0.5] for part in ("train", "test")
-                       for quantity in ("loss", "accuracy") for end in ("", "_sd")}})  # fmt: skip
-
-
+OWN_RECORDS = ("activation_maps.json", "drawn.json")
 OUTLINED = " Outlined: what stands in the cage."
 
 
@@ -44,7 +40,7 @@ def undrawn(monkeypatch):
 
 
 def test_the_stage_leaves_arrays_their_axes_and_a_figure_for_each_channel(tmp_path, params):
-    index = write_study(tmp_path, params)
+    write_study(tmp_path, params)
     stale = tmp_path / "explain" / "maps" / "7x7_00.png"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"of another network")
@@ -55,17 +51,38 @@ def test_the_stage_leaves_arrays_their_axes_and_a_figure_for_each_channel(tmp_pa
     assert json.loads((folder / "activation_maps.json").read_text()) == summary
     assert summary["axes"] == ["class", "channel", "row", "column"]
     assert summary["n_samples"] == dict.fromkeys(summary["classes"], 4) == {"AM": 4, "JM": 4, "AF": 4, "JF": 4}
-    figures = [channel["figure"] for channel in summary["channels"]]
-    assert figures == ["maps/1x1_00.png", "maps/1x1_01.png", "maps/3x3_00.png", "maps/3x3_01.png"]
+    names = ["maps/1x1_00.png", "maps/1x1_01.png", "maps/3x3_00.png", "maps/3x3_01.png"]
+    telling = summary["order"][:2]
+    assert [channel["figure"] for channel in summary["channels"]] == [
+        name if k in telling else None for k, name in enumerate(names)
+    ]
+    figures = [names[k] for k in telling]
     drawn = sorted(path.name for path in (folder / "maps").iterdir())
     assert drawn == sorted(name[5:-4] + end for name in figures for end in (".png", ".svg", ".pdf"))
-    assert {path.name for path in folder.glob("*.png")} == {"atlas.png", "architecture.png"}
+    assert {path.name for path in folder.glob("*.png")} == {
+        "atlas.png", "architecture.png", "where.png", "when.png", "uses.png",
+    }  # fmt: skip
     differences = [summary["channels"][k]["difference"] for k in summary["order"]]
     assert differences == sorted(differences, reverse=True)
-    network, _ = load_members(tmp_path, params)
-    x = torch.from_numpy(np.load(tmp_path / "histograms" / "stacks.npy").astype(np.float32))
-    own = network.activations(x)[3][0, (index["class"] == "AF").to_numpy()].mean(dim=0).detach()
-    np.testing.assert_allclose(maps[2, 2:], own, atol=1e-5)
+    assert set(summary["outputs"]) == {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.name not in OWN_RECORDS
+    }
+
+
+def test_maps_are_those_of_networks_that_have_not_seen_a_sample(tmp_path, params, undrawn):
+    index = write_study(tmp_path, params)
+    stacks = np.load(tmp_path / "histograms" / "stacks.npy")
+    for how in ("difference", "raw"):
+        explain(tmp_path, small_params(explain={"maps": how}))
+        means = np.zeros((4, 4, 6, 6))
+        for cage, model in load_held_out(full_training(tmp_path, params)):
+            rows = np.flatnonzero(index["cage"].to_numpy() == cage)
+            found = select(model, [0]).activations(torch.from_numpy(stacks[rows].astype(np.float32)))
+            each = torch.cat([found[kernel][0] for kernel in (1, 3)], dim=1).detach().numpy()
+            for row, values in zip(rows, each, strict=True):
+                means[list(params.classes).index(index["class"][int(row)])] += values / 4
+        shown = np.load(tmp_path / "explain" / "activation_maps.npy")
+        np.testing.assert_allclose(shown, means - means.mean(axis=0) * (how == "difference"), atol=1e-5)
 
 
 def test_a_cross_marks_the_tile_that_only_one_class_visits(tmp_path, params, undrawn):
@@ -75,21 +92,19 @@ def test_a_cross_marks_the_tile_that_only_one_class_visits(tmp_path, params, und
     summary = explain(tmp_path, params)
     pointwise = [channel for channel in summary["channels"] if channel["kernel"] == 1]
     best = max(pointwise, key=lambda channel: channel["difference"])
-    cross = best["crosses"][0]
+    cross = next(each for each in best["crosses"] if each["class"] == "AF")
     assert (cross["row"], cross["column"], cross["x_cm"], cross["y_cm"]) == (1, 4, 37.368, 12.719)
+    assert best["correlations"]["AF"]["stops"] > 0.2
 
 
-def test_the_seed_chooses_the_network(tmp_path, params, undrawn):
-    index = write_study(tmp_path, params)
-    summary = explain(tmp_path, small_params(explain={"seed": 1}))
-    assert summary["network"] == "one network trained on all cages, seed 1"
-    networks, _ = load_members(tmp_path, params)
-    stacks = np.load(tmp_path / "histograms" / "stacks.npy")
-    codes = np.array([summary["classes"].index(name) for name in index["class"]])
-    shown = np.load(tmp_path / "explain" / "activation_maps.npy")
-    of_seed = [class_maps(select(networks, [m]), stacks, codes, 4, "none").means for m in (0, 1)]
-    np.testing.assert_allclose(shown, of_seed[1], atol=1e-6)
-    assert not np.allclose(shown, of_seed[0])
+def test_the_seed_chooses_the_networks(tmp_path, params, undrawn):
+    write_study(tmp_path, params)
+    found = []
+    for seed in (0, 1):
+        summary = explain(tmp_path, small_params(explain={"seed": seed}))
+        assert summary["network"] == f"each sample by the network of seed {seed} that has not seen its cage"
+        found.append(np.load(tmp_path / "explain" / "activation_maps.npy"))
+    assert not np.allclose(*found)
 
 
 def test_the_same_study_gives_the_same_bytes(tmp_path, params):
@@ -101,14 +116,14 @@ def test_the_same_study_gives_the_same_bytes(tmp_path, params):
 
 
 def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_so(tmp_path, monkeypatch, undrawn):
-    captions, found, drawn = [], [], module.floor.activation_maps
+    captions, found, drawn = [], [], drawings.floor.activation_maps
 
     def watch(*args, note, planted, **kwargs):
         captions.append(note)
         found.append(planted)
         return drawn(*args, note=note, planted=planted, **kwargs)
 
-    monkeypatch.setattr(module.floor, "activation_maps", watch)
+    monkeypatch.setattr(drawings.floor, "activation_maps", watch)
     circle = {"shape": "circle", "x_cm": 5, "y_cm": 5, "radius_cm": 4}
     truth = {"zones": {"dome": circle, "wall": circle}, "classes": {"AM": {"log_preference": {"dome": -1, "wall": 0}}}}
     write_json(tmp_path / "simulate" / "truth.json", truth)
@@ -119,8 +134,9 @@ def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_s
         write_study(tmp_path / "data", here, simulated=simulated)
         explain(tmp_path / "data", here)
     assert captions[0] == (
-        "One network trained on all cages, seed 0; mean over the samples of a class. Crosses: the 3 tiles of largest "
-        "spread, at least 4 tiles apart (spread: largest minus smallest class mean in a tile). "
+        "Each sample by the network of seed 0 that has not seen its cage; averaged over the samples of a class, less "
+        "the mean of all classes. + and -: a class's 3 tiles of largest departure up or down, at least 4 tiles apart. "
+        "r: correlation with the map of stops, and with an untrained network's map, each less that of all classes. "
         "Outlined: what stands in the cage."
     )
     assert captions[-1] == (
@@ -131,7 +147,7 @@ def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_s
     cut = small_params(cohort={"databases": "simulate", "manifest": "cohort.csv"}, histograms__window=[0, 2])
     write_study(tmp_path / "data", cut)
     explain(tmp_path / "data", cut)
-    assert "of a class. Counted: intervals 0 to 1 of 3 (the first 20 s). Crosses:" in captions[-1]
+    assert "all classes. Counted: intervals 0 to 1 of 3 (the first 20 s). + and -:" in captions[-1]
 
 
 def test_the_stage_says_which_layer_it_shows(tmp_path, undrawn):
@@ -139,7 +155,9 @@ def test_the_stage_says_which_layer_it_shows(tmp_path, undrawn):
     write_study(tmp_path, params)
     summary = explain(tmp_path, params)
     assert summary["layer"] == "pool"
-    assert summary["definitions"]["maps"] == "activation after ReLU and pooling, averaged over the samples of a class"
+    assert summary["definitions"]["maps"] == (
+        "activation after ReLU and pooling, averaged over the samples of a class, less the mean of all classes"
+    )
     assert np.load(tmp_path / "explain" / "activation_maps.npy").shape == (4, 4, 3, 3)
 
 
@@ -157,39 +175,3 @@ def test_no_training_says_what_to_run(tmp_path, params):
     assert str(caught.value) == (
         f"{tmp_path}/train/train.json: expected the summary of a training, found no file; run `lmtcnn train` first"
     )
-
-
-@pytest.fixture(scope="module")
-def explained(tmp_path_factory, params):
-    """A study's folder after the stage `explain`."""
-    data = tmp_path_factory.mktemp("explained")
-    write_study(data, params, simulated=True)
-    explain(data, params)
-    return data
-
-
-def test_a_paper_shows_the_channels_and_classes_asked_for_in_one_file(explained, params, tmp_path, monkeypatch):
-    given = []
-    monkeypatch.setattr(module.floor, "paper_maps", lambda *a, **k: given.append((a, k)) or figures.curves(CURVES, ""))
-    out = paper_figure(explained, params, tmp_path / "figure.pdf", ["3x3/01"], ["JF", "AM"], "", crosses=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["figure.pdf"]
-    assert out.read_bytes().startswith(b"%PDF")
-    ((maps, classes, channels, _, colours), named) = given[0]
-    whole = np.load(explained / "explain" / "activation_maps.npy")
-    np.testing.assert_array_equal(maps, whole[[3, 0]][:, [3]])
-    assert (classes, channels, named["crosses"]) == (["JF", "AM"], ["3x3/01"], ())
-    assert (named["title"], named["note"]) == ("", "SIMULATED MICE: this says nothing about real mice")
-    assert colours == figures.class_colours(("AM", "JM", "AF", "JF"))
-
-
-def test_a_channel_class_or_format_that_is_not_there_is_told(explained, params, tmp_path):
-    with pytest.raises(ParamsError) as caught:
-        paper_figure(explained, params, tmp_path / "a.svg", ["5x5/00"], ["XX"], "")
-    assert caught.value.lines == (
-        "--channel 5x5/00: expected one of 1x1/00 to 3x3/01, found another; correct it",
-        "--class XX: expected one of AM, JM, AF, JF, found another; correct it",
-    )
-    with pytest.raises(OutputError) as told:
-        paper_figure(explained, params, tmp_path / "a.jpg", [], [], "")
-    assert str(told.value) == f"{tmp_path}/a.jpg: expected a name that ends in .png, .svg, .pdf, found .jpg; rename it"
-    assert not list(tmp_path.iterdir())

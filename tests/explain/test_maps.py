@@ -5,8 +5,13 @@ import pytest
 import torch
 
 from lmtcnn.explain import maps as module
-from lmtcnn.explain.maps import class_maps, spread, top_tiles
+from lmtcnn.explain.maps import ClassMaps, crosses_of, share_inside, top_tiles
 from lmtcnn.train.model import StereotypeCNN, initialise
+
+
+def class_maps(network: StereotypeCNN, stacks: np.ndarray, *settings: object) -> ClassMaps:
+    """Maps of one network that is shown all samples."""
+    return module.class_maps([(np.arange(len(stacks)), network)], stacks, *settings)
 
 
 def identity(intervals: int = 2, tiles: int = 6, sign: float = 1.0) -> StereotypeCNN:
@@ -97,10 +102,36 @@ def test_difference_is_the_share_of_variance_one_computes_by_hand():
     assert class_maps(network, stacks, np.array([0, 0, 1, 1]), 2, "none").difference == pytest.approx([16 / 20])
 
 
-def test_a_class_without_samples_has_no_map_and_counts_in_no_spread():
+def test_a_class_without_samples_has_no_map_and_counts_in_no_mean():
     maps = class_maps(identity(), random_stacks(4), np.array([0, 0, 2, 2]), 3, "none")
     assert np.isnan(maps.means[1]).all()
-    np.testing.assert_array_equal(spread(maps.means), np.abs(maps.means[0] - maps.means[2]))
+    np.testing.assert_allclose(maps.departures[0], (maps.means[0] - maps.means[2]) / 2)
+    np.testing.assert_allclose(maps.departures[2], -maps.departures[0])
+
+
+def test_maps_are_shown_as_departures_or_as_they_are():
+    maps = class_maps(identity(), random_stacks(4), np.array([0, 0, 1, 1]), 2, "none")
+    np.testing.assert_array_equal(maps.shown("raw"), maps.means)
+    np.testing.assert_allclose(maps.shown("difference").sum(axis=0), 0, atol=1e-12)
+
+
+def test_each_sample_is_shown_to_its_own_network():
+    stacks, codes = random_stacks(4), np.array([0, 1, 0, 1])
+    parts = [(np.array([0, 1]), identity()), (np.array([2, 3]), identity(sign=2.0))]
+    found = module.class_maps(parts, stacks, codes, 2, "none").means[:, 0]
+    sums = stacks.sum(axis=1)
+    np.testing.assert_allclose(found, (sums[:2] + 2 * sums[2:]) / 2, rtol=1e-6)
+
+
+def test_crosses_are_signed_and_those_of_each_class():
+    departures = np.zeros((2, 10, 10))
+    departures[0, 1, 2], departures[0, 8, 8] = -3, 1
+    found = crosses_of(departures, ["a", "b"])
+    assert found == [("a", 1, 2, -3.0), ("a", 8, 8, 1.0)]
+    inside = np.zeros((10, 10), dtype=bool)
+    inside[:5] = True
+    assert share_inside(departures[:, None], ["a", "b"], inside) == 0.5
+    assert share_inside(0 * departures[:, None], ["a", "b"], inside) is None
 
 
 def test_crosses_keep_their_distance_and_ties_go_to_the_upper_left():

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lmtcnn.figures.figures import class_colours
-from lmtcnn.figures.floor import CROSS_COLOUR, activation_maps, atlas, histogram, paper_maps, stops_on_floor
+from lmtcnn.figures.floor import activation_maps, atlas, histogram, paper_maps, stops_on_floor
 
 CLASSES = ["AM", "JM", "AF", "JF"]
 FLOOR_CM = (49.8, 50.9)
@@ -41,17 +41,28 @@ def test_maps_lie_on_the_floor_with_y_down_in_one_colour_scale():
 def test_classes_fill_two_columns_row_by_row():
     figure = activation_maps(maps(5), list("abcde"), FLOOR_CM, "t")
     places = [panel.get_position() for panel in figure.axes[:5]]
-    assert places[0].x0 == places[2].x0 == places[4].x0 < places[1].x0 == places[3].x0
+    assert places[0].x0 == pytest.approx(places[2].x0) == pytest.approx(places[4].x0)
+    assert places[0].x0 < places[1].x0 == pytest.approx(places[3].x0)
     assert places[0].y0 == places[1].y0 > places[2].y0 == places[3].y0 > places[4].y0
 
 
-def test_crosses_are_red_in_the_middle_of_their_tiles_in_every_panel():
-    figure = activation_maps(maps(), CLASSES, FLOOR_CM, "t", crosses=[(0, 0), (5, 2)])
+def test_crosses_are_signed_in_the_middle_of_their_tiles_in_the_panel_of_their_class():
+    crosses = [[(0, 0, 1.0), (5, 2, -0.5)], [(1, 1, 2.0)], [], []]
+    figure = activation_maps(maps(), CLASSES, FLOOR_CM, "t", crosses=crosses, diverging=True)
+    more, less = figure.axes[0].lines
+    assert (more.get_marker(), less.get_marker()) == ("+", "_")
+    np.testing.assert_allclose([*more.get_xdata(), *less.get_xdata()], [49.8 / 12, 49.8 * 5 / 12])
+    np.testing.assert_allclose([*more.get_ydata(), *less.get_ydata()], [50.9 / 12, 50.9 * 11 / 12])
+    assert [len(panel.lines) for panel in figure.axes[:4]] == [2, 1, 0, 0]
+
+
+def test_departures_have_one_scale_around_nothing_and_words_beside_each_class():
+    values = maps() - maps().mean(axis=0)
+    figure = activation_maps(values, CLASSES, FLOOR_CM, "t", beside=["r 0.5 stops"] * 4, diverging=True)
     for panel in figure.axes[:4]:
-        (line,) = panel.lines
-        np.testing.assert_allclose(line.get_xdata(), [49.8 / 12, 49.8 * 5 / 12])
-        np.testing.assert_allclose(line.get_ydata(), [50.9 / 12, 50.9 * 11 / 12])
-        assert (line.get_color(), line.get_linestyle()) == (CROSS_COLOUR, "None")
+        assert panel.images[0].get_clim() == (-abs(values).max(), abs(values).max())
+        assert "r 0.5 stops" in words(panel)
+    assert figure.axes[-1].get_ylabel() == "mean activation less that of all classes"
 
 
 def test_planted_zones_are_dashed_where_the_truth_has_them_and_bear_their_names():
@@ -158,7 +169,8 @@ def test_three_classes_have_numbers_on_every_outer_border():
 def test_a_figure_for_a_paper_has_a_row_for_each_channel_and_one_scale_in_it_and_no_title():
     values = np.random.default_rng(0).random((2, 3, 6, 6)) * np.array([1, 5, 9])[None, :, None, None]
     colours = {"AM": "#0072B2", "JF": "#E69F00"}
-    figure = paper_maps(values, ["AM", "JF"], ["3x3/00", "3x3/01", "9x9/02"], FLOOR_CM, colours, crosses=[[(0, 0)]] * 3)
+    crosses = [[[(0, 0, 1.0)], [(0, 0, -1.0)]]] * 3
+    figure = paper_maps(values, ["AM", "JF"], ["3x3/00", "3x3/01", "9x9/02"], FLOOR_CM, colours, crosses=crosses)
     panels, bars = [a for a in figure.axes if a.images and a.get_xlim()[1] == 49.8], figure.axes
     assert (len(panels), figure.get_suptitle()) == (6, "")
     for number, panel in enumerate(panels):

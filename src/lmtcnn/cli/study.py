@@ -146,14 +146,14 @@ def maps(
     ] = None,
     class_: Annotated[list[str] | None, typer.Option("--class", help="A class, again for more; without, all.")] = None,
     title: Annotated[str, typer.Option(help="What stands above the figure; nothing by default.")] = "",
-    crosses: Annotated[bool, typer.Option(help="Mark the tiles of largest spread.")] = True,
+    crosses: Annotated[bool, typer.Option(help="Mark where a class departs most.")] = True,
     params_file: ParamsFile = PARAMS,
 ) -> None:
     """Draw the maps of chosen channels and classes as a figure for a paper, from what `explain` left.
 
     Example: lmtcnn maps figure3.pdf --channel 3x3/04 --class AM --class AF
     """
-    from lmtcnn.explain import explain as module
+    from lmtcnn.explain import paper as module
 
     print(module.paper_figure(DATA, load(params_file), out, channel or [], class_ or [], title, crosses=crosses))
 

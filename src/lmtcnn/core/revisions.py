@@ -19,7 +19,7 @@ REVISIONS = {
     "histograms": 2,
     "train": 2,
     "evaluate": 2,
-    "explain": 1,
+    "explain": 2,
     "register": 2,
     "report": 2,
 }

@@ -15,7 +15,7 @@ from lmtcnn import SIMULATED
 from lmtcnn.cohort import cohort
 from lmtcnn.core.files import read_json
 from lmtcnn.core.params import Params
-from lmtcnn.explain.maps import DEFINITIONS, ClassMaps
+from lmtcnn.explain.maps import DEFINITIONS, SHOWN
 from lmtcnn.figures import floor
 from lmtcnn.figures.gallery import Drawing
 from lmtcnn.inspect import plot
@@ -23,40 +23,68 @@ from lmtcnn.train.model import StereotypeCNN
 
 log = logging.getLogger("lmtcnn")
 
+CORRELATIONS = {"stops": "stops", "untrained": "untrained"}
+"""Keys of a channel's correlations, and the words for them."""
+
 NAMES = {"conv": "convolution", "relu": "ReLU", "pool": "max-pooling"}
 
 
 def drawings_of(
-    maps: ClassMaps,
+    shown: NDArray[np.float64],
     summary: Mapping[str, Any],
     furniture: floor.Zones,
     planted: floor.Zones | None = None,
 ) -> list[Drawing]:
-    """A figure for each channel in maps/, and the atlas of all of them."""
+    """A figure for each telling channel in maps/, and the atlas of all channels, of maps (classes, channels, N, N)."""
     numbered = {str(i): (name, zone) for i, (name, zone) in enumerate((planted or {}).items(), start=1)}
     note = caption(summary, {number: name for number, (name, _) in numbered.items()})
     note += " Outlined: what stands in the cage." if furniture else ""
+    diverging = summary["maps"] == "difference"
     drawings = []
     for k, channel in enumerate(summary["channels"]):
+        if not channel["figure"]:
+            continue
         title = f"{NAMES[summary['layer']]} / {channel['kernel']}x{channel['kernel']} / channel {channel['channel']:02}"
-        given = (maps.means[:, k], summary["classes"], tuple(summary["floor_cm"]), title)
+        given = (shown[:, k], summary["classes"], tuple(summary["floor_cm"]), title)
         named = {
             "note": note,
-            "crosses": [(cross["row"], cross["column"]) for cross in channel["crosses"]],
+            "crosses": crosses_by_class(channel, summary["classes"]),
             "furniture": furniture,
             "planted": {number: zone for number, (_, zone) in numbered.items()},
+            "beside": [correlation_words(channel, name) for name in summary["classes"]],
+            "diverging": diverging,
         }
         drawings.append(Drawing(channel["figure"], floor.activation_maps, given, named))
-    mice = f"{SIMULATED}. " if summary["simulated"] else ""
     kernels = list(dict.fromkeys(channel["kernel"] for channel in summary["channels"]))
     words = [f"{channel['channel']:02}\n{channel['difference']:.0%}" for channel in summary["channels"]]
     title = f"All channels, {NAMES[summary['layer']]}"
-    note = (
-        f"{mice}{summary['network'].capitalize()}; mean over the samples of a class, each channel on its own scale. "
+    atlas = (shown, summary["classes"], kernels, words, title, atlas_note(summary))
+    return [*drawings, Drawing("atlas.png", floor.atlas, atlas, {"diverging": diverging})]
+
+
+def atlas_note(summary: Mapping[str, Any]) -> str:
+    """Say below the atlas what it shows."""
+    mice = f"{SIMULATED}. " if summary["simulated"] else ""
+    return (
+        f"{mice}{summary['network'].capitalize()}; {SHOWN[summary['maps']]}, each channel on its own scale. "
         + (f"Counted: {summary['counted']}. " if summary["counted"] else "")
         + f"Percent: {DEFINITIONS['difference']}."
     )
-    return [*drawings, Drawing("atlas.png", floor.atlas, (maps.means, summary["classes"], kernels, words, title, note))]
+
+
+def crosses_by_class(channel: Mapping[str, Any], classes: Sequence[str]) -> list[list[floor.Cross]]:
+    """The crosses of one channel of activation_maps.json, for each class."""
+    return [
+        [(each["row"], each["column"], each["departure"]) for each in channel["crosses"] if each["class"] == name]
+        for name in classes
+    ]
+
+
+def correlation_words(channel: Mapping[str, Any], name: str) -> str:
+    """How a class's map correlates with maps that need no trained network: `r 0.92 stops, 0.41 untrained`."""
+    found = channel["correlations"].get(name, {})
+    parts = [f"{found[key]:.2f} {word}" for key, word in CORRELATIONS.items() if found.get(key) is not None]
+    return f"r {', '.join(parts)}" if parts else ""
 
 
 def describe_network(network: StereotypeCNN, classes: Sequence[str]) -> dict[str, Any]:
@@ -88,11 +116,12 @@ def describe_network(network: StereotypeCNN, classes: Sequence[str]) -> dict[str
 
 
 def caption(summary: Mapping[str, Any], zones: Mapping[str, str]) -> str:
-    """Say what a figure shows, of which network, of which mice; `zones` are names by number."""
+    """Say what a figure shows, of which networks, of which mice; `zones` are names by number."""
     mice = f"{SIMULATED}. " if summary["simulated"] else ""
-    text = f"{mice}{summary['network'].capitalize()}; mean over the samples of a class."
+    text = f"{mice}{summary['network'].capitalize()}; {SHOWN[summary['maps']]}."
     text += f" Counted: {summary['counted']}." if summary["counted"] else ""
-    text += f" Crosses: {DEFINITIONS['crosses']} (spread: {DEFINITIONS['spread']})."
+    text += f" + and -: {DEFINITIONS['crosses']}."
+    text += " r: correlation with the map of stops, and with an untrained network's map, each less that of all classes."
     if zones:
         listed = ", ".join(f"{number} {name.replace('_', ' ')}" for number, name in zones.items())
         text += f" Dashed: zones where the simulator made classes differ most: {listed}."

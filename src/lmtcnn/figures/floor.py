@@ -22,9 +22,11 @@ Zones = Mapping[str, Mapping[str, Any]]
 """Name -> {shape: circle, x_cm, y_cm, radius_cm} or {shape: rectangle, x_cm, y_cm, width_cm, height_cm}, and `kind`."""
 
 INTENSITY = "viridis"  # rises in lightness alone, so it survives a grey printer
+DIVERGING = "RdBu_r"  # told apart by colour-blind readers; white in the middle
 LATER = LinearSegmentedColormap.from_list("later", colormaps["cividis"](np.linspace(0.25, 1.0, 64)))
 NAME_ROOM_CM = 2.0
-GROUND, GRID_COLOUR, CROSS_COLOUR = "#14171A", "#F0E442", "#E8112D"
+GROUND, GRID_COLOUR, INK = "#14171A", "#F0E442", "#333333"
+Cross = tuple[int, int, float]  # row and column of a tile; above 0 where a class has more there, below it where less
 KIND_COLOURS = {"feeder": "#FF5A4E", "water": "#56B4E9", "nest": "#FFFFFF", "dome": "#FFFFFF", "other": "#BBBBBB"}
 
 
@@ -53,7 +55,7 @@ def stops_on_floor(
     axes.hlines(np.linspace(0, height, tiles + 1), 0, width, color=GRID_COLOUR, linewidth=0.35, alpha=0.6)
     points = axes.scatter(x_cm, y_cm, c=starts, cmap=LATER, vmin=0, vmax=span, s=20, linewidth=0, zorder=3)
     draw_furniture(axes, zones or {}, named=True)
-    _frame(axes, floor_cm)
+    frame_floor(axes, floor_cm)
     figure.colorbar(points, ax=axes, label=f"start of the stop ({unit})", shrink=0.8)
     return figure
 
@@ -67,7 +69,7 @@ def histogram(
     figure, (axes,) = sheet(1, (5.6, 5.4), title, note)
     image = axes.imshow(counts, cmap=INTENSITY, vmin=0, vmax=max(counts.max(), 1), extent=(0, width, height, 0))
     draw_furniture(axes, zones or {}, named=True)
-    _frame(axes, floor_cm)
+    frame_floor(axes, floor_cm)
     ticks = MaxNLocator(integer=counts.dtype.kind in "iu")
     figure.colorbar(image, ax=axes, label=label, shrink=0.8, ticks=ticks)
     return figure
@@ -81,38 +83,54 @@ def activation_maps(
     title: str,
     *,
     note: str = "",
-    crosses: Sequence[tuple[int, int]] = (),
+    crosses: Sequence[Sequence[Cross]] = (),
     furniture: Zones | None = None,
     planted: Zones | None = None,
+    beside: Sequence[str] = (),
+    diverging: bool = False,
 ) -> Figure:
     """One channel's mean map for each class, in two columns and one colour scale (the paper's figure 3).
 
-    `maps` is (classes, N, N), rows are y; `crosses` are (row, column) of tiles, marked in red in every panel;
-    `planted` are zones by a short name, dashed. A class without samples (NaN) stays empty.
+    `maps` is (classes, N, N), rows are y; `crosses` are those of each class; `planted` are zones by a short name,
+    dashed; `beside` are words below a class's name; `diverging`: around 0. A class without samples (NaN) stays empty.
     """
     rows = -(-len(classes) // 2)
     lines = wrapped(note, 6.6)
-    above, below = 0.62, 0.62 + 0.145 * len(lines)  # inches: title; axis labels and note
-    tall = above + 2.8 * rows + below
+    above, below = 0.66 + 0.14 * bool(beside), 0.62 + 0.145 * len(lines)  # inches: title; axis labels and note
+    tall = above + (2.8 + 0.14 * bool(beside)) * rows + below
     figure = Figure(figsize=(6.6, tall))
     # Fixed margins: a study has dozens of these, and an automatic layout draws each of them twice.
     grid = figure.add_gridspec(
-        rows, 2, left=0.075, right=0.86, top=1 - above / tall, bottom=below / tall, wspace=0.08, hspace=0.2
+        rows,
+        2,
+        left=0.075,
+        right=0.86,
+        top=1 - above / tall,
+        bottom=below / tall,
+        wspace=0.08,
+        hspace=0.2 + 0.06 * bool(beside),
     )
     figure.suptitle(title, size=12, y=1 - 0.1 / tall)
     figure.text(0.02, 0.06 / tall, "\n".join(lines), size=8, va="bottom")
-    scale = _scale(maps)
+    scale = scale_of(maps, diverging=diverging)
     colours = class_colours(classes)
     for place, (name, values) in enumerate(zip(classes, maps, strict=True)):
         panel = figure.add_subplot(grid[place // 2, place % 2])
         panel.spines[:].set(visible=True, color=colours[name], linewidth=2.5)
-        image = _draw_map(panel, values, scale, floor_cm, furniture, crosses, planted)
+        marked = crosses[place] if crosses else ()
+        image = draw_map(panel, values, scale, floor_cm, furniture, marked, planted)
         words, size = fitting(name, 2.5, 10, bold=True)
-        panel.set_title(words, weight="bold", size=size, pad=7)
-        _outer(panel, left=place % 2 == 0, lowest=place + 2 >= len(classes))
+        panel.set_title(words, weight="bold", size=size, pad=18 if beside else 7)
+        if beside:
+            panel.text(0.5, 1.03, beside[place], size=7.5, ha="center", va="bottom", transform=panel.transAxes)
+        outer_labels(panel, left=place % 2 == 0, lowest=place + 2 >= len(classes))
     bar = figure.add_axes((0.885, 0.3, 0.022, 0.45))
-    figure.colorbar(image, cax=bar, label="mean activation")
+    figure.colorbar(image, cax=bar, label=_label(diverging=diverging))
     return figure
+
+
+def _label(*, diverging: bool) -> str:
+    return "mean activation" + " less that of all classes" * diverging
 
 
 @styled()
@@ -123,6 +141,8 @@ def atlas(
     beside: Sequence[str],
     title: str,
     note: str = "",
+    *,
+    diverging: bool = False,
 ) -> Figure:
     """All channels at a glance: a column of channels for each kernel, a small map for each class.
 
@@ -153,8 +173,8 @@ def atlas(
         strip = np.full((side, len(classes) * (side + gap) - gap), np.nan)
         for place, values in enumerate(maps[:, number]):
             strip[:, place * (side + gap) : place * (side + gap) + side] = values
-        low, high = _scale(maps[:, number])
-        panel.imshow(strip, cmap=INTENSITY, vmin=low, vmax=high, aspect="equal", interpolation="nearest")
+        low, high, colours = scale_of(maps[:, number], diverging=diverging)
+        panel.imshow(strip, cmap=colours, vmin=low, vmax=high, aspect="equal", interpolation="nearest")
         panel.set_axis_off()
         panel.text(-gap, side / 2, beside[number], size=7, ha="right", va="center")
         if row == 0:
@@ -165,11 +185,14 @@ def atlas(
     return figure
 
 
-def draw_furniture(axes: Axes, zones: Zones, *, named: bool = False) -> None:
-    """Outline what stands in the cage; `named`, with its name above it (below it at the upper border)."""
+def draw_furniture(axes: Axes, zones: Zones, *, named: bool = False, ink: str = "") -> None:
+    """Outline what stands in the cage; `named`, with its name above it (below it at the upper border).
+
+    `ink` is one colour for all of it, where the ground is light.
+    """
     for name, zone in zones.items():
-        colour = KIND_COLOURS[zone["kind"]]
-        _draw_zone(axes, zone, colour)
+        colour = ink or KIND_COLOURS[zone["kind"]]
+        draw_zone(axes, zone, colour)
         if named:
             circle = zone["shape"] == "circle"
             x, top = zone["x_cm"], zone["y_cm"] - zone["radius_cm"] if circle else zone["y_cm"]
@@ -190,8 +213,9 @@ def paper_maps(
     *,
     title: str = "",
     note: str = "",
-    crosses: Sequence[Sequence[tuple[int, int]]] = (),
+    crosses: Sequence[Sequence[Sequence[Cross]]] = (),
     furniture: Zones | None = None,
+    diverging: bool = False,
 ) -> Figure:
     """Chosen channels for chosen classes as a figure for a paper: a row for each channel, a column for each class.
 
@@ -208,9 +232,11 @@ def paper_maps(
     title, note
         What stands above and, in small print, below; nothing by default.
     crosses
-        For each channel (row, column) of the tiles that are marked.
+        For each channel and class the tiles that are marked.
     furniture
         What stands in the cage, outlined.
+    diverging
+        Whether colours are around 0.
     """
     wide, tall = 2.1 * len(classes) + 1.25, 2.1 * len(channels)
     lines = wrapped(note, wide) if note else []
@@ -230,45 +256,50 @@ def paper_maps(
     figure.suptitle(title, size=12, y=1 - 0.1 / high)
     figure.text(0.02, 0.05 / high, "\n".join(lines), size=8, va="bottom")
     for row, channel in enumerate(channels):
-        scale = _scale(maps[:, row])
+        scale = scale_of(maps[:, row], diverging=diverging)
         for column, name in enumerate(classes):
             panel = figure.add_subplot(grid[row, column])
             panel.spines[:].set(visible=True, color=colours[name], linewidth=2)
-            marked = crosses[row] if crosses else ()
-            image = _draw_map(panel, maps[column, row], scale, floor_cm, furniture, marked)
+            marked = crosses[row][column] if crosses else ()
+            image = draw_map(panel, maps[column, row], scale, floor_cm, furniture, marked)
             if row == 0:
                 words, size = fitting(name, 1.9, 10, bold=True)
                 panel.set_title(words, weight="bold", size=size, pad=5)
-            _outer(panel, left=column == 0, lowest=row == len(channels) - 1)
+            outer_labels(panel, left=column == 0, lowest=row == len(channels) - 1)
         place = panel.get_position()
         bar = figure.add_axes((place.x1 + 0.1 / wide, place.y0, 0.09 / wide, place.height))
-        figure.colorbar(image, cax=bar, label=channel if len(channels) > 1 else "mean activation")
+        figure.colorbar(image, cax=bar, label=channel if len(channels) > 1 else _label(diverging=diverging))
     return figure
 
 
-def _draw_map(
+Scale = tuple[float, float, str]  # the least and the greatest value of a colour scale, and its name
+
+
+def draw_map(
     panel: Axes,
     values: NDArray[Any],
-    scale: tuple[float, float],
+    scale: Scale,
     floor_cm: tuple[float, float],
-    furniture: Zones | None,
-    crosses: Sequence[tuple[int, int]],
+    furniture: Zones | None = None,
+    crosses: Sequence[Cross] = (),
     planted: Zones | None = None,
 ) -> AxesImage:
     """Draw one map (N, N) on the floor, with what stands in the cage, was planted, and is marked; NaN stays empty."""
     width, height = floor_cm
-    image = panel.imshow(values, cmap=INTENSITY, vmin=scale[0], vmax=scale[1], extent=(0, width, height, 0))
-    draw_furniture(panel, furniture or {})
+    low, high, colours = scale
+    ink = INK if colours == DIVERGING else ""
+    image = panel.imshow(values, cmap=colours, vmin=low, vmax=high, extent=(0, width, height, 0))
+    draw_furniture(panel, furniture or {}, ink=ink)
     for label, zone in (planted or {}).items():
-        _draw_zone(panel, zone, "white", label)
+        draw_zone(panel, zone, ink or "white", label)
     _draw_crosses(panel, crosses, floor_cm, values.shape)
-    _frame(panel, floor_cm)
+    frame_floor(panel, floor_cm)
     if np.isnan(values).all():
         panel.text(width / 2, height / 2, "no samples", ha="center", va="center")
     return image
 
 
-def _outer(panel: Axes, *, left: bool, lowest: bool) -> None:
+def outer_labels(panel: Axes, *, left: bool, lowest: bool) -> None:
     """Numbers and names of the axes only at the border of a grid of panels: what a panel beside it says already goes.
 
     matplotlib's own `label_outer` looks at the grid, and leaves a panel above an empty place without numbers.
@@ -281,29 +312,32 @@ def _outer(panel: Axes, *, left: bool, lowest: bool) -> None:
         panel.tick_params(labelbottom=False)
 
 
-def _scale(maps: NDArray[Any]) -> tuple[float, float]:
-    """Colours from 0 (or the least value, below it) to the greatest."""
+def scale_of(maps: NDArray[Any], *, diverging: bool = False) -> Scale:
+    """Colours from 0 (or the least value, below it) to the greatest; `diverging`: as far down as up."""
     known = maps[np.isfinite(maps)]
     low, high = min(0.0, float(known.min(initial=0))), float(known.max(initial=0))
-    return low, high if high > low else low + 1.0
+    if diverging:
+        high = max(-low, high) or 1.0
+        return -high, high, DIVERGING
+    return low, high if high > low else low + 1.0, INTENSITY
 
 
-def _frame(axes: Axes, floor_cm: tuple[float, float]) -> None:
+def frame_floor(axes: Axes, floor_cm: tuple[float, float]) -> None:
+    """Name the axes of a floor, and cut it at its walls; y goes down, as in the cage."""
     axes.set(xlabel="x (cm)", ylabel="y (cm)", xlim=(0, floor_cm[0]), ylim=(floor_cm[1], 0), aspect="equal")
 
 
-def _draw_crosses(
-    panel: Axes, crosses: Sequence[tuple[int, int]], floor_cm: tuple[float, float], shape: tuple[int, ...]
-) -> None:
-    if not len(crosses):
-        return
-    row, column = np.asarray(crosses).T
-    x, y = (column + 0.5) * floor_cm[0] / shape[1], (row + 0.5) * floor_cm[1] / shape[0]
-    edge = [patheffects.withStroke(linewidth=3, foreground="white")]  # red alone is dark for some readers
-    panel.plot(x, y, "x", color=CROSS_COLOUR, markersize=6, markeredgewidth=1.5, path_effects=edge)
+def _draw_crosses(panel: Axes, crosses: Sequence[Cross], floor_cm: tuple[float, float], shape: tuple[int, ...]) -> None:
+    """Mark tiles by + where there is more, and by a bar where there is less."""
+    edge = [patheffects.withStroke(linewidth=3, foreground="white")]
+    for marker, sign in (("+", 1), ("_", -1)):
+        chosen = [(row, column) for row, column, value in crosses if value * sign > 0]
+        if chosen:
+            row, column = (np.array(chosen).T + 0.5) * [[floor_cm[1] / shape[0]], [floor_cm[0] / shape[1]]]
+            panel.plot(column, row, marker, color=GROUND, markersize=7, markeredgewidth=1.5, path_effects=edge)
 
 
-def _draw_zone(axes: Axes, zone: Mapping[str, Any], colour: str, name: str = "") -> None:
+def draw_zone(axes: Axes, zone: Mapping[str, Any], colour: str, name: str = "") -> None:
     """Outline a zone: solid what stands in the cage; dashed, with its name on the outline, what was planted.
 
     The name stands at the upper left: the middle is where crosses fall.
@@ -318,5 +352,5 @@ def _draw_zone(axes: Axes, zone: Mapping[str, Any], colour: str, name: str = "")
     else:
         axes.add_patch(Rectangle((x, y), zone["width_cm"], zone["height_cm"], **line))
     if name:
-        edge = [patheffects.withStroke(linewidth=1.5, foreground="black")]
+        edge = [patheffects.withStroke(linewidth=1.5, foreground="white" if colour == INK else "black")]
         axes.text(x, y, name, color=colour, size=7, ha="center", va="center", path_effects=edge)

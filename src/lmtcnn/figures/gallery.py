@@ -17,7 +17,7 @@ from typing import Any
 
 from lmtcnn.core.errors import DataError
 from lmtcnn.core.files import digest, ensure_folder, read_json, write_json
-from lmtcnn.figures import figures, floor
+from lmtcnn.figures import figures, floor, places, times, uses
 
 RECORD = "drawn.json"
 FEW = 6
@@ -110,5 +110,5 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
 
 def _modules() -> str:
     """One digest of the program that draws: a changed line there must not leave old pictures."""
-    sources = [digest(Path(module.__file__ or "")) for module in (figures, floor)]
+    sources = [digest(Path(module.__file__ or "")) for module in (figures, floor, places, times, uses)]
     return " ".join([*sources, version("matplotlib"), sys.version.split()[0]])

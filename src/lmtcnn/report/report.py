@@ -38,9 +38,6 @@ from lmtcnn.histograms import notices
 from lmtcnn.timeline.clock import length
 from lmtcnn.timeline.counted import counted_words
 
-SHOWN_CHANNELS = 4
-"""The page shows the channels in which classes differ most; all of them lie in data/explain/maps."""
-
 NAMES = {
     "accuracy": ("accuracy", "single networks, mean over seeds"),
     "ensemble_accuracy": ("accuracy of the ensemble", "networks of all seeds averaged"),
@@ -285,8 +282,8 @@ def fold_rows(path: Path) -> list[dict[str, str]]:
 
 
 def map_figures(folder: Path, maps: Mapping[str, Any]) -> list[Figure]:
-    """The channels in which classes differ most, with that share in words."""
-    channels: Sequence[dict[str, Any]] = [maps["channels"][k] for k in maps["order"][:SHOWN_CHANNELS]]
+    """The channels in which classes differ most, those that have a figure, with that share in words."""
+    channels: Sequence[dict[str, Any]] = [maps["channels"][k] for k in maps["order"] if maps["channels"][k]["figure"]]
     return [
         _picture(
             folder / channel["figure"],

@@ -1,0 +1,61 @@
+"""The figures of where, when and what the networks use, and what they say."""
+
+import numpy as np
+import pytest
+
+from cohorts import cohort, stacks
+from lmtcnn.explain.daytime import Daytime
+from lmtcnn.explain.differences import Differences, differences
+from lmtcnn.explain.networks import Asked
+from lmtcnn.explain.pictures import pictures_of, stops_per_hour
+from lmtcnn.explain.used import Used
+from study import small_params
+
+DAY = Daytime(1.0, np.zeros(12), None, False)
+FLOOR = (49.8, 50.9)
+CLASSES = ("AM", "JM", "AF", "JF")
+
+
+def found(cages: int = 8) -> Differences:
+    index = cohort(cages)
+    return differences(stacks(index, place=2), index, small_params(explain={"arrangements": 49}), DAY, FLOOR)
+
+
+def asked() -> Asked:
+    made = np.arange(64.0).reshape(8, 8)
+    kinds = ("direction", "separation")
+    used = [Used("AM", "AF", kind, made, np.ones(12), 12.0, 12.0) for kind in kinds]
+    return Asked(used, [("AM", "AF", "direction", "dome", 1.0, 0.5)], 0.0, {})
+
+
+@pytest.fixture
+def hourly() -> dict[str, np.ndarray]:
+    return stops_per_hour(stacks(cohort()), cohort(), CLASSES, 1.0)
+
+
+def test_three_figures_are_drawn_with_what_they_show(hourly) -> None:
+    drawings = pictures_of(found(), asked(), DAY, hourly, FLOOR, {}, simulated=True)
+    assert [drawing.name for drawing in drawings] == ["where.png", "when.png", "uses.png"]
+    for drawing in drawings:
+        assert drawing.make(*drawing.given, **drawing.named).axes
+        assert drawing.named["note"].startswith("SIMULATED MICE")
+    maps, marked, names, words, *_ = drawings[0].given
+    assert (maps.shape, marked.shape, len(names), len(words)) == ((6, 8, 8), (6, 8, 8), 6, 6)
+    assert names[1] == "AM against AF"
+    assert marked[1].any()
+
+
+def test_a_study_that_cannot_be_tested_says_so_and_outlines_nothing(hourly) -> None:
+    where = pictures_of(found(2), asked(), DAY, hourly, FLOOR, {}, simulated=False)[0]
+    assert not where.given[1].any()
+    assert "so nothing is outlined." in where.named["note"]
+    assert where.given[3][0] == "1 cages with both, at least 3 are needed"
+
+
+def test_stops_per_hour_are_means_over_samples(hourly) -> None:
+    counts, index = stacks(cohort()), cohort()
+    own = (index["class"] == "JM").to_numpy()
+    np.testing.assert_allclose(hourly["JM"], counts[own].sum(axis=(2, 3)).mean(axis=0))
+    halves = stops_per_hour(counts, index, (*CLASSES, "none"), 0.5)
+    np.testing.assert_allclose(halves["JM"], 2 * hourly["JM"])
+    assert not halves["none"].any()
