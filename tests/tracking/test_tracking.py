@@ -172,15 +172,20 @@ def test_an_undefined_metric_is_not_logged(project: Path) -> None:
 def test_maps_are_logged_once_as_pictures_that_runs_can_be_compared_by(project: Path) -> None:
     maps = project / "data" / "explain" / "maps"
     maps.mkdir(parents=True)
-    for name in ("3x3_00", "9x9_01"):
-        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(maps / f"{name}.png")
+    for name in ("maps/3x3_00", "maps/9x9_01", "where"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(maps.parent / f"{name}.png")
+    (maps.parent / "hours.parquet").write_bytes(b"a table")
     study.seal_maps(Path("data"), PARAMS)
     run_id = tracking.log_explain(Path("data"), PARAMS)
     assert tracking.log_explain(Path("data"), PARAMS) == run_id
     client = clients.connect()
     images = [file.path for file in client.list_artifacts(run_id, "images") if file.path.endswith(".png")]
-    assert sorted(path.partition("+")[0] for path in images) == ["images/maps~3x3_00", "images/maps~9x9_01"]
-    assert [file.path for file in client.list_artifacts(run_id, "explain")] == ["explain/activation_maps.json"]
+    assert sorted(path.partition("+")[0] for path in images) == [
+        "images/explain~where", "images/maps~3x3_00", "images/maps~9x9_01",
+    ]  # fmt: skip
+    assert [file.path for file in client.list_artifacts(run_id, "explain")] == [
+        "explain/activation_maps.json", "explain/hours.parquet",
+    ]  # fmt: skip
 
 
 def test_single_folds_make_the_run_of_the_whole_training(project: Path) -> None:

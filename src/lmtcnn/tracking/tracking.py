@@ -105,8 +105,9 @@ def log_explain(data: Path, params: Params) -> str:
 
     def write(client: "MlflowClient", run_id: str, folder: Path) -> None:
         for name in sorted(name for name in record.outputs if name.endswith(".png")):
-            runs.log_image(client, run_id, folder / name, name.removesuffix(".png"), params.explain.seed)
-        for name in (MAPS, *(name for name in record.outputs if name.endswith(".npy"))):
+            key = name.removesuffix(".png")
+            runs.log_image(client, run_id, folder / name, key if "/" in key else f"explain/{key}", params.explain.seed)
+        for name in (MAPS, *(name for name in record.outputs if not name.endswith((".png", ".svg", ".pdf")))):
             client.log_artifact(run_id, str(folder / name), "explain")
 
     return _add_results(data, params, "explain", training, record, write)

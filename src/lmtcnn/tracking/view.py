@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, bool | int]] = {
     "cv": {"display": True},
     "baseline": {"display": True},
     "confusion": {"display": True, "columns": 1, "cardHeight": 740},
+    "explain": {"display": True, "columns": 1, "cardHeight": 740},
     "test": {"display": True},
     "train": {"display": True},
     "fold": {"display": False},
@@ -38,8 +39,8 @@ SECTIONS: dict[str, dict[str, bool | int]] = {
 """Groups of charts in their order, and whether they stand open; the page itself would sort them by name."""
 COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#f0e442", "#000000")
 """Colours of runs in charts, one after the other: those of Okabe and Ito, which all people can tell apart."""
-MAPS = 64
-"""So many maps are shown without the parameters of their runs, which would fill the card; a tag holds no more."""
+EXPLANATIONS = ("explain/where", "explain/when", "explain/uses", "explain/atlas")
+"""Pictures of an explanation, under names that stay: every run has them, so that runs stand side by side."""
 
 
 def saved(params: Params, created_ms: int) -> str:
@@ -77,9 +78,7 @@ def columns(params: Params) -> list[str]:
 
 def pictures(params: Params) -> dict[str, int]:
     """Names under which pictures are logged, and their steps."""
-    kernels, channels = params.train.kernels, range(params.train.channels)
-    maps = [f"maps/{kernel}x{kernel}_{channel:02}" for kernel in kernels for channel in channels]
-    return {CONFUSION: 0} | dict.fromkeys(maps[:MAPS], params.explain.seed)
+    return {CONFUSION: 0} | dict.fromkeys(EXPLANATIONS, params.explain.seed)
 
 
 def color_after(color: str | None) -> str:
