@@ -167,7 +167,8 @@ def activation_maps(
     """
     names = list(order or sorted(set(classes)))
     codes = np.array([names.index(name) for name in classes], dtype=np.int64)
-    return class_maps(select(network, [member]), np.asarray(stacks), codes, len(names), transform, layer)
+    every = (np.arange(len(codes)), select(network, [member]))
+    return class_maps([every], np.asarray(stacks), codes, len(names), transform, layer)
 
 
 def predict(
