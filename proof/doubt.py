@@ -57,8 +57,8 @@ CLASSES = ("a", "b", "c", "d")
 """Sex and age, in the order in which they appear in a small cohort."""
 
 CAGES = 12
-SPREAD = {"effect": 0.5, "cage": 0.4, "animal": 0.4}
-"""Of the small cohorts: classes differ little, so that networks err and sets have something to do."""
+EFFECTS = (0.5, 1.0)
+"""Standard deviation of a class's log weights in the small cohorts, beside 0.4 of a cage and 0.4 of an animal."""
 
 
 class Simulated(NamedTuple):
@@ -140,12 +140,12 @@ def part(made: Cohort, first: int, last: int) -> tuple[NDArray[np.uint16], list[
     )
 
 
-def covered(seed: int, params: Params, epochs: int) -> tuple[float, float, float]:
+def covered(seed: int, effect: float, params: Params, epochs: int) -> tuple[float, float, float]:
     """Share of new samples whose set holds the truth, mean size of the sets, and accuracy, of one small cohort."""
     torch.set_num_threads(1)
     logging.getLogger("lmtcnn").setLevel(logging.WARNING)
     training = params.train.model_copy(update={"epochs": epochs, "lr": 0.05, "seeds": (0,), "device": "cpu"})
-    made = cohort(seed, 2 * CAGES, **SPREAD)
+    made = cohort(seed, 2 * CAGES, effect, 0.4, 0.4)
     stacks, classes, cages = part(made, 0, CAGES)
     study = study_of(stacks, classes, cages, CLASSES, training)
     names = sorted(set(cages))
@@ -164,13 +164,14 @@ def covered(seed: int, params: Params, epochs: int) -> tuple[float, float, float
     return float(np.mean(holds)), float(np.mean([len(names) for names in sets])), float(np.mean(right))
 
 
-def prove_coverage(cohorts: int, workers: int, params: Params, epochs: int) -> list[str]:
+def prove_coverage(cohorts: int, workers: int, params: Params, epochs: int, effect: float) -> list[str]:
     """Print how often sets hold the truth; a line where that is less than claimed by three standard errors."""
-    found = np.array(each_of(partial(covered, params=params, epochs=epochs), range(cohorts), workers))
+    found = np.array(each_of(partial(covered, effect=effect, params=params, epochs=epochs), range(cohorts), workers))
     share, size, accuracy = found.mean(axis=0)
     error = found[:, 0].std(ddof=1) / np.sqrt(cohorts)
     least = found[:, 0].min()
-    print(f"{cohorts} small cohorts, {CAGES} cages and {CAGES} new ones each; networks are right in {accuracy:.1%}")
+    print(f"{cohorts} small cohorts of effect {effect:g}, {CAGES} cages and {CAGES} new ones each")
+    print(f"networks are right in {accuracy:.1%}")
     print(f"sets hold the truth in {share:.1%}, standard error {error:.1%}, least {least:.0%} in a cohort")
     print(f"a set has {size:.2f} of {len(CLASSES)} classes")
     return [f"sets hold the truth in {share:.1%}"] if share + 3 * error < COVERAGE else []
@@ -185,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--nests", type=float, nargs="+", default=[8.0, 0.0], help="simulate.nest_shift_cm, in turn")
     parser.add_argument("--seconds-per-hour", type=float, default=3600.0, help="20 as in the demo")
     parser.add_argument("--coverage", type=int, default=24, help="small cohorts; 0 leaves this part out")
+    parser.add_argument("--effects", type=float, nargs="+", default=EFFECTS, help="of the classes in them, in turn")
     parser.add_argument("--epochs", type=int, default=10, help="of their networks")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1))
     asked = parser.parse_args(arguments)
@@ -195,7 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bad = []
     for nest_shift_cm in asked.nests if asked.plain else ():
         bad += prove_layouts(asked.plain, asked.workers, params, nest_shift_cm)
-    bad += prove_coverage(asked.coverage, asked.workers, params, asked.epochs) if asked.coverage else []
+    for effect in asked.effects if asked.coverage else ():
+        bad += prove_coverage(asked.coverage, asked.workers, params, asked.epochs, effect)
     print(f"{len(bad)} claims do not hold; {time.perf_counter() - began:.0f} s on {asked.workers} processes")
     for line in bad:
         print(f"does not hold: {line}", file=sys.stderr)

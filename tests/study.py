@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import lmtcnn
 from conftest import ROOT
 from lmtcnn.bundle.doubt import Reference
-from lmtcnn.core import records
+from lmtcnn.core import records, revisions
 from lmtcnn.core.files import write_json
 from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params, load, parse
@@ -310,6 +310,7 @@ def project(folder: Path, monkeypatch: pytest.MonkeyPatch, *, store: bool = True
         monkeypatch.delenv(name, raising=False)
     folder.mkdir(exist_ok=True)
     (folder / "dvc.yaml").write_text("stages: {}\n")
+    revisions.upgrade(folder / revisions.FILE)
     monkeypatch.chdir(folder)
     if store:
         shutil.copyfile(empty_store(), folder / "mlflow.db")

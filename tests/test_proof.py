@@ -58,8 +58,8 @@ def test_the_network_s_permutation_test_runs_on_cohorts_without_an_effect() -> N
 
 
 def test_mice_that_stop_elsewhere_are_told_and_sets_hold_the_truth() -> None:
-    command = [sys.executable, str(ROOT / "proof" / "doubt.py"), "--plain", "1", "--cages", "4", "--hours", "8"]
-    command += ["--nests", "8", "--coverage", "2", "--epochs", "3", "--workers", "1"]
+    command = [sys.executable, str(ROOT / "proof" / "doubt.py"), "--plain", "1", "--cages", "4", "--hours", "6"]
+    command += ["--nests", "8", "--coverage", "2", "--effects", "1", "--epochs", "2", "--workers", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "| mirrored | 32 |" in done.stdout
