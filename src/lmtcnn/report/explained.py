@@ -1,0 +1,200 @@
+"""The page's words and figures on where and when classes differ, what the networks use, and the paper's maps.
+
+Everything is read from data/explain. A comparison of places and hours (explain.json and its tables and figures) is
+shown where the stage left one; the activation maps are always there.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.files import read_json
+from lmtcnn.core.records import MAPS
+from lmtcnn.report.pictures import Figure, picture, pictures
+from lmtcnn.report.words import probability, share
+
+SHOWN_CHANNELS = 4
+"""The page shows the channels in which classes differ most; all of them lie in data/explain."""
+
+EXPLANATION = "explain.json"
+ZONES, USED_ZONES = "zones.parquet", "attribution_zones.parquet"
+ZONE_COLUMNS = ("a", "b", "zone", "log_ratio", "low", "high", "p")
+USED_COLUMNS = ("a", "b", "kind", "zone", "value", "agreeing")
+
+WHERE = {"where.png": "Maps of the difference between every two classes, tiles outlined where it is significant"}
+WHEN = {"when.png": "Distance between every two classes by hour, and stops per hour of each class"}
+USES = {"uses.png": "What speaks for a class by place, by hour and by zone, for every two classes"}
+EXAMPLE = {
+    "example/1a_positions.png": "Position of one mouse through one interval, with a mark where a stop starts",
+    "example/1b_stops.png": "The stops of that interval on the floor",
+    "example/1c_histogram.png": "The histogram that the network sees of it",
+}
+NETWORK = {"architecture.png": "The network as a diagram, from histograms to classes"}
+
+
+def read_explanation(folder: Path) -> dict[str, Any] | None:
+    """Read explain.json, what `explain` says of places and hours; None where it left none."""
+    keys = ("gates", "hours", "definitions", "pairs")
+    return (
+        read_json(folder / EXPLANATION, "the explanation", "explain", keys)
+        if (folder / EXPLANATION).is_file()
+        else None
+    )
+
+
+def explained(folder: Path, found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the page says of data/explain.
+
+    Parameters
+    ----------
+    folder
+        data/explain.
+    found
+        explain.json, see `read_explanation`.
+    """
+    maps = read_json(folder / MAPS, "activation maps", "explain")
+    return {
+        "example": pictures(folder, EXAMPLE),
+        "diagram": pictures(folder, NETWORK),
+        "where": pictures(folder, WHERE),
+        "when": pictures(folder, WHEN),
+        "uses": pictures(folder, USES),
+        "compared": found is not None,
+        "gates": gate_words(found) if found else "",
+        "pairs": pair_rows(found) if found else [],
+        "zones": zone_rows(folder / ZONES) if found else [],
+        "used": used_rows(folder / USED_ZONES) if found else [],
+        "told": definition_rows(found) if found else [],
+        "networks": network_rows(found) if found else [],
+        "maps": map_figures(folder, maps),
+        "network": maps["network"],
+        "n_channels": len(maps["channels"]),
+        "definitions": maps["definitions"],
+        "crosses": cross_rows(maps),
+    }
+
+
+def gate_words(found: Mapping[str, Any]) -> str:
+    """The two tests that stand before anything is marked, in a sentence."""
+    gates = found["gates"]
+    if gates["refused"]:
+        return f"Nothing is marked, as no test of all classes together is possible: {gates['refused']}."
+    return (
+        f"Before anything is marked, all classes are tested together: places {probability(gates['p_places'])}, hours "
+        f"{probability(gates['p_hours'])}, by {gates['arrangements']} arrangements of the labels (least possible "
+        f"{probability(gates['least_p'])})."
+    )
+
+
+def pair_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """For the classes, then each label: its name and a row for each pair."""
+    return [
+        {
+            "name": name,
+            "rows": [
+                {
+                    "pair": f"{each['a']} against {each['b']}",
+                    "tiles": str(each["tiles_marked"]),
+                    "p": probability(each["p_tiles"]).removeprefix("p "),
+                    "hours": str(len(each["hours_marked"])),
+                    "p_hours": probability(each["p_hours"]).removeprefix("p "),
+                    "sentence": each["sentence"],
+                }
+                for each in rows
+            ],
+        }
+        for name, rows in found["pairs"].items()
+        if rows
+    ]
+
+
+def zone_rows(path: Path) -> list[list[str]]:
+    """For each pair and zone: the log ratio of shares, its interval, and p."""
+    return [
+        [
+            f"{row['a']} against {row['b']}",
+            row["zone"].replace("_", " "),
+            f"{row['log_ratio']:+.2f}",
+            "" if row["low"] is None else f"{row['low']:+.2f} to {row['high']:+.2f}",
+            probability(row["p"]).removeprefix("p "),
+        ]
+        for row in _rows(path, ZONE_COLUMNS)
+    ]
+
+
+def used_rows(path: Path) -> list[list[str]]:
+    """For each pair and zone: what speaks for the first class there, and the share of cages of the same sign."""
+    return [
+        [
+            f"{row['a']} against {row['b']}",
+            row["zone"].replace("_", " "),
+            f"{row['value']:+.3g}",
+            share(row["agreeing"]),
+        ]
+        for row in _rows(path, USED_COLUMNS)
+        if row["kind"] == "direction"
+    ]
+
+
+def definition_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the words of tables and figures mean, as explain.json says."""
+    return [(name.replace("_", " "), words) for name, words in found["definitions"].items()]
+
+
+def network_rows(found: Mapping[str, Any]) -> list[list[str]]:
+    """For each pair and kind: sum of the attributions, mean gap of the logits, correlations."""
+    named = ("correlation_with_contrast", "correlation_untrained", "correlation_on_arranged_labels")
+    return [
+        [
+            f"{each['a']} against {each['b']}, {each['kind']}",
+            f"{each['sum']:+.3f}",
+            f"{each['gap']:+.3f}",
+            *("" if each.get(name) is None else f"{each[name]:+.2f}" for name in named),
+        ]
+        for each in found.get("networks", {}).get("pairs", ())
+    ]
+
+
+def map_figures(folder: Path, maps: Mapping[str, Any]) -> list[Figure]:
+    """The channels in which classes differ most, with that share, and what else is known of them, in words."""
+    drawn: Sequence[dict[str, Any]] = [maps["channels"][k] for k in maps["order"] if maps["channels"][k]["figure"]]
+    return [
+        picture(
+            folder / channel["figure"],
+            f"Kernel {channel['kernel']}x{channel['kernel']}, channel {channel['channel']:02}: "
+            f"{share(channel['difference'])} of the variance between samples lies between classes"
+            + _correlated(channel.get("correlations", {})),
+        )
+        for channel in drawn[:SHOWN_CHANNELS]
+    ]
+
+
+def _correlated(classes: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Correlation of a channel's maps with the stops' and with an untrained network's, class by class."""
+    told = []
+    for other, words in (("stops", "the map of stops"), ("untrained", "an untrained network's")):
+        values = {name: own.get(other) for name, own in classes.items()}
+        known = [f"{name} {value:+.2f}" for name, value in values.items() if value is not None]
+        if known:
+            told.append(f"correlation with {words}: {', '.join(known)}")
+    return "".join(f"; {words}" for words in told)
+
+
+def cross_rows(maps: Mapping[str, Any]) -> list[list[str]]:
+    """Of each network the share of its crosses that lie in zones, and the zones' share of the floor."""
+    found: Mapping[str, float | None] = maps.get("crosses_in_zones", {})
+    return [[name.replace("_", " "), share(value)] for name, value in found.items()]
+
+
+def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a table of the explanation; none where it was not written."""
+    if not path.is_file():
+        return []
+    frame = pl.read_parquet(path, glob=False)
+    if missing := [name for name in columns if name not in frame.columns]:
+        expected = f"columns {', '.join(columns)}"
+        raise DataError(problem(path, expected, f"no {', '.join(missing)}", "run `lmtcnn explain` again"))
+    return frame.to_dicts()
