@@ -37,9 +37,9 @@ def test_a_study_of_other_revisions_is_told_in_one_line_and_accepted_by_upgrade(
     path = tmp_path / "revisions.yaml"
     assert revisions.upgrade(path) == list(revisions.REVISIONS)
     revisions.check(path)
-    path.write_text(path.read_text().replace("train: 2", "train: 7").replace("report: 2\n", ""))
+    path.write_text(path.read_text().replace("train: 2", "train: 7").replace("report: 3\n", ""))
     assert told(ParamsError, revisions.check, path) == (
-        f"{path}: expected this program's revisions, train 2, report 2, found train 7, report none; run `lmtcnn "
+        f"{path}: expected this program's revisions, train 2, report 3, found train 7, report none; run `lmtcnn "
         "upgrade`, then `dvc repro`, which reruns train, report and what comes after",
     )
     assert revisions.upgrade(path) == ["train", "report"]

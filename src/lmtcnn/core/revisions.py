@@ -21,7 +21,7 @@ REVISIONS = {
     "evaluate": 2,
     "explain": 2,
     "register": 2,
-    "report": 2,
+    "report": 3,
 }
 """The revision of each stage, in the order of the stages."""
 

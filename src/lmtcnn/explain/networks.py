@@ -24,9 +24,9 @@ from lmtcnn.explain.attributions import attribute
 from lmtcnn.explain.maps import Part
 from lmtcnn.explain.pairs import Floats
 from lmtcnn.explain.used import Used, agreeing_cages, held_out_attributions, smooth_places, used
+from lmtcnn.train.fitting import fit, load_study
 from lmtcnn.train.held_out import load_held_out
 from lmtcnn.train.model import Samples, StereotypeCNN, initialise, select
-from lmtcnn.train.fitting import fit, load_study
 
 CPU = torch.device("cpu")
 

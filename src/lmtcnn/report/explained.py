@@ -4,7 +4,7 @@ Everything is read from data/explain. A comparison of places and hours (explain.
 shown where the stage left one; the activation maps are always there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import read_json
 from lmtcnn.core.records import MAPS
 from lmtcnn.report.pictures import Figure, picture, pictures
-from lmtcnn.report.words import probability, share
+from lmtcnn.report.words import probability, sentence, share
 
 SHOWN_CHANNELS = 4
 """The page shows the channels in which classes differ most; all of them lie in data/explain."""
@@ -23,6 +23,7 @@ EXPLANATION = "explain.json"
 ZONES, USED_ZONES = "zones.parquet", "attribution_zones.parquet"
 ZONE_COLUMNS = ("a", "b", "zone", "log_ratio", "low", "high", "p")
 USED_COLUMNS = ("a", "b", "kind", "zone", "value", "agreeing")
+NO_ZONES: Mapping[str, Any] = {"zones": [], "rows": []}
 
 WHERE = {"where.png": "Maps of the difference between every two classes, tiles outlined where it is significant"}
 WHEN = {"when.png": "Distance between every two classes by hour, and stops per hour of each class"}
@@ -65,8 +66,8 @@ def explained(folder: Path, found: Mapping[str, Any] | None) -> dict[str, Any]:
         "compared": found is not None,
         "gates": gate_words(found) if found else "",
         "pairs": pair_rows(found) if found else [],
-        "zones": zone_rows(folder / ZONES) if found else [],
-        "used": used_rows(folder / USED_ZONES) if found else [],
+        "zones": zone_rows(folder / ZONES) if found else NO_ZONES,
+        "used": used_rows(folder / USED_ZONES) if found else NO_ZONES,
         "told": definition_rows(found) if found else [],
         "networks": network_rows(found) if found else [],
         "maps": map_figures(folder, maps),
@@ -101,7 +102,7 @@ def pair_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "p": probability(each["p_tiles"]).removeprefix("p "),
                     "hours": str(len(each["hours_marked"])),
                     "p_hours": probability(each["p_hours"]).removeprefix("p "),
-                    "sentence": each["sentence"],
+                    "sentence": sentence(each["sentence"].removeprefix(f"{each['a']} against {each['b']}: ")),
                 }
                 for each in rows
             ],
@@ -111,37 +112,38 @@ def pair_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def zone_rows(path: Path) -> list[list[str]]:
-    """For each pair and zone: the log ratio of shares, its interval, and p."""
-    return [
-        [
-            f"{row['a']} against {row['b']}",
-            row["zone"].replace("_", " "),
+def zone_rows(path: Path) -> dict[str, Any]:
+    """For each pair (rows) and zone (columns): the log ratio of shares, its interval, and p."""
+    rows = _rows(path, ZONE_COLUMNS)
+    return _by_zone(
+        rows,
+        lambda row: [
             f"{row['log_ratio']:+.2f}",
             "" if row["low"] is None else f"{row['low']:+.2f} to {row['high']:+.2f}",
-            probability(row["p"]).removeprefix("p "),
-        ]
-        for row in _rows(path, ZONE_COLUMNS)
-    ]
+            probability(row["p"]),
+        ],
+    )
 
 
-def used_rows(path: Path) -> list[list[str]]:
-    """For each pair and zone: what speaks for the first class there, and the share of cages of the same sign."""
-    return [
-        [
-            f"{row['a']} against {row['b']}",
-            row["zone"].replace("_", " "),
-            f"{row['value']:+.3g}",
-            share(row["agreeing"]),
-        ]
-        for row in _rows(path, USED_COLUMNS)
-        if row["kind"] == "direction"
-    ]
+def used_rows(path: Path) -> dict[str, Any]:
+    """For each pair (rows) and zone (columns): what speaks for the first class, and how many cages agree in sign."""
+    rows = [row for row in _rows(path, USED_COLUMNS) if row["kind"] == "direction"]
+    return _by_zone(rows, lambda row: [f"{row['value']:+.3g}", f"{share(row['agreeing'])} of cages"])
+
+
+def _by_zone(rows: Sequence[dict[str, Any]], cell: Callable[[dict[str, Any]], list[str]]) -> dict[str, Any]:
+    """Rows of a table as a row for each pair and a column for each zone; a cell is lines, the first one first."""
+    zones = list(dict.fromkeys(row["zone"] for row in rows))
+    pairs: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        pairs.setdefault(f"{row['a']} against {row['b']}", {})[row["zone"]] = [each for each in cell(row) if each]
+    lines = [[name, [cells.get(zone, []) for zone in zones]] for name, cells in pairs.items()]
+    return {"zones": [zone.replace("_", " ") for zone in zones], "rows": lines}
 
 
 def definition_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What the words of tables and figures mean, as explain.json says."""
-    return [(name.replace("_", " "), words) for name, words in found["definitions"].items()]
+    return [(name.replace("_", " "), words.replace("`", "")) for name, words in found["definitions"].items()]
 
 
 def network_rows(found: Mapping[str, Any]) -> list[list[str]]:

@@ -73,9 +73,14 @@ def report(data: Path, params: Params) -> Path:
     training = full_training(data, params)
     read_evaluation(data, params, training)
     read_maps(data, params, training)
+    inputs = {
+        "histograms": training.record.inputs["histograms"],
+        "evaluation": digest(data / "evaluate" / EVALUATION),
+        "maps": digest(data / "explain" / MAPS),
+        "predictions": training.predictions,
+    }
     path = ensure_folder(data / "report") / "index.html"
-    write_text(path, render(_content(data, training, params)))
-    inputs = {"evaluation": digest(data / "evaluate" / EVALUATION), "maps": digest(data / "explain" / MAPS)}
+    write_text(path, render(_content(data, training, params, inputs)))
     write_json(
         path.with_name("report.json"), seal_results("report", {}, training, inputs, params, path.parent, [path.name])
     )
@@ -103,8 +108,8 @@ def _read(name: str) -> str:
     return (Path(__file__).parent / PAGE / name).read_text(encoding="utf-8")
 
 
-def _content(data: Path, training: Training, params: Params) -> dict[str, Any]:
-    """What the page says, part by part."""
+def _content(data: Path, training: Training, params: Params, inputs: Mapping[str, str]) -> dict[str, Any]:
+    """What the page says, part by part; `inputs` are the digests of what it stands on."""
     metrics = read_json(data / "evaluate" / METRICS, "metrics", "evaluate")
     sure = read_json(data / "evaluate" / STATISTICS, "the statistics", "evaluate")
     found = read_explanation(data / "explain")
@@ -119,20 +124,13 @@ def _content(data: Path, training: Training, params: Params) -> dict[str, Any]:
         "why": explained(data / "explain", found),
         "samples": samples(data, training, params),
         "methods": methods(params, study["cohort"], sure, __version__, simulated=simulated, compared=found is not None),
-        "made": made(data, training),
+        "made": {
+            "version": __version__,
+            "training": training.key,
+            "revisions": ", ".join(f"{name} {number}" for name, number in REVISIONS.items()),
+            "files": inputs,
+        },
     }
-
-
-def made(data: Path, training: Training) -> dict[str, Any]:
-    """By what the page was made: version, training, revisions, digests of what it stands on."""
-    files = {
-        "histograms": training.record.inputs.get("histograms", ""),
-        f"train/{PREDICTIONS}": training.predictions,
-        f"evaluate/{EVALUATION}": digest(data / "evaluate" / EVALUATION),
-        f"explain/{MAPS}": digest(data / "explain" / MAPS),
-    }
-    revisions = ", ".join(f"{name} {number}" for name, number in REVISIONS.items())
-    return {"version": __version__, "training": training.key, "revisions": revisions, "files": files}
 
 
 def _check_inputs(data: Path) -> None:

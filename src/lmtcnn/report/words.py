@@ -40,8 +40,13 @@ def spread(row: Mapping[str, Any] | None) -> str:
     """A row of artefacts.csv: `median (lowest to highest)`."""
     if row is None or row["median"] is None:
         return ""
-    median, lowest, highest = (f"{float(row[key]):,.4g}" for key in ("median", "lowest", "highest"))
+    median, lowest, highest = (_digits(float(row[key])) for key in ("median", "lowest", "highest"))
     return f"{median} ({lowest} to {highest})"
+
+
+def _digits(value: float) -> str:
+    """Four digits, but never the power of ten that a large number would be written with."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def sentence(words: str) -> str:

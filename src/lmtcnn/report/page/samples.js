@@ -111,7 +111,7 @@
   function hours(parent, one, beside) {
     const figure = make("figure", "", parent, "hours");
     const canvas = make("canvas", "", figure);
-    canvas.width = 1000;
+    canvas.width = window.innerWidth < 640 ? 600 : 1000;  // so that its letters stay as large as the page's
     canvas.height = 210;
     const context = canvas.getContext("2d"), n = one.hours.length, low = 180;
     const most = Math.max.apply(null, [1].concat(one.hours, beside.map(function (b) { return Math.max.apply(null, b.one.hours); })));
@@ -132,7 +132,7 @@
     });
     context.setLineDash([]);
     context.fillStyle = "#1d2327";
-    context.font = "20px sans-serif";
+    context.font = "22px sans-serif";
     context.fillText(Math.round(most), 4, 28);
     context.fillText("0", 28, low);
     context.fillText(drawn.first_interval, 50, low + 24);
