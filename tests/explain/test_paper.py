@@ -31,7 +31,7 @@ def explained(tmp_path_factory, params):
 
 def test_a_paper_shows_the_channels_and_classes_asked_for_in_one_file(explained, params, tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr(module.floor, "paper_maps", lambda *a, **k: given.append((a, k)) or figures.curves(CURVES, ""))
+    monkeypatch.setattr(module.paper, "paper_maps", lambda *a, **k: given.append((a, k)) or figures.curves(CURVES, ""))
     out = paper_figure(explained, params, tmp_path / "figure.pdf", ["3x3/01"], ["JF", "AM"], "", crosses=False)
     assert [path.name for path in tmp_path.iterdir()] == ["figure.pdf"]
     assert out.read_bytes().startswith(b"%PDF")

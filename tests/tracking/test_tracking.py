@@ -15,7 +15,7 @@ from PIL import Image
 import study
 from lmtcnn.core.errors import DataError
 from lmtcnn.tracking import client as clients
-from lmtcnn.tracking import tracking, view
+from lmtcnn.tracking import runs, tracking, view
 
 PARAMS = study.small_params(cohort__manifest="cohort.csv")
 
@@ -241,13 +241,13 @@ def test_a_new_cohort_is_a_run_of_its_own(project: Path) -> None:
 
 
 def test_the_predictions_of_a_run_are_those_of_its_training(logged: str) -> None:
-    found = tracking.predictions_of(logged)
+    found = runs.predictions_of(logged)
     written = pl.read_parquet(study.prepared() / "train" / "predictions.parquet")
     keys = ["recording", "animal_id", "seed"]
     columns = [*keys, "cage", "class", "predicted"]
     assert found.sort(keys).select(columns).equals(written.sort(keys).select(columns))
     with pytest.raises(DataError) as error:
-        tracking.predictions_of("elsewhere")
+        runs.predictions_of("elsewhere")
     assert str(error.value) == (
         "elsewhere: expected a folder, or a finished training in MLflow's store, found neither; name a folder data, or "
         "the id of a training that `make ui` shows"

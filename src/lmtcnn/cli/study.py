@@ -117,9 +117,9 @@ def _compare(other: str, params: "Params") -> list[str]:
     if Path(other).exists():
         theirs = against.read(Path(other), tuple(params.classes))
     else:
-        from lmtcnn.tracking import tracking
+        from lmtcnn.tracking import runs
 
-        theirs = tracking.predictions_of(other)
+        theirs = runs.predictions_of(other)
     return against.against(ours, theirs, params.evaluate.matches_within, other).lines
 
 

@@ -11,7 +11,7 @@ from lmtcnn.core.files import read_json
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import MAPS, full_training, read_maps
 from lmtcnn.explain.drawings import crosses_by_class
-from lmtcnn.figures import figures, floor
+from lmtcnn.figures import figures, paper
 
 
 def paper_figure(
@@ -82,7 +82,7 @@ def paper_figure(
         raise ParamsError(wrong)
     chosen = means[[summary["classes"].index(name) for name in columns]][:, [names.index(name) for name in rows]]
     marked = [crosses_by_class(known[name], columns) for name in rows]
-    figure = floor.paper_maps(
+    figure = paper.paper_maps(
         chosen,
         columns,
         rows,

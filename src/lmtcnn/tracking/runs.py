@@ -4,13 +4,19 @@ Never `mlflow.start_run`: it prints, opened anew it falsifies a run's duration, 
 """
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.files import read_json
 from lmtcnn.tracking import client as clients
+from lmtcnn.tracking.client import FINISHED_TRAINING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -103,3 +109,32 @@ def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 def now_ms() -> int:
     """Return the time in ms since the epoch."""
     return round(time.time() * 1000)
+
+
+@clients.answering()
+def predictions_of(run_id: str) -> pl.DataFrame:
+    """Read the out-of-fold predictions that a training's run bears.
+
+    Parameters
+    ----------
+    run_id
+        Of a finished training.
+
+    Returns
+    -------
+    DataFrame
+        A row per sample and seed.
+
+    Raises
+    ------
+    DataError
+        Where the store has no such run.
+    """
+    client = clients.connect()
+    if run_id not in {run.info.run_id for run in clients.search(client, FINISHED_TRAINING, n=1000)}:
+        do = "name a folder data, or the id of a training that `make ui` shows"
+        raise DataError(problem(run_id, "a folder, or a finished training in MLflow's store", "neither", do))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(client.download_artifacts(run_id, "predictions.json", folder))
+        content = read_json(path, "the predictions of a run", "track", ("columns", "data"))
+    return pl.DataFrame(content["data"], schema=content["columns"], orient="row", infer_schema_length=None)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from lmtcnn import SIMULATED
-from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.errors import DataError
 from lmtcnn.core.files import digest, read_json
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import (
@@ -149,35 +149,6 @@ def track(data: Path, params: Params) -> str:
             except DataError as error:
                 log.warning("%s is left out: %s", path.parent, error.lines[0])
     return run_id
-
-
-@clients.answering()
-def predictions_of(run_id: str) -> pl.DataFrame:
-    """Read the out-of-fold predictions that a training's run bears.
-
-    Parameters
-    ----------
-    run_id
-        Of a finished training.
-
-    Returns
-    -------
-    DataFrame
-        A row per sample and seed.
-
-    Raises
-    ------
-    DataError
-        Where the store has no such run.
-    """
-    client = clients.connect()
-    if run_id not in {run.info.run_id for run in clients.search(client, FINISHED_TRAINING, n=1000)}:
-        do = "name a folder data, or the id of a training that `make ui` shows"
-        raise DataError(problem(run_id, "a folder, or a finished training in MLflow's store", "neither", do))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(client.download_artifacts(run_id, "predictions.json", folder))
-        content = read_json(path, "the predictions of a run", "track", ("columns", "data"))
-    return pl.DataFrame(content["data"], schema=content["columns"], orient="row", infer_schema_length=None)
 
 
 @clients.answering()
