@@ -35,7 +35,7 @@ proof: .venv/ready  ## damaged files, kills, a new installation, statistics, con
 	python proof/numerics.py
 	python proof/permutations.py
 	python proof/install.py
-	python proof/statistics.py
+	python proof/cohorts.py
 	python proof/controls.py
 	python proof/doubt.py
 	pip install --quiet -c constraints.txt -e '.[server]' 'moto[server]'

@@ -23,7 +23,7 @@ def test_five_kills_leave_what_an_undisturbed_run_leaves() -> None:
 def test_statistics_hold_in_a_few_cohorts() -> None:
     command = [
         sys.executable,
-        str(ROOT / "proof" / "statistics.py"),
+        str(ROOT / "proof" / "cohorts.py"),
         "--cohorts",
         "6",
         "--coverage",
