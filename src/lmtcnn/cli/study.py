@@ -124,18 +124,34 @@ def _compare(other: str, params: "Params") -> list[str]:
 
 
 @app.command()
-def explain(params_file: ParamsFile = PARAMS) -> None:
-    """Show which places speak for a class: mean activation maps of every channel.
+def explain(
+    recording: Annotated[str | None, typer.Argument(help="Why one animal of this recording is told as it is.")] = None,
+    animal: Annotated[str | None, typer.Argument(help="Which animal: its number, or its RFID.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the picture of one animal.")] = DATA / "plot",
+    params_file: ParamsFile = PARAMS,
+) -> None:
+    """Show where and when classes differ, what the networks use, and mean activation maps; or why one animal is told.
 
     Example: lmtcnn explain
+
+    Example: lmtcnn explain cage01_adult 2
     """
     from lmtcnn.explain import explain as module
 
     params = load(params_file)
+    if recording is not None:
+        if animal is None:
+            raise typer.BadParameter("an animal of the recording: its number, or its RFID", param_hint="ANIMAL")
+        from lmtcnn.explain.animal import explain_animal
+
+        said, path = explain_animal(DATA, params, recording, animal, out)
+        print("\n".join(said))
+        show.say(str(path))
+        return
     with alone(DATA / "explain"):
         module.explain(DATA, params)
         logged(lambda tracking: tracking.log_explain(DATA, params))
-    show.say(f"activation maps: {DATA / 'explain'}")
+    show.say(f"where, when, and what the networks use: {DATA / 'explain'}")
 
 
 @app.command()
