@@ -42,7 +42,10 @@ def pipeline() -> dict[str, dict]:
     [
         ("sqlite3", {"lmt.lmt", "simulate.recorder"}),
         ("mlflow", {"tracking.client", "tracking.runs", "tracking.tracking", *REGISTER}),
-        ("matplotlib", {f"figures.{name}" for name in ("figures", "floor", "paper", "places", "times", "uses")}),
+        (
+            "matplotlib",
+            {f"figures.{name}" for name in ("figures", "floor", "places", "times", "uses", "animal", "paper")},
+        ),
         ("scipy", {"evaluate.intervals", "explain.contrasts"}),
         ("sklearn", {"evaluate.baselines", "evaluate.metrics"}),
         ("dvc", {"study.study"}),

@@ -1,4 +1,4 @@
-"""Maps as a figure for a paper."""
+"""A figure for a paper."""
 
 import numpy as np
 

@@ -125,11 +125,12 @@ def activation_maps(
             panel.text(0.5, 1.03, beside[place], size=7.5, ha="center", va="bottom", transform=panel.transAxes)
         outer_labels(panel, left=place % 2 == 0, lowest=place + 2 >= len(classes))
     bar = figure.add_axes((0.885, 0.3, 0.022, 0.45))
-    figure.colorbar(image, cax=bar, label=label_of(diverging=diverging))
+    figure.colorbar(image, cax=bar, label=map_label(diverging=diverging))
     return figure
 
 
-def label_of(*, diverging: bool) -> str:
+def map_label(*, diverging: bool) -> str:
+    """What the colours of activation maps say."""
     return "mean activation" + " less that of all classes" * diverging
 
 

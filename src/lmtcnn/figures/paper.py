@@ -1,4 +1,4 @@
-"""Maps as a figure for a paper: chosen channels and classes, no words that a caption would say."""
+"""Activation maps of chosen channels and classes, as a figure for a paper."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lmtcnn.figures.figures import fitting, styled, wrapped
-from lmtcnn.figures.floor import Cross, Zones, draw_map, label_of, outer_labels, scale_of
+from lmtcnn.figures.floor import Cross, Zones, draw_map, map_label, outer_labels, scale_of
 
 
 @styled()
@@ -75,5 +75,5 @@ def paper_maps(
             outer_labels(panel, left=column == 0, lowest=row == len(channels) - 1)
         place = panel.get_position()
         bar = figure.add_axes((place.x1 + 0.1 / wide, place.y0, 0.09 / wide, place.height))
-        figure.colorbar(image, cax=bar, label=channel if len(channels) > 1 else label_of(diverging=diverging))
+        figure.colorbar(image, cax=bar, label=channel if len(channels) > 1 else map_label(diverging=diverging))
     return figure
