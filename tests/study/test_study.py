@@ -59,15 +59,17 @@ def test_a_study_has_the_papers_values(tmp_path: Path) -> None:
     assert (params.cohort.databases, params.cohort.manifest) == ("data/raw", "data/cohort.csv")
     assert (params.histograms.interval_s, params.train.lr, params.simulate.seconds_per_hour) == (3600, 0.001, 3600)
     assert params.doubts == []
-    changed = {"cohort", "histograms", "train", "simulate"}
+    assert params.zones == {}
+    changed = {"cohort", "histograms", "train", "simulate", "zones"}
     assert params.model_dump(exclude=changed) == of_demo.model_dump(exclude=changed)
     check(tmp_path / "own" / "revisions.yaml")
 
 
-def test_a_study_differs_from_the_demo_in_five_values_and_in_words(tmp_path: Path) -> None:
+def test_a_study_differs_from_the_demo_in_six_values_and_in_words(tmp_path: Path) -> None:
     own, demo = (study.contents(demo=demo)["params.yaml"].decode() for demo in (False, True))
     added = [line for line in difflib.ndiff(demo.splitlines(), own.splitlines()) if line.startswith("+ ")]
-    assert [line.split()[1] for line in added] == ["databases:", "manifest:", "seconds_per_hour:", "interval_s:", "lr:"]
+    values = ["databases:", "manifest:", "zones:", "seconds_per_hour:", "interval_s:", "lr:"]
+    assert [line.split()[1] for line in added] == values
     assert all("#" in line for line in added)
     assert "demo" not in own
     assert "real recordings" not in own
