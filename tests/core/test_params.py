@@ -48,7 +48,9 @@ REAL = {
 
 
 def test_without_a_file_the_values_are_those_of_the_file_for_real_recordings(params: Params) -> None:
-    of_file = {key: value for key, value in flat(params).items() if not key.startswith("zones.")}  # the demo's furniture
+    of_file = {
+        key: value for key, value in flat(params).items() if not key.startswith("zones.")
+    }  # the demo's furniture
     assert flat(Params()) == of_file | REAL
     assert {key: type(value) for key, value in flat(Params()).items()} == {
         key: type(value) for key, value in of_file.items()
