@@ -29,6 +29,21 @@ def test_metrics_stand_beside_the_papers_and_say_whose_mice_they_are(
     assert ("SIMULATED MICE" in out) == simulated
 
 
+def test_metrics_have_their_interval_and_p_where_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
+    sure = {
+        "accuracy_low": 0.651,
+        "accuracy_high": 0.809,
+        "p_knn_sex": 0.25,
+        "p_knn_joint": 0.001,
+        "p_network_joint": 0.01,
+    }
+    show.show_metrics({**paper_metrics(), **sure, "simulated": False}, small_params())
+    rows = {row[0]: row for row in cells(capsys.readouterr().out)}
+    assert rows["held-out cages"] == ["held-out cages", "here", "95 % interval", "p", "paper"]
+    assert rows["accuracy"] == ["accuracy", "0.771", "0.651 to 0.809", "0.0100", "0.771"]
+    assert rows["knn_accuracy"] == ["knn_accuracy", "0.620", "", "0.0010", "0.620"]
+
+
 def test_cohort_check_gives_a_verdict_and_what_is_odd(run, tmp_path: Path) -> None:
     folder = tmp_path / "data" / "simulate"
     folder.mkdir(parents=True)

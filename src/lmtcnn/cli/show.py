@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lmtcnn import SIMULATED
@@ -149,7 +150,7 @@ def show_score(score: Any, classes: tuple[str, ...], *, to_stderr: bool) -> None
 
 
 def show_metrics(metrics: dict[str, Any], params: "Params") -> None:
-    """Show the figures of merit of held-out cages, beside the paper's where the classes are its own."""
+    """Show the figures of merit of held-out cages, with intervals and p, beside the paper's where there are any."""
     from rich.table import Table
 
     from lmtcnn.evaluate.metrics import compare
@@ -157,11 +158,35 @@ def show_metrics(metrics: dict[str, Any], params: "Params") -> None:
     if metrics["simulated"]:
         print(SIMULATED)  # as the table's title it would be broken: the table is narrower
     rows = compare(metrics, params.classes)
-    shown = 2 if any(row.paper is not None for row in rows) else 1
-    table = Table("held-out cages", *("here", "paper")[:shown])
-    for name, *values in rows:
-        table.add_row(name, *("" if value is None else f"{value:.3f}" for value in values[:shown]))
+    lines = [
+        [row.metric, _number(row.ours), _ends(metrics, row.metric), _p_of(metrics, row.metric), _number(row.paper)]
+        for row in rows
+    ]
+    head = ["held-out cages", "here", "95 % interval", "p", "paper"]
+    shown = [place for place in range(len(head)) if place < 2 or any(line[place] for line in lines)]
+    table = Table(*(head[place] for place in shown))
+    for line in lines:
+        table.add_row(*(line[place] for place in shown))
     console_of().print(table)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _ends(metrics: Mapping[str, Any], name: str) -> str:
+    """The interval of a figure of merit: `0.651 to 0.809`; nothing where there is none."""
+    low, high = metrics.get(f"{name}_low"), metrics.get(f"{name}_high")
+    return "" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def _p_of(metrics: Mapping[str, Any], name: str) -> str:
+    """P of a method's accuracy by the permutation test of all label columns together, or of the only one."""
+    if not name.endswith("accuracy"):
+        return ""
+    start = f"p_{name.removesuffix('_accuracy') if name != 'accuracy' else 'network'}_"
+    found = [value for key, value in metrics.items() if key.startswith(start)]
+    return f"{found[-1]:.4f}" if found else ""
 
 
 def console_of(to_stderr: bool = False, plain_width: int = 160) -> Any:
