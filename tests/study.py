@@ -255,7 +255,7 @@ def write_training(
         "format": 1,
         "classes": dump(params)["classes"],
         "seeds": list(params.train.seeds),
-        "folds": list(CAGES),
+        "folds": sorted(set(index["cage"].to_list())),
         "architecture": architecture,
         "train": dump(params.train),
         "simulated": simulated,

@@ -81,7 +81,8 @@ def test_a_zone_that_is_none_is_told(change, zone: dict, line: str) -> None:
 
 
 def test_nothing_stands_in_the_cage_until_somebody_writes_it(params: Params) -> None:
-    assert params.furniture == {}
+    assert Params().furniture == {}
+    assert set(params.furniture) == {"dome", "nest", "upper_feeder", "lower_feeder", "water"}  # the demo's
 
 
 DO = "correct the value"
