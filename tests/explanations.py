@@ -8,6 +8,7 @@ import polars as pl
 from lmtcnn.core.files import read_json, write_json
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import MAPS
+from lmtcnn.core.schemas import EXPLAINED
 from study import seal_maps
 
 OWN = ("revision", "inputs", "outputs", "training", "parameters")
@@ -38,16 +39,20 @@ def explanation(**changes: Any) -> dict[str, Any]:
 
 
 def write_explanation(data: Path, params: Params, **changes: Any) -> None:
-    """Add it to what `explain` left, with two tables and figures, and seal all of it."""
+    """Write it, and two of its tables, over what `explain` left, and seal all of it."""
     folder = data / "explain"
     content = {key: value for key, value in read_json(folder / MAPS, "maps", "").items() if key not in OWN}
     write_json(folder / "explain.json", explanation(**changes))
     zones = {"a": ["AM", "AM"], "b": ["JM", "AF"], "zone": ["upper_feeder"] * 2}
     ends = {"low": [None, -4.0], "high": [None, -2.2], "p": [None, 0.002]}
-    pl.DataFrame(zones | {"log_ratio": [0.1, -3.1]} | ends).write_parquet(folder / "zones.parquet")
+    _write(folder, "zones", zones | {"log_ratio": [0.1, -3.1]} | ends)
     kinds = {"kind": ["direction", "separation"], "value": [-0.25, 0.1], "agreeing": [0.75, 1.0]}
-    pl.DataFrame(zones | kinds).write_parquet(folder / "attribution_zones.parquet")
-    for name in ("where", "when", "uses"):
-        (folder / f"{name}.png").write_bytes((folder / "architecture.png").read_bytes())
+    _write(folder, "attribution_zones", zones | kinds)
     (folder / MAPS).unlink()  # not a part of itself
     seal_maps(data, params, **content)
+
+
+def _write(folder: Path, name: str, values: dict[str, list[Any]]) -> None:
+    table = EXPLAINED[name]
+    frame = pl.DataFrame(values).select(list(table.columns)).cast(dict(table.columns))
+    table.write(frame, folder / f"{name}.parquet")

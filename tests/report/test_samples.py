@@ -9,7 +9,7 @@ import pytest
 from lmtcnn.core.errors import DataError
 from lmtcnn.core.records import full_training
 from lmtcnn.histograms.shares import shares
-from lmtcnn.report.samples import coarser, samples, zone_mask
+from lmtcnn.report.samples import coarser, samples
 from study import small_params, write_study
 
 ZONES = {
@@ -74,13 +74,6 @@ def test_zones_are_shares_of_a_samples_stops(data, shown, params):
     assert shown["drawn"]["zones"] == ["dome", "low shelf"]
     lower = 100 * stack[3:].sum() / stack.sum()
     assert shown["drawn"]["samples"][5]["zones"][1] == pytest.approx(lower, abs=0.01)
-
-
-def test_a_zone_is_the_tiles_whose_middle_lies_in_it():
-    circle = zone_mask({"shape": "circle", "x_cm": 1.0, "y_cm": 3.0, "radius_cm": 0.8}, 2, (4.0, 4.0))
-    assert circle.tolist() == [[False, False], [True, False]]
-    sides = {"x_cm": 2.5, "y_cm": 0.0, "width_cm": 1.0, "height_cm": 2.0}
-    assert zone_mask({"shape": "rectangle", **sides}, 2, (4.0, 4.0)).tolist() == [[False, True], [False, False]]
 
 
 @pytest.mark.parametrize(("most", "side"), [(1000, 5), (75, 5), (74, 3), (10, 1)])

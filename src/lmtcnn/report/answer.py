@@ -23,7 +23,7 @@ class Line(NamedTuple):
 def answer(
     metrics: Mapping[str, Any],
     sure: Mapping[str, Any],
-    explained: Mapping[str, Any] | None,
+    explained: Mapping[str, Any],
     warnings: Sequence[str],
     labels: Sequence[str],
 ) -> list[Line]:
@@ -34,7 +34,7 @@ def answer(
     metrics, sure
         metrics.json and statistics.json.
     explained
-        explain.json, where the stage `explain` compared places and hours.
+        explain.json.
     warnings
         What is warned of in the recordings, as sentences without a full stop.
     labels
@@ -102,10 +102,8 @@ def simpler(metrics: Mapping[str, Any], sure: Mapping[str, Any]) -> str:
     return told
 
 
-def where_and_when(explained: Mapping[str, Any] | None) -> str:
+def where_and_when(explained: Mapping[str, Any]) -> str:
     """Whether places and hours differ at all, and the pairs of which something is marked."""
-    if explained is None:
-        return "Not told: places and hours were not compared."
     gates = explained["gates"]
     if gates["refused"]:
         return sentence(f"this design allows no test: {gates['refused']}")

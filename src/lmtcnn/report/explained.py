@@ -1,29 +1,21 @@
 """The page's words and figures on where and when classes differ, what the networks use, and the paper's maps.
 
-Everything is read from data/explain. A comparison of places and hours (explain.json and its tables and figures) is
-shown where the stage left one; the activation maps are always there.
+Everything is read from data/explain. Figures of pairs of classes are not there where no two classes have samples.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import read_json
 from lmtcnn.core.records import MAPS
+from lmtcnn.core.schemas import EXPLAINED
+from lmtcnn.explain.explain import EXPLANATION
 from lmtcnn.report.pictures import Figure, picture, pictures
 from lmtcnn.report.words import probability, sentence, share
 
 SHOWN_CHANNELS = 4
 """The page shows the channels in which classes differ most; all of them lie in data/explain."""
-
-EXPLANATION = "explain.json"
-ZONES, USED_ZONES = "zones.parquet", "attribution_zones.parquet"
-ZONE_COLUMNS = ("a", "b", "zone", "log_ratio", "low", "high", "p")
-USED_COLUMNS = ("a", "b", "kind", "zone", "value", "agreeing")
-NO_ZONES: Mapping[str, Any] = {"zones": [], "rows": []}
 
 WHERE = {"where.png": "Maps of the difference between every two classes, tiles outlined where it is significant"}
 WHEN = {"when.png": "Distance between every two classes by hour, and stops per hour of each class"}
@@ -36,17 +28,12 @@ EXAMPLE = {
 NETWORK = {"architecture.png": "The network as a diagram, from histograms to classes"}
 
 
-def read_explanation(folder: Path) -> dict[str, Any] | None:
-    """Read explain.json, what `explain` says of places and hours; None where it left none."""
-    keys = ("gates", "hours", "definitions", "pairs")
-    return (
-        read_json(folder / EXPLANATION, "the explanation", "explain", keys)
-        if (folder / EXPLANATION).is_file()
-        else None
-    )
+def read_explanation(folder: Path) -> dict[str, Any]:
+    """Read explain.json, what `explain` says of places and hours."""
+    return read_json(folder / EXPLANATION, "the explanation", "explain", ("gates", "hours", "definitions", "pairs"))
 
 
-def explained(folder: Path, found: Mapping[str, Any] | None) -> dict[str, Any]:
+def explained(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says of data/explain.
 
     Parameters
@@ -63,13 +50,12 @@ def explained(folder: Path, found: Mapping[str, Any] | None) -> dict[str, Any]:
         "where": pictures(folder, WHERE),
         "when": pictures(folder, WHEN),
         "uses": pictures(folder, USES),
-        "compared": found is not None,
-        "gates": gate_words(found) if found else "",
-        "pairs": pair_rows(found) if found else [],
-        "zones": zone_rows(folder / ZONES) if found else NO_ZONES,
-        "used": used_rows(folder / USED_ZONES) if found else NO_ZONES,
-        "told": definition_rows(found) if found else [],
-        "networks": network_rows(found) if found else [],
+        "gates": gate_words(found),
+        "pairs": pair_rows(found),
+        "zones": zone_rows(folder / "zones.parquet"),
+        "used": used_rows(folder / "attribution_zones.parquet"),
+        "told": definition_rows(found),
+        "networks": network_rows(found),
         "maps": map_figures(folder, maps),
         "network": maps["network"],
         "n_channels": len(maps["channels"]),
@@ -114,7 +100,7 @@ def pair_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def zone_rows(path: Path) -> dict[str, Any]:
     """For each pair (rows) and zone (columns): the log ratio of shares, its interval, and p."""
-    rows = _rows(path, ZONE_COLUMNS)
+    rows = EXPLAINED["zones"].read(path).to_dicts()
     return _by_zone(
         rows,
         lambda row: [
@@ -127,7 +113,7 @@ def zone_rows(path: Path) -> dict[str, Any]:
 
 def used_rows(path: Path) -> dict[str, Any]:
     """For each pair (rows) and zone (columns): what speaks for the first class, and how many cages agree in sign."""
-    rows = [row for row in _rows(path, USED_COLUMNS) if row["kind"] == "direction"]
+    rows = [row for row in EXPLAINED["attribution_zones"].read(path).to_dicts() if row["kind"] == "direction"]
     return _by_zone(rows, lambda row: [f"{row['value']:+.3g}", f"{share(row['agreeing'])} of cages"])
 
 
@@ -189,14 +175,3 @@ def cross_rows(maps: Mapping[str, Any]) -> list[list[str]]:
     """Of each network the share of its crosses that lie in zones, and the zones' share of the floor."""
     found: Mapping[str, float | None] = maps.get("crosses_in_zones", {})
     return [[name.replace("_", " "), share(value)] for name, value in found.items()]
-
-
-def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of a table of the explanation; none where it was not written."""
-    if not path.is_file():
-        return []
-    frame = pl.read_parquet(path, glob=False)
-    if missing := [name for name in columns if name not in frame.columns]:
-        expected = f"columns {', '.join(columns)}"
-        raise DataError(problem(path, expected, f"no {', '.join(missing)}", "run `lmtcnn explain` again"))
-    return frame.to_dicts()

@@ -32,7 +32,7 @@ class Methods(NamedTuple):
 
 
 def methods(
-    params: Params, cohort: Mapping[str, Any], sure: Mapping[str, Any], version: str, *, simulated: bool, compared: bool
+    params: Params, cohort: Mapping[str, Any], sure: Mapping[str, Any], version: str, *, simulated: bool
 ) -> Methods:
     """Say what was done, ready for a paper.
 
@@ -48,17 +48,14 @@ def methods(
         Of lmtcnn.
     simulated
         Whether the mice are simulated.
-    compared
-        Whether `explain` compared places and hours.
     """
     cite = _Citations()
     paragraphs = [
         _data(params, cohort, version, cite, simulated),
         _network(params, cohort, cite),
         _statistics(params, sure, cite),
+        _explanation(params, cite),
     ]
-    if compared:
-        paragraphs.append(_explanation(params, cite))
     return Methods(paragraphs, [CITED[name] for name in cite.names])
 
 
@@ -153,8 +150,10 @@ def _tested(sure: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 def _explanation(params: Params, cite: _Citations) -> str:
     return (
         f"Places in which classes differ are differences of mean smoothed shares over cages, tested by a moderated t "
-        f"with the family-wise error over tiles held by its maximum over arrangements. Hours are told by squared "
-        f"distances between classes from products of different cages only {cite('walther')}. What the networks use was "
+        f"with the family-wise error over tiles held by its maximum over at most {params.explain.arrangements} "
+        f"arrangements of the labels, and marked only where a test of all classes together allows it. Hours are told "
+        f"in windows of {params.explain.window_intervals} intervals by squared distances between classes from products "
+        f"of different cages only {cite('walther')}. What the networks use was "
         f"found by integrated gradients {cite('gradients')} of samples of held-out cages, from an empty cage; no "
         f"significance is claimed for it."
     )

@@ -33,6 +33,7 @@ from lmtcnn.core.records import (
     seal_results,
 )
 from lmtcnn.core.revisions import REVISIONS
+from lmtcnn.explain.explain import EXPLANATION
 from lmtcnn.report.answer import answer
 from lmtcnn.report.explained import explained, read_explanation
 from lmtcnn.report.methods import methods
@@ -47,7 +48,7 @@ WANTED = {
     "histograms": (INDEX, "histograms.json", "start_hours.csv"),
     "train": ("train.json", PREDICTIONS),
     "evaluate": (METRICS, STATISTICS, EVALUATION, "confusion.csv", "folds.csv", "artefacts.csv", "curves.png"),
-    "explain": (MAPS,),
+    "explain": (MAPS, EXPLANATION),
 }
 """Files of earlier stages without which there is no page."""
 
@@ -123,7 +124,7 @@ def _content(data: Path, training: Training, params: Params, inputs: Mapping[str
         "merit": scores(data, metrics, params),
         "why": explained(data / "explain", found),
         "samples": samples(data, training, params),
-        "methods": methods(params, study["cohort"], sure, __version__, simulated=simulated, compared=found is not None),
+        "methods": methods(params, study["cohort"], sure, __version__, simulated=simulated),
         "made": {
             "version": __version__,
             "training": training.key,

@@ -18,6 +18,7 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.records import PREDICTIONS, Training, check_outputs
 from lmtcnn.core.schemas import predictions_table
 from lmtcnn.evaluate.evaluate import average
+from lmtcnn.explain.contrasts import zone_mask
 from lmtcnn.figures.figures import class_colours
 from lmtcnn.histograms import record
 from lmtcnn.histograms.shares import shares
@@ -176,14 +177,3 @@ def zone_shares(maps: Floats, params: Params, floor_cm: tuple[float, float]) -> 
     """Zone -> share of each sample's stops (S,) in the tiles whose middle lies in it, of shares (S, N, N)."""
     inside = {name: zone_mask(zone, maps.shape[-1], floor_cm) for name, zone in params.furniture.items()}
     return {name: (maps * mask).sum(axis=(1, 2)) for name, mask in inside.items() if mask.any()}
-
-
-def zone_mask(zone: dict[str, Any], tiles: int, floor_cm: tuple[float, float]) -> NDArray[np.bool_]:
-    """Tell which tiles have their middle in a zone, (N, N)."""
-    x, y = ((np.arange(tiles) + 0.5) * size / tiles for size in floor_cm)
-    if zone["shape"] == "circle":
-        away = (x - zone["x_cm"]) ** 2 + (y[:, None] - zone["y_cm"]) ** 2
-        return np.asarray(away <= zone["radius_cm"] ** 2)
-    across = (zone["x_cm"] <= x) & (x <= zone["x_cm"] + zone["width_cm"])
-    down = (zone["y_cm"] <= y) & (y <= zone["y_cm"] + zone["height_cm"])
-    return np.asarray(across & down[:, None])
