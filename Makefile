@@ -29,7 +29,7 @@ test: .venv/ready  ## all checks and tests
 	lint-imports
 	pytest -n 2
 
-proof: .venv/ready  ## damaged files, kills, a new installation, statistics, controls, doubt, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md
+proof: .venv/ready  ## damaged files, kills, a new installation, statistics, controls, doubt, explanations, a real server (PostgreSQL, S3) in full; the results belong into docs/proof.md
 	python proof/fuzz.py --cases 4000
 	python proof/kills.py --kills 50
 	python proof/numerics.py
@@ -38,6 +38,7 @@ proof: .venv/ready  ## damaged files, kills, a new installation, statistics, con
 	python proof/cohorts.py
 	python proof/controls.py
 	python proof/doubt.py
+	python proof/explanations.py
 	pip install --quiet -c constraints.txt -e '.[server]' 'moto[server]'
 	python proof/server.py
 

@@ -64,3 +64,13 @@ def test_mice_that_stop_elsewhere_are_told_and_sets_hold_the_truth() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "| mirrored | 32 |" in done.stdout
     assert "0 claims do not hold" in done.stdout
+
+
+def test_explanations_tell_the_truth_in_a_small_cohort() -> None:
+    command = [sys.executable, str(ROOT / "proof" / "explanations.py"), "--cohorts", "1", "--hours", "9"]
+    command += ["--tiles", "10", "--null", "1", "--only", "0", "--least", "0.85", "--workers", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("a mirrored cohort's maps differ from the mirrored ones by at most")
+    assert "0 of them with the wrong sign" in done.stdout
+    assert "0 claims do not hold" in done.stdout
