@@ -9,7 +9,7 @@ import study
 from conftest import told
 from lmtcnn.core.errors import ParamsError
 from lmtcnn.core.records import full_training
-from lmtcnn.explain.animal import Near, Reasons, explain_animal, find, nearest, reasons
+from lmtcnn.explain.animal import Asked, Near, Reasons, explain_animal, find, nearest, reasons
 from lmtcnn.histograms import record
 from lmtcnn.histograms.shares import shares
 from lmtcnn.train.held_out import load_held_out
@@ -28,7 +28,9 @@ def test_attributions_are_the_difference_of_the_two_likeliest_classes(loaded: tu
     stacks, index = loaded
     model = next(model for _, model in load_held_out(full_training(study.prepared(), PARAMS)))
     maps = shares(stacks, 1.5)
-    found = reasons(np.asarray(stacks[0]), model, maps[4:], index[4:], PARAMS, {"all": np.ones((6, 6), dtype=bool)})
+    whole = {"shape": "rectangle", "x_cm": 0, "y_cm": 0, "width_cm": 50, "height_cm": 51}
+    asked = Asked(tuple(PARAMS.classes), "none", 1.5, {"all": whole}, (49.8, 50.9), 1.0)
+    found = reasons(np.asarray(stacks[0]), model, maps[4:], index[4:], asked)
     p = softmax_members(model, prepare(stacks[:1], "none")).mean(axis=0)[0]
     assert list(PARAMS.classes)[int(p.argmax())] == found.a != found.b
     assert found.probability == pytest.approx(tuple(sorted(p.tolist())[:-3:-1]))

@@ -104,11 +104,17 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Write the table as .csv, .parquet or .json.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     force: Annotated[bool, typer.Option(help="Answer for recordings of another length too.")] = False,
+    explain: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a picture of each animal: why this class."),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = process.cores(),
 ) -> None:
     """Tell the class of every animal in new recordings.
 
     Example: lmtcnn predict new.sqlite --out predictions.csv
+
+    Example: lmtcnn predict new.sqlite --explain reasons
     """
     if model is None or model.startswith("models:/"):
         from lmtcnn.tracking import checks
@@ -126,9 +132,14 @@ def predict(
     served = bundle.read(source.folder)
     answering = prediction.Model.of(served, source.uri, source.version, source.run, source.date)
     known = labelled.find(databases, cohort, served)
+    answered = {}
+    if explain:
+        from lmtcnn.predictions.reasons import Explainer
+
+        answered["answered"] = Explainer(served, explain).explain
     with reading("predict") as progress:
         predictions, failed = module.predict(
-            known.recordings, served, force=force, workers=workers, progress=progress, model=answering
+            known.recordings, served, force=force, workers=workers, progress=progress, model=answering, **answered
         )
     if out:
         prediction.save(predictions, served.classes, out)

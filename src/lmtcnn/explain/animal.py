@@ -4,7 +4,7 @@ Of a study's own animal, the networks that have not seen its cage are asked, and
 Of a new animal, the networks of a bundle are asked, and it is compared with the whole study.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,12 +38,32 @@ WINDOW = 3
 
 
 class Near(NamedTuple):
-    """An animal of the study: who it is, and the Euclidean distance of its map, in per mille."""
+    """An animal of the study: who it is, its number or RFID, and the Euclidean distance of its map, in per mille."""
 
     recording: str
-    animal_id: int
+    animal_id: int | str
     class_name: str
     distance: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How networks are asked and animals compared.
+
+    The classes in the order of the logits, the transform of the counts, the smoothing of shares in tiles, zones by
+    name, width and height of the floor in cm, and the hours that an interval lasts.
+    """
+
+    classes: Sequence[str]
+    transform: str
+    smoothing_tiles: float
+    zones: Mapping[str, Mapping[str, Any]]
+    floor_cm: tuple[float, float]
+    hours_each: float
+
+    def masks(self, tiles: int) -> dict[str, NDArray[np.bool_]]:
+        """Zone -> its tiles (N, N)."""
+        return {name: zone_mask(zone, tiles, self.floor_cm) for name, zone in self.zones.items()}
 
 
 @dataclass(frozen=True)
@@ -90,8 +110,7 @@ def reasons(
     networks: StereotypeCNN,
     maps: Floats,
     index: pl.DataFrame,
-    params: Params,
-    masks: Mapping[str, NDArray[np.bool_]],
+    asked: Asked,
 ) -> Reasons:
     """Ask networks about one animal, and compare it with animals of the study.
 
@@ -102,14 +121,13 @@ def reasons(
     networks
         One member or several, averaged.
     maps, index
-        Smoothed shares (S, N, N) of the animals that it is compared with, and who they are.
-    params
-        Transform, smoothing, classes.
-    masks
-        Zone -> its tiles (N, N).
+        Smoothed shares (S, N, N) of the animals that it is compared with, and who they are: columns `recording`,
+        `animal_id`, `class`.
+    asked
+        Classes, transform, smoothing and zones.
     """
-    classes, smoothing = list(params.classes), params.evaluate.smoothing_tiles
-    x = prepare(stack[None], params.train.transform)
+    classes, smoothing = list(asked.classes), asked.smoothing_tiles
+    x = prepare(stack[None], asked.transform)
     p = softmax_members(networks, x).mean(axis=0)[0]
     first, second = (int(place) for place in np.argsort(-p, kind="stable")[:2])
     each = [attribute(select(networks, [member]), x) for member in range(networks.members)]
@@ -123,7 +141,7 @@ def reasons(
         for code in (first, second)
     ]
     smoother = gaussian(len(own), smoothing)
-    zones = {name: float(places[mask].sum()) for name, mask in masks.items()}
+    zones = {name: float(places[mask].sum()) for name, mask in asked.masks(len(own)).items()}
     return Reasons(
         classes[first],
         classes[second],
@@ -174,23 +192,46 @@ def explain_animal(data: Path, params: Params, recording: str, animal: str, out:
     model = next(model for cage, model in load_held_out(training) if cage == row["cage"])
     maps = shares(stacks, params.evaluate.smoothing_tiles)
     others = np.flatnonzero((index["cage"] != row["cage"]).to_numpy())
-    floor_cm = training.record.floor_cm
-    masks = {name: zone_mask(zone, maps.shape[-1], floor_cm) for name, zone in params.furniture.items()}
-    found = reasons(np.asarray(stacks[place]), model, maps[others], index[others.tolist()], params, masks)
-    day = daytime(data / "histograms" / "start_hours.csv", params)
+    asked = Asked(
+        tuple(params.classes),
+        params.train.transform,
+        params.evaluate.smoothing_tiles,
+        params.furniture,
+        training.record.floor_cm,
+        daytime(data / "histograms" / "start_hours.csv", params).hours_each,
+    )
+    found = reasons(np.asarray(stacks[place]), model, maps[others], index[others.tolist()], asked)
     who = f"{recording} animal {row['animal_id']} ({row['class']})"
     whose = f"the mean of {model.members} networks that have not seen its cage"
-    said = found.sentences(who, whose, day.hours_each)
-    note = " ".join([f"{SIMULATED}."] * training.record.simulated + said)
+    said = found.sentences(who, whose, asked.hours_each)
     path = ensure_folder(out) / f"{recording}_{row['animal_id']}_reasons.png"
+    draw(found, asked, who, " ".join([f"{SIMULATED}."] * training.record.simulated + said), path)
+    return said, path
+
+
+def draw(found: Reasons, asked: Asked, who: str, note: str, path: Path) -> None:
+    """Draw why one animal is told as what it is told.
+
+    Parameters
+    ----------
+    found
+        The reasons.
+    asked
+        By what they were found: zones, floor and hours.
+    who
+        The animal, in words.
+    note
+        What stands below the picture.
+    path
+        The picture's PNG; SVG and PDF lie beside it.
+    """
     names = (who, f"mean of {found.a}", f"mean of {found.b}")
     title = f"Why {found.a} rather than {found.b}"
     figure = drawing.reasons(
-        found.shares, names, found.places, found.hours, found.zones, day.hours_each, floor_cm, title, note=note,
-        furniture=params.furniture,
+        found.shares, names, found.places, found.hours, found.zones, asked.hours_each, asked.floor_cm, title, note=note,
+        furniture=asked.zones,
     )  # fmt: skip
     figures.save(figure, path)
-    return said, path
 
 
 def find(index: pl.DataFrame, recording: str, animal: str) -> int:

@@ -59,6 +59,7 @@ def predict(
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
     model: Model | None = None,
+    answered: Callable[[NDArray[np.float64], Prediction], None] = lambda stack, prediction: None,
 ) -> tuple[list[Prediction], list[LmtcnnError]]:
     """Predict the class of every animal in recordings; one bad file loses no other.
 
@@ -76,6 +77,8 @@ def predict(
         Progress callback: detections read so far, and detections in all.
     model
         Description of the model that every prediction bears; without it, what the bundle knows of itself.
+    answered
+        Called with the stack (T, N, N) and the prediction of each animal.
 
     Returns
     -------
@@ -89,6 +92,8 @@ def predict(
     outcomes = read_each(recordings, read, workers, progress)
     stacked = [animal for found in outcomes if not isinstance(found, LmtcnnError) for animal in found]
     told = [replace(each, model=answering) for each in classify(stacked, bundle)]
+    for animal, prediction in zip(stacked, told, strict=True):
+        answered(animal.stack, prediction)
     return told, [found for found in outcomes if isinstance(found, LmtcnnError)]
 
 
