@@ -14,7 +14,7 @@ from lmtcnn.evaluate import evaluate
 from lmtcnn.histograms import histograms
 from lmtcnn.report.export import class_hours, class_maps, export
 from lmtcnn.stops import stops
-from study import small_params, write_training
+from study import seal_training, small_params, write_training
 
 
 @pytest.fixture
@@ -78,6 +78,7 @@ def test_after_a_training_predictions_are_those_of_held_out_cages(study) -> None
     index = pl.read_parquet(data / "histograms" / "index.parquet")
     cages = ("c1", "c2")
     write_training(data / "train", index, params, cages, lambda s, seed: [0.1 + 0.2 * seed, 0.1, 0.5, 0.3 - 0.2 * seed])
+    seal_training(data / "train", folds=list(cages))
     export(data, Path("out"), params)
     samples, singles = read("samples"), read("predictions")
     assert samples.select("p_AM", "p_JM", "p_AF", "p_JF").row(0) == pytest.approx((0.2, 0.1, 0.5, 0.2))
