@@ -159,7 +159,7 @@ def own_study(tmp_path: Path, run, trained: Path, tiny, monkeypatch: pytest.Monk
     small = (("channels: 16", "channels: 1"), ("epochs: 20", "epochs: 1"), ("seeds: [0, 1, 2]", "seeds: [0]"))
     change_params(tmp_path, *OWN_RECORDINGS, *small)
     bundle.write(bundle.build(trained, tiny), tmp_path / "model")
-    for name in ("log_train", "log_explain", "log_cohort"):
+    for name in ("log_train", "log_explain", "log_report", "log_cohort"):
         monkeypatch.setattr(f"lmtcnn.tracking.tracking.{name}", lambda *a, **k: None)
     return raw
 

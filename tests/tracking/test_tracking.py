@@ -14,6 +14,8 @@ from PIL import Image
 
 import study
 from lmtcnn.core.errors import DataError
+from lmtcnn.core.files import write_json
+from lmtcnn.core.records import full_training, seal_results
 from lmtcnn.tracking import client as clients
 from lmtcnn.tracking import runs, tracking, view
 
@@ -186,6 +188,19 @@ def test_maps_are_logged_once_as_pictures_that_runs_can_be_compared_by(project: 
     assert [file.path for file in client.list_artifacts(run_id, "explain")] == [
         "explain/activation_maps.json", "explain/hours.parquet",
     ]  # fmt: skip
+
+
+def test_the_page_is_an_artifact_of_its_training_and_none_of_another(project: Path) -> None:
+    folder = project / "data" / "report"
+    folder.mkdir()
+    (folder / "index.html").write_text("a page")
+    training = full_training(Path("data"), PARAMS)
+    write_json(folder / "report.json", seal_results("report", {}, training, {}, PARAMS, folder, ["index.html"]))
+    run_id = tracking.log_report(Path("data"), PARAMS)
+    assert [file.path for file in clients.connect().list_artifacts(run_id, "report")] == ["report/index.html"]
+    (folder / "index.html").write_text("another page")
+    with pytest.raises(DataError):
+        tracking.log_report(Path("data"), PARAMS)
 
 
 def test_single_folds_make_the_run_of_the_whole_training(project: Path) -> None:

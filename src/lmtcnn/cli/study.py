@@ -183,7 +183,9 @@ def report(params_file: ParamsFile = PARAMS) -> None:
     from lmtcnn.report import report as module
 
     with alone(DATA / "report"):
-        page = module.report(DATA, load(params_file))
+        params = load(params_file)
+        page = module.report(DATA, params)
+        logged(lambda tracking: tracking.log_report(DATA, params))
     show.say(str(page))
 
 

@@ -250,6 +250,11 @@ def read_maps(data: Path, params: Params, training: Training) -> ResultRecord:
     return _read_results(data / "explain" / MAPS, "explain", "the activation maps", params, training, inputs)
 
 
+def read_page(data: Path, params: Params, training: Training) -> ResultRecord:
+    """Read the record of data/report, once its page is that of this training."""
+    return _read_results(data / "report" / "report.json", "report", "the page", params, training, {})
+
+
 def check_outputs(folder: Path, record: Record, stage: str, names: Iterable[str] | None = None) -> list[str]:
     """Return a line for each of a record's files (`names`, or all) that is missing or is not what the stage wrote."""
     lines = []
@@ -320,10 +325,7 @@ def _sections(stage: str, params: Params) -> dict[str, Any]:
 
 
 def _changed(folder: Path, found: Mapping[str, Any], params: Definitions, stage: str) -> list[str]:
-    """Return a line for each parameter of the present params.yaml that is another one in a record's sections `found`.
-
-    Of the section `train` only what decides a training's result matters.
-    """
+    """Return a line for each parameter of params.yaml that a record's sections `found` lack; of train what decides."""
     wanted = dump(params)
     if "train" in found and "train" in wanted:
         wanted["train"], found = decisive(wanted["train"]), {**found, "train": decisive(found["train"])}

@@ -15,8 +15,16 @@ import polars as pl
 
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import read_json
+from lmtcnn.evaluate import evaluate
 from lmtcnn.tracking import client as clients
 from lmtcnn.tracking.client import FINISHED_TRAINING
+
+CURVES = {
+    "test/accuracy": "test_accuracy",  # the first metric of a run is what the page that compares runs draws at first
+    "test/loss": "test_loss",
+    "train/accuracy": "train_accuracy",
+    "train/loss": "train_loss",
+}
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -138,3 +146,14 @@ def predictions_of(run_id: str) -> pl.DataFrame:
         path = Path(client.download_artifacts(run_id, "predictions.json", folder))
         content = read_json(path, "the predictions of a run", "track", ("columns", "data"))
     return pl.DataFrame(content["data"], schema=content["columns"], orient="row", infer_schema_length=None)
+
+
+def curve_points(history: pl.DataFrame) -> list[Point]:
+    """Mean curves over the networks with a held-out cage; what is undefined is left out."""
+    means = evaluate.mean_curves(history)
+    return [
+        (name, value, epoch)
+        for name, column in CURVES.items()
+        for epoch, value in means.select("epoch", column).iter_rows()
+        if value is not None
+    ]

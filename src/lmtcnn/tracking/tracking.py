@@ -33,6 +33,7 @@ from lmtcnn.core.records import (
     full_training,
     read_evaluation,
     read_maps,
+    read_page,
 )
 from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate
@@ -49,12 +50,6 @@ if TYPE_CHECKING:
 FOLD, COHORT = "fold", "cohort"
 NOTES, MAX_TAG = "lmtcnn.notes", 5000  # what speaks against a training, and MLflow's limit of a tag
 COLOR = "mlflow.runColor"
-CURVES = {
-    "test/accuracy": "test_accuracy",  # the first metric of a run is what the page that compares runs draws at first
-    "test/loss": "test_loss",
-    "train/accuracy": "train_accuracy",
-    "train/loss": "train_loss",
-}
 
 
 @clients.answering()
@@ -113,6 +108,21 @@ def log_explain(data: Path, params: Params) -> str:
     return _add_results(data, params, "explain", training, record, write)
 
 
+@clients.answering()
+def log_report(data: Path, params: Params) -> str:
+    """Add the page of data/report to the run of its training (logged first where it is missing); returns the run's id.
+
+    Raises DataError where it is not of the present training.
+    """
+    training = full_training(data, params)
+    record = read_page(data, params, training)
+
+    def write(client: "MlflowClient", run_id: str, folder: Path) -> None:
+        client.log_artifact(run_id, str(folder / "index.html"), "report")
+
+    return _add_results(data, params, "report", training, record, write)
+
+
 def _add_results(
     data: Path,
     params: Params,
@@ -137,12 +147,13 @@ def _add_results(
 
 
 def track(data: Path, params: Params) -> str:
-    """Log whatever is in the files and not in the store: training, evaluation, maps; returns the parent run's id.
+    """Log whatever is in the files and not in the store, training to page; returns the parent run's id.
 
     What is not of the training is left out, with a warning that says why.
     """
     run_id = parent(data, params)
-    for path, add in ((data / "evaluate" / METRICS, log_evaluate), (data / "explain" / MAPS, log_explain)):
+    stages = {f"evaluate/{METRICS}": log_evaluate, f"explain/{MAPS}": log_explain, "report/report.json": log_report}
+    for path, add in ((data / name, add) for name, add in stages.items()):
         if path.is_file():
             try:
                 add(data, params)
@@ -271,7 +282,7 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, training: Train
             fold_ms = (times_ms[0] + number, times_ms[1] + number)
             own = predictions.filter(fold=cage), history.filter(fold=cage), samples.filter(cage=cage)
             _log_fold(client, run_id, cage, own, classes, tags, fold_ms)
-        runs.add(client, run_id, _curve_points(history), values, times_ms=times_ms)
+        runs.add(client, run_id, runs.curve_points(history), values, times_ms=times_ms)
         runs.log_inputs(client, run_id, data, stacks.dtype.name, stacks.shape, tags, sizes)
         client.log_dict(run_id, dump(params), "params.yaml")
         client.log_table(run_id, predictions.to_dict(as_series=False), "predictions.json")
@@ -297,7 +308,7 @@ def _log_fold(
     kept = {name: tags[name] for name in passed_on if name in tags}
     tags = {**kept, KIND: FOLD, "lmtcnn.fold": cage, "mlflow.parentRunId": run_id}
     points = [
-        *_curve_points(history),
+        *runs.curve_points(history),
         ("cv/accuracy", _share(predictions["class"] == predictions["predicted"]), 0),
         ("cv/ensemble_accuracy", _share(samples["class"] == samples["ensemble"]), 0),
     ]
@@ -308,17 +319,6 @@ def _log_fold(
         text = provenance.matrix_text(evaluate.confusion_counts(confusion, classes).tolist(), classes)
         mark = f"**{SIMULATED}.**\n\n" if tags[IS_SIMULATED] == "true" else ""
         client.log_text(child_id, mark + text, "confusion.md")
-
-
-def _curve_points(history: pl.DataFrame) -> list[runs.Point]:
-    """Mean curves over the networks with a held-out cage; what is undefined is left out."""
-    means = evaluate.mean_curves(history)
-    return [
-        (name, value, epoch)
-        for name, column in CURVES.items()
-        for epoch, value in means.select("epoch", column).iter_rows()
-        if value is not None
-    ]
 
 
 def _made(data: Path) -> dict[str, Any]:
