@@ -1,6 +1,6 @@
 """Prove what explanations claim, on simulated cohorts whose truth is known: where, when, and what a network uses.
 
-    python proof/explanations.py --cohorts 5 --null 100 --only 3
+    python proof/explanations.py --cohorts 5 --null 200 --only 3
 
 * Maps of two classes are scored against the tiles in which the simulator makes one stop more than the other (`Truth`),
   hours against those in which it makes classes differ most. Every method has its row, also where it is poor.
@@ -8,7 +8,8 @@
 * Effects in time alone are found by hours and not by tiles, effects in place alone the other way round.
 * No tile is marked with the wrong sign, and a mirrored cohort gives mirrored maps.
 
-Cohorts are 12 cages of four mice at two ages, at full density: stops as planted, without databases.
+Cohorts are 12 cages of four mice at two ages; stops are taken as planted, without databases. Hours of 3,600 s have the
+density of real recordings, shorter ones (`--seconds`, with a higher `--rate` of learning) fewer stops.
 """
 
 import argparse
@@ -94,17 +95,18 @@ def _on_arranged_labels(study: Study, made: Cohort) -> torch.nn.Module:
 
 
 class Scores(NamedTuple):
-    """Of one cohort: method -> mean areas over pairs; accuracy; tiles marked, and those with the wrong sign."""
+    """Of one cohort: mean areas over pairs by method, accuracy, stops of a sample, tiles marked, those of wrong sign."""
 
     maps: dict[str, np.ndarray]
     hours: dict[str, float]
     accuracy: float
+    stops: float
     marked: int
     wrong: int
 
 
-def score(job: tuple[int, int, int]) -> Scores:
-    """Score every method on a cohort of a seed, hours and tiles."""
+def score(job: tuple[int, int, int, float, float]) -> Scores:
+    """Score every method on a cohort: its seed, hours, tiles, seconds of an hour, rate of learning."""
     torch.set_num_threads(1)
     made = cohort(*job)
     found = compare(made)
@@ -119,7 +121,8 @@ def score(job: tuple[int, int, int]) -> Scores:
         where.append({name: areas_of(values, known) for name, values in own.items()})
         when.append(_areas_of_hours(hours, made, known))
         marked.append(_signs(each, found, known, made))
-    return Scores(_mean(where), _mean(when), accuracy, *np.sum(marked, axis=0).tolist())
+    stops = float(made.stacks.sum() / len(made.stacks))
+    return Scores(_mean(where), _mean(when), accuracy, stops, *np.sum(marked, axis=0).tolist())
 
 
 def _maps_of_stops(each: Contrast, found: Differences, made: Cohort) -> dict[str, np.ndarray]:
@@ -197,13 +200,15 @@ def each_of(work: Callable, jobs: Iterable, workers: int) -> list:
         return pool.map(work, jobs, chunksize=1)
 
 
-def prove_scores(cohorts: int, hours: int, tiles: int, workers: int, least: float) -> list[str]:
+def prove_scores(asked: argparse.Namespace) -> list[str]:
     """Print every method's row; return a line for each claim that does not hold."""
-    found = each_of(score, [(seed, hours, tiles) for seed in range(1, cohorts + 1)], workers)
-    accuracy = np.mean([each.accuracy for each in found])
+    sizes = (asked.hours, asked.tiles, asked.seconds, asked.rate)
+    found = each_of(score, [(seed, *sizes) for seed in range(1, asked.cohorts + 1)], asked.workers)
+    accuracy, stops = (np.mean([getattr(each, name) for each in found]) for name in ("accuracy", "stops"))
     print(
-        f"{cohorts} cohorts, {hours} intervals of an hour, {tiles} x {tiles} tiles; accuracy of networks {accuracy:.2f}"
+        f"{asked.cohorts} cohorts, {asked.hours} intervals of {asked.seconds:g} s, {asked.tiles} x {asked.tiles} tiles"
     )
+    print(f"{stops:.0f} stops a sample; accuracy of held-out networks {accuracy:.2f}")
     print(f"| map | {' | '.join(f'signed area, margin {margin:g}' for margin in MARGINS)} | least cohort | unsigned |")
     print("|---" * (len(MARGINS) + 3) + "|")
     claimed = MARGINS.index(CLAIMED)
@@ -220,7 +225,7 @@ def prove_scores(cohorts: int, hours: int, tiles: int, workers: int, least: floa
     print(f"{marked} tiles marked, {wrong} of them with the wrong sign")
     mean = {name: float(areas.mean(axis=0)[claimed]) for name, areas in maps.items()}
     by_hour = {name: float(areas.mean()) for name, areas in hourly.items()}
-    return [words for words, holds in _claims(mean, by_hour, wrong, least).items() if not holds]
+    return [words for words, holds in _claims(mean, by_hour, wrong, asked.least).items() if not holds]
 
 
 def _claims(mean: dict[str, float], by_hour: dict[str, float], wrong: int, least: float) -> dict[str, bool]:
@@ -271,6 +276,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cohorts", type=int, default=5, help="with an effect; 0 leaves this part out")
     parser.add_argument("--hours", type=int, default=24, help="of these")
+    parser.add_argument("--seconds", type=float, default=3600, help="of an hour of these: fewer make fewer stops")
+    parser.add_argument("--rate", type=float, default=0.001, help="of learning")
     parser.add_argument("--tiles", type=int, default=30, help="of these, to each side")
     parser.add_argument("--null", type=int, default=200, help="cohorts without an effect")
     parser.add_argument("--only", type=int, default=3, help="cohorts with an effect in time, and as many in place")
@@ -283,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.only:
         bad += prove_only(asked.only, asked.workers)
     if asked.cohorts:
-        bad += prove_scores(asked.cohorts, asked.hours, asked.tiles, asked.workers, asked.least)
+        bad += prove_scores(asked)
     print(f"{len(bad)} claims do not hold; {time.perf_counter() - began:.0f} s on {asked.workers} processes")
     for line in bad:
         print(f"does not hold: {line}", file=sys.stderr)

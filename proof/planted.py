@@ -1,4 +1,4 @@
-"""Cohorts of full density whose truth is known, and how maps and hours are scored against it."""
+"""Simulated cohorts whose truth is known, and how maps and hours are scored against it."""
 
 import functools
 from pathlib import Path
@@ -33,13 +33,15 @@ class Cohort(NamedTuple):
     params: Params
 
 
-def cohort(seed: int, hours: int, tiles: int, rate: float = 0.001, **simulated: object) -> Cohort:
-    """Simulate a cohort of full density, with an interval for every clock hour."""
+def cohort(
+    seed: int, hours: int, tiles: int, seconds: float = 3600.0, rate: float = 0.001, **simulated: object
+) -> Cohort:
+    """Simulate a cohort whose hours have so many seconds, with an interval for every clock hour; `rate` of learning."""
     known = parameters.load(ROOT / "params.yaml")
-    told = {"seed": seed, "hours": hours, "seconds_per_hour": 3600.0, **simulated}
+    told = {"seed": seed, "hours": hours, "seconds_per_hour": seconds, **simulated}
     changes = {
         "simulate": known.simulate.model_copy(update=told),
-        "histograms": known.histograms.model_copy(update={"intervals": hours, "interval_s": 3600.0, "tiles": tiles}),
+        "histograms": known.histograms.model_copy(update={"intervals": hours, "interval_s": seconds, "tiles": tiles}),
         "explain": known.explain.model_copy(update={"arrangements": ARRANGEMENTS}),
         "train": known.train.model_copy(update={"lr": rate, "device": "cpu", "seeds": [0]}),
     }
@@ -47,17 +49,18 @@ def cohort(seed: int, hours: int, tiles: int, rate: float = 0.001, **simulated: 
     stacks, rows = [], []
     for recording in behaviour.recordings(params.simulate):
         for mouse, plan in planted_stops(params, recording):
-            stacks.append(_stack(plan, recording.start_clock_h - FIRST_HOUR, hours, tiles))
+            at_h = plan.start / truth.FPS / seconds + recording.start_clock_h - FIRST_HOUR
+            stacks.append(_stack(at_h, plan.place_cm, hours, tiles))
             labels = (recording.sex, recording.age, recording.class_name)
             rows.append((recording.cage, recording.name, mouse.rfid, *labels))
     columns = ["cage", "recording", "animal", "sex", "age", "class"]
     return Cohort(np.stack(stacks), pl.DataFrame(rows, schema=columns, orient="row"), params)
 
 
-def _stack(plan: behaviour.Plan, late_h: float, hours: int, tiles: int) -> np.ndarray:
+def _stack(at_h: np.ndarray, place_cm: np.ndarray, hours: int, tiles: int) -> np.ndarray:
     """Stops by interval and tile, (T, N, N); those before the first or after the last interval do not count."""
-    interval = np.floor(plan.start / truth.FPS / 3600 + late_h).astype(np.int64)
-    column, row = np.minimum((plan.place_cm / truth.FLOOR_CM * tiles).astype(np.int64), tiles - 1).T
+    interval = np.floor(at_h).astype(np.int64)
+    column, row = np.minimum((place_cm / truth.FLOOR_CM * tiles).astype(np.int64), tiles - 1).T
     kept = (interval >= 0) & (interval < hours)
     place = np.ravel_multi_index((interval[kept], row[kept], column[kept]), (hours, tiles, tiles))
     return np.bincount(place, minlength=hours * tiles**2).reshape(hours, tiles, tiles).astype(np.uint16)
