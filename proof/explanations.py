@@ -95,7 +95,7 @@ def _on_arranged_labels(study: Study, made: Cohort) -> torch.nn.Module:
 
 
 class Scores(NamedTuple):
-    """Of one cohort: mean areas over pairs by method, accuracy, stops of a sample, tiles marked, those of wrong sign."""
+    """Of one cohort: mean areas over pairs by method, accuracy, stops of a sample, tiles marked, and wrong ones."""
 
     maps: dict[str, np.ndarray]
     hours: dict[str, float]
