@@ -178,11 +178,11 @@ def marks(made: Cohort) -> dict[str, int]:
     return told
 
 
-def marks_of(job: tuple[int, int, int, float, str]) -> dict[str, int]:
-    """Marks of a cohort of a seed, hours, tiles, `effect`, `effect_in`."""
-    seed, hours, tiles, effect, where = job
+def marks_of(job: tuple[int, int, int, float, float, str]) -> dict[str, int]:
+    """Marks of a cohort: its seed, hours, tiles, seconds of an hour, `effect`, `effect_in`."""
+    seed, hours, tiles, seconds, effect, where = job
     torch.set_num_threads(1)
-    return marks(cohort(seed, hours, tiles, effect=effect, effect_in=where))
+    return marks(cohort(seed, hours, tiles, seconds, effect=effect, effect_in=where))
 
 
 def mirrored(seed: int, hours: int, tiles: int) -> float:
@@ -239,9 +239,9 @@ def _claims(mean: dict[str, float], by_hour: dict[str, float], wrong: int, least
     }
 
 
-def prove_null(cohorts: int, workers: int) -> list[str]:
+def prove_null(cohorts: int, first: int, seconds: float, workers: int) -> list[str]:
     """Print in how many cohorts without an effect anything is marked; return a line where it is too often."""
-    jobs = [(1000 + seed, *NULL_SIZE, 0.0, "both") for seed in range(cohorts)]
+    jobs = [(seed, *NULL_SIZE, seconds, 0.0, "both") for seed in range(first, first + cohorts)]
     found = each_of(marks_of, jobs, workers)
     anything = sum(any(each.values()) for each in found)
     low, high = stats.binomtest(anything, cohorts).proportion_ci(0.95)
@@ -256,7 +256,7 @@ def prove_only(cohorts: int, workers: int) -> list[str]:
     print("| effect in | seed | pairs with tiles | zones | pairs with hours by distance | pairs with times |")
     print("|---|---|---|---|---|---|")
     for where, seen, unseen in (("time", "times", "tiles"), ("place", "tiles", "times")):
-        jobs = [(seed, *ONLY_SIZE, 1.0, where) for seed in range(1, cohorts + 1)]
+        jobs = [(seed, *ONLY_SIZE, 3600.0, 1.0, where) for seed in range(1, cohorts + 1)]
         for job, told in zip(jobs, each_of(marks_of, jobs, workers), strict=True):
             print(f"| {where} | {job[0]} | {' | '.join(str(count) for count in told.values())} |")
             if not told[seen] or told[unseen]:
@@ -276,17 +276,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cohorts", type=int, default=5, help="with an effect; 0 leaves this part out")
     parser.add_argument("--hours", type=int, default=24, help="of these")
-    parser.add_argument("--seconds", type=float, default=3600, help="of an hour of these: fewer make fewer stops")
+    parser.add_argument(
+        "--seconds", type=float, default=3600, help="of an hour, but with --only: fewer make fewer stops"
+    )
     parser.add_argument("--rate", type=float, default=0.001, help="of learning")
     parser.add_argument("--tiles", type=int, default=30, help="of these, to each side")
     parser.add_argument("--null", type=int, default=200, help="cohorts without an effect")
+    parser.add_argument("--first", type=int, default=1000, help="seed of the first of these")
     parser.add_argument("--only", type=int, default=3, help="cohorts with an effect in time, and as many in place")
     parser.add_argument("--least", type=float, default=0.95, help="area that contrasts and hours must have")
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args(arguments)
     began, bad = time.perf_counter(), prove_mirrored()
     if asked.null:
-        bad += prove_null(asked.null, asked.workers)
+        bad += prove_null(asked.null, asked.first, asked.seconds, asked.workers)
     if asked.only:
         bad += prove_only(asked.only, asked.workers)
     if asked.cohorts:
