@@ -105,7 +105,7 @@ def test_the_answer_stands_first_in_five_lines(study, params):
     text = Reader(report(study, params).read_text()).text
     order = ["How well?", "Beyond chance?", "What does a simpler method give?", "Where and when do classes differ?"]
     order += ["What could be an artefact?", "What was recorded", "Table 1", "Could it be an artefact?"]
-    order += ["How it learned", "The paper's maps", "Every sample", "Methods, for a paper", "how to run it again"]
+    order += ["How it learned", "Activation maps", "Every sample", "Methods, ready to print", "how to run it again"]
     places = [text.index(words) for words in order]
     assert places[:5] == sorted(places[:5])
     assert "A network labels 100.0% of the samples of cages it never saw right" in text

@@ -1,6 +1,7 @@
 """A study of one's own: what `lmtcnn init` writes, from a clone and from a wheel."""
 
 import difflib
+import re
 import shutil
 import stat
 import subprocess
@@ -16,7 +17,7 @@ from ruamel.yaml import YAML
 from conftest import ROOT, told
 from lmtcnn.core.errors import OutputError
 from lmtcnn.core.params import load
-from lmtcnn.core.revisions import check
+from lmtcnn.core.revisions import REVISIONS, check
 from lmtcnn.study import study
 from test_pipeline import SMALL, environment, write_params
 
@@ -219,9 +220,10 @@ def test_a_new_study_says_that_recordings_and_a_manifest_are_missing(tmp_path: P
 def test_a_study_of_other_revisions_lists_what_would_rerun_and_upgrade_accepts_it(tmp_path: Path) -> None:
     study.init(tmp_path, demo=True)
     path = tmp_path / "revisions.yaml"
-    path.write_text(path.read_text().replace("stops: 1", "stops: 0").replace("train: 1", "train: 0"))
+    path.write_text(re.sub(r"(stops|train): \d+", r"\1: 0", path.read_text()))
+    ours = ", ".join(f"{stage} {REVISIONS[stage]}" for stage in ("stops", "train"))
     told_line = (
-        "error: revisions.yaml: expected this program's revisions, stops 1, train 1, found stops 0, train 0; run "
+        f"error: revisions.yaml: expected this program's revisions, {ours}, found stops 0, train 0; run "
         "`lmtcnn upgrade`, then `dvc repro`, which reruns stops, train and what comes after"
     )
     for command in ("simulate", "histograms", "report"):

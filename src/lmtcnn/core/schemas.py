@@ -317,6 +317,5 @@ TABLES = (
     CONTROLS,
     predictions_table(()),
     HISTORY,
-    *EXPLAINED.values(),
 )
-"""All of them, those of a study's labels and classes without these."""
+"""Tables in which label columns may stand, without these: those of an explanation have none."""
