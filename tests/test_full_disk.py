@@ -228,8 +228,8 @@ def _sample(name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def studied(tmp_path: Path) -> Iterator[Path]:
-    """A trained and evaluated study on a disk of 4 MB."""
-    with small_disk(tmp_path / "disk", 4 * MB) as folder:
+    """A trained and evaluated study on a disk of 8 MB."""
+    with small_disk(tmp_path / "disk", 8 * MB) as folder:
         data = study.copy(study.prepared(), folder / "data")
         yield data
 
@@ -260,7 +260,7 @@ def test_stages_after_the_training_end_in_one_line(studied: Path, monkeypatch: p
 
 def test_predictions_a_cohort_and_a_manifest_end_in_one_line(tmp_path: Path, disk: Path, params: Params) -> None:
     scenes(tmp_path, params)
-    answer = prediction.Prediction("a", 1, "001", "AM", 1.0, {"AM": 1.0}, 1.0, ())
+    answer = prediction.Prediction("a", 1, "001", "AM", 1.0, {"AM": 1.0}, ["AM"], 0.0, 1.0, [])
     fill(disk)
     for name in ("p.csv", "p.parquet", "p.json"):
         told(OutputError, prediction.save, [answer], ["AM"], disk / name)

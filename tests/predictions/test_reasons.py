@@ -39,6 +39,14 @@ def test_an_animal_of_the_cohort_is_its_own_nearest_and_has_a_picture(served: bu
     assert warning == "a warning"
 
 
+def test_an_animal_of_the_cohort_is_not_its_own_neighbour(served: bundle.Bundle, tmp_path: Path) -> None:
+    stacks, index = record.load(study.prepared() / "histograms", PARAMS)
+    row = index.row(3, named=True)
+    again = Prediction("again", 7, row["rfid"], "AM", 0.9, {"AM": 0.9}, ["AM"], 0.0, 1.0, [])
+    Explainer(served, tmp_path).explain(np.asarray(stacks[3]), again)
+    assert row["rfid"] not in (tmp_path / "again_7_reasons.txt").read_text()
+
+
 def test_maps_of_the_bundle_are_the_smoothed_shares_of_its_cohort(served: bundle.Bundle, tmp_path: Path) -> None:
     from lmtcnn.histograms.shares import shares
 

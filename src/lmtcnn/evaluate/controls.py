@@ -206,7 +206,8 @@ def doubts(metrics: Mapping[str, Any], sure: float = SURE, near: float = NEAR) -
     Returns
     -------
     list of str
-        One for each control that is better than its chance, or near the network, and one where occupancy is.
+        One for each control that is better than its chance by its p, or near the network and not below its chance, and
+        one where occupancy is near the network.
     """
     found = []
     for name, words in NAMES.items():
@@ -216,7 +217,7 @@ def doubts(metrics: Mapping[str, Any], sure: float = SURE, near: float = NEAR) -
         told = []
         if p < sure:
             told.append(f"by chance {metrics[f'control_{name}_chance']:.1%} (p {p:.2g})")
-        if own >= metrics["accuracy"] - near:
+        if own >= metrics["accuracy"] - near and own > metrics.get(f"control_{name}_chance", 0.0):
             told.append(f"the network {metrics['accuracy']:.1%}")
         if told:
             found.append(f"{words} alone labels {own:.1%} of samples right, {', '.join(told)}: {_MEANS[name]}")

@@ -33,6 +33,9 @@ from lmtcnn.train.model import StereotypeCNN, prepare, select, softmax_members
 NEAREST = 3
 """So many animals are named."""
 
+LEAST = 0.005
+"""A zone of a smaller attribution speaks for nothing: it would be told as 0.00."""
+
 WINDOW = 3
 """The hours that are named are so many intervals on end."""
 
@@ -95,7 +98,7 @@ class Reasons:
         ordered = sorted(self.zones.items(), key=lambda item: -abs(item[1]))
         sides = []
         for name, sign in ((self.a, 1), (self.b, -1)):
-            zones = [f"{zone.replace('_', ' ')} ({value:+.2f})" for zone, value in ordered if value * sign > 0]
+            zones = [f"{zone.replace('_', ' ')} ({value:+.2f})" for zone, value in ordered if value * sign >= LEAST]
             window = np.convolve(self.hours, np.ones(min(WINDOW, len(self.hours))), "valid") * sign
             best = int(window.argmax())
             marked = np.zeros(len(self.hours), dtype=bool)

@@ -55,7 +55,10 @@ class Explainer:
         prediction
             What was told of it.
         """
-        found = reasons(stack, self.bundle.model, self.maps, self.index, self.asked)
+        others = np.flatnonzero(
+            (self.index["animal_id"] != (prediction.rfid or "")).to_numpy()
+        )  # not the animal itself
+        found = reasons(stack, self.bundle.model, self.maps[others], self.index[others.tolist()], self.asked)
         who = f"{prediction.recording} animal {prediction.animal_id}"
         whose = f"the mean of {self.bundle.model.members} networks"
         said = found.sentences(who, whose, self.asked.hours_each)
