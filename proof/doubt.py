@@ -37,8 +37,9 @@ from lmtcnn.histograms.stack import floor_of, stack_of
 from lmtcnn.simulate import behaviour
 from lmtcnn.simulate.stops_only import planted_stops
 from lmtcnn.simulate.truth import FPS
+from lmtcnn.train.fitting import study_of
 from lmtcnn.train.model import StereotypeCNN, prepare, softmax_members
-from lmtcnn.train.train import fit_members, study_of
+from lmtcnn.train.train import fit_members
 
 CLAIMS = {
     "plain": (0.0, 0.02, None),
