@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What `cross_validate` returns.
+    """Result of `cross_validate`.
 
     `predictions`: a row for each sample and seed, by the network that has not seen the sample's cage: `sample` (its
     place), `cage`, `fold`, `seed`, `class`, `predicted`, `p_<class>`. `history`: a row for each fold, seed and epoch.

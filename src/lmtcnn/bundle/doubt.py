@@ -36,7 +36,7 @@ LAYOUTS: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
 
 @dataclass(frozen=True)
 class Reference:
-    """What the training cohort's stops look like.
+    """Maps of the training cohort, with which new samples are compared.
 
     `roots` (S, N, N): square roots of smoothed shares, each map of length 1; `farthest`: the largest distance of one of
     these samples to the nearest sample of another cage, None of a cohort of one cage; `smoothing_tiles`: the standard

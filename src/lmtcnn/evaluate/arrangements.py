@@ -15,7 +15,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Exchange:
-    """What may be exchanged of one label column.
+    """Rule by which the labels of one column may be exchanged.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What goes with the class and is no behaviour, side by side: tracking, length, temperature, and how much mice stop."""
+"""Artefacts by class, side by side: tracking, length, temperature, and how much mice stop."""
 
 from collections.abc import Sequence
 

@@ -25,7 +25,7 @@ from lmtcnn.histograms.shares import shares
 from lmtcnn.train.model import Samples
 
 METHODS = ("knn", "svm")
-"""What is fitted to the components of PCA."""
+"""Methods that are fitted to the components of PCA."""
 
 FEATURES = {"": "stacks", "occupancy_": "shares"}
 """How the names of methods begin -> what their components are made of."""
@@ -168,7 +168,7 @@ def vote(fold: Fold, labels: Codes) -> Codes:
 
 
 def support(fold: Fold, labels: Codes, params: EvaluateParams) -> Codes:
-    """What support vector machines say of held-out samples, (A, test), each fitted to one row of labels (A, train).
+    """Predict held-out samples by support vector machines, (A, test), each fitted to one row of labels (A, train).
 
     One class against one, as scikit-learn's `SVC(kernel, C)` with its own gamma, 1 / (components x variance), and its
     coefficients 0 and degree 3 of the other kernels. It is libsvm called as SVC calls it, without the checks of its

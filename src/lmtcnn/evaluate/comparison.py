@@ -71,7 +71,7 @@ def compare(ours: NDArray[np.int64], theirs: NDArray[np.int64], cages: Codes, of
 
 
 def say(low: float, high: float, within: float) -> str:
-    """What an interval of a difference allows to say."""
+    """Say in a word what the interval of a difference allows."""
     if -within <= low and high <= within:
         return "matches"
     if low <= 0 <= high:
@@ -96,7 +96,7 @@ def sign_flip(sums: NDArray[np.int64]) -> float:
 
 
 def holm(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
-    """The same comparisons with Holm's p: the k-th smallest of m times m - k + 1, never less than those before it."""
+    """Correct the p of comparisons by Holm: the k-th smallest of m times m - k + 1, never less than those before it."""
     ordered = sorted(comparisons, key=lambda name: comparisons[name].p)
     found, least = {}, 0.0
     for place, name in enumerate(ordered):

@@ -66,7 +66,7 @@ Folds = Mapping[str, Sequence[Fold]]
 
 
 def features(table: pl.DataFrame, stacks: NDArray[Any]) -> dict[str, Floats]:
-    """What each control sees of each sample.
+    """Make the features of each control.
 
     Parameters
     ----------

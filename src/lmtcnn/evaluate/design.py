@@ -74,7 +74,7 @@ class Design:
         return 1 / (1 + min(self.distinct(name) - 1, most))
 
     def words(self, name: str) -> str:
-        """What is exchanged, in words: `whole cages exchanged`."""
+        """Say in words what a test exchanges: `whole cages exchanged`."""
         return "; ".join(
             f"{column}: {_EXCHANGED[self.exchanges[column].units]}" if name == JOINT else
             _EXCHANGED[self.exchanges[column].units]

@@ -87,15 +87,26 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
         log.warning("%s", note)
     folder = ensure_folder(data / "evaluate")
     confusion = index.select(pl.col("class").alias("actual")).with_columns(predicted).select(CONFUSION_COLUMNS)
-    _write_csv(confusion, folder / "confusion.csv")
-    _write_csv(fold_accuracies(predictions, index, predicted), folder / "folds.csv")
-    _write_csv(curves, folder / "curves.csv")
     of_sample = index.select("recording", "animal_id", "class")
-    _write_csv(of_sample.with_columns(**{k: pl.Series(v) for k, v in baseline.items()}), folder / "baselines.csv")
-    _write_csv(artefacts.panel(index, table, classes), folder / "artefacts.csv")
+    tables = (
+        confusion,
+        fold_accuracies(predictions, index, predicted),
+        curves,
+        of_sample.with_columns(**{name: pl.Series(told) for name, told in baseline.items()}),
+        artefacts.panel(index, table, classes),
+    )
+    for name, frame in zip(TABLES, tables, strict=True):
+        _write_csv(frame, folder / name)
     _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=simulated)
     write_json(folder / METRICS, metrics)
     write_json(folder / STATISTICS, made.content() | {"network": network_null.content(network)})
+    _seal(data, training, params)
+    return metrics
+
+
+def _seal(data: Path, training: Training, params: Params) -> None:
+    """Write evaluate.json, which says of which training the results are, and lists their digests."""
+    folder = data / "evaluate"
     inputs = {
         "histograms": training.record.inputs["histograms"],
         "controls": digest(data / "histograms" / CONTROLS_FILE),
@@ -104,7 +115,6 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     }
     written = (METRICS, STATISTICS, *TABLES, *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")))
     write_json(folder / EVALUATION, seal_results("evaluate", {}, training, inputs, params, folder, written))
-    return metrics
 
 
 def _simple(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> dict[str, list[baselines.Fold]]:
@@ -116,7 +126,7 @@ def _simple(stacks: NDArray[Any], index: pl.DataFrame, params: Params) -> dict[s
 def _control_metrics(
     stacks: NDArray[Any], index: pl.DataFrame, table: pl.DataFrame, params: Params
 ) -> dict[str, float]:
-    """What is no behaviour, and stops by hour, alone; see `controls.metrics`."""
+    """Score the controls: what is no behaviour, and stops by hour, each alone; see `controls.metrics`."""
     prepared = controls.prepare(controls.features(table, stacks), index["cage"].to_list())
     chosen = params.evaluate
     return controls.metrics(design_of(index, params), prepared, chosen.permutations_cheap, chosen.permutation_seed)

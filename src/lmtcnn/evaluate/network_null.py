@@ -40,7 +40,7 @@ FOLDER = ".permutations"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the permutation test of a column, or of all (`JOINT`), found for the network.
+    """Result of the network's permutation test of a column, or of all (`JOINT`).
 
     Attributes
     ----------
@@ -105,14 +105,14 @@ def network_tests(study: Study, design: Design, data: Path, params: Params) -> d
 
 
 def metrics(outcomes: Mapping[str, Outcome]) -> dict[str, float]:
-    """As metrics.json takes them: `p_network_<column>`, and `chance_network` of the last test there is."""
+    """Name the results for metrics.json: `p_network_<column>`, and `chance_network` of the last test there is."""
     tested = {name: outcome for name, outcome in outcomes.items() if not outcome.refused}
     found = {f"p_network_{name}": outcome.p for name, outcome in tested.items()}
     return found | ({"chance_network": list(tested.values())[-1].chance} if tested else {})
 
 
 def content(outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
-    """As statistics.json takes them: column or `JOINT` -> everything; numbers of a test that was refused are null."""
+    """Collect the results for statistics.json: column or `JOINT` -> everything; null of a test that was refused."""
     return {
         name: {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(outcome).items()}
         for name, outcome in outcomes.items()

@@ -21,7 +21,7 @@ Label = Callable[[Codes], Mapping[str, Codes]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a permutation test of one method found.
+    """Result of a permutation test of one method.
 
     Attributes
     ----------

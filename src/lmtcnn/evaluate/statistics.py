@@ -71,7 +71,7 @@ class Statistics:
         return {method: outcome.chance for method, outcome in last.outcomes.items()}
 
     def content(self) -> dict[str, Any]:
-        """As statistics.json: everything, undefined numbers as null."""
+        """Collect everything for statistics.json; undefined numbers are null."""
         accuracies = list(self.by_seed.values())
         spread = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None
         return {
@@ -148,7 +148,7 @@ def design_of(index: pl.DataFrame, params: Params, started: Mapping[str, int] | 
 
 
 def label_once(design: Design, codes: Codes, prepared: Folds, params: Params) -> dict[str, Codes]:
-    """What each simple method says of the samples as they are labelled, (S,) places of classes.
+    """Predict held-out samples by each simple method, with the labels as they are: (S,) places of classes.
 
     By the numbers of classes that every arrangement has, so that ties are broken alike.
     """
@@ -221,7 +221,7 @@ def _by_seed(predictions: pl.DataFrame) -> dict[int, float]:
 
 
 def _notes(design: Design, tests: Sequence[Test]) -> list[str]:
-    """What the design does not allow to tell."""
+    """Say what the design does not allow to tell."""
     found = [f"{test.name}: no permutation test, as {test.refused}" for test in tests if test.refused]
     for name in design.columns:
         follows = design.follows_order(name)
@@ -243,6 +243,6 @@ def _codes(names: Sequence[str], params: Params) -> Codes:
 
 
 def _plain(made: Interval | Test | Comparison) -> dict[str, Any]:
-    """As JSON takes it: a number that is none is null."""
+    """Turn a number that is none into null, for JSON."""
     values = asdict(made)
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}

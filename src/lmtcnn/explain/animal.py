@@ -94,7 +94,7 @@ class Reasons:
         return [told, self._speaks(hours_each), f"Its map is nearest to those of {near}."]
 
     def _speaks(self, hours_each: float) -> str:
-        """What speaks for a and what for b: zones by their attributions, and the hours of most."""
+        """Say what speaks for a and what for b: zones by their attributions, and the hours of most."""
         ordered = sorted(self.zones.items(), key=lambda item: -abs(item[1]))
         sides = []
         for name, sign in ((self.a, 1), (self.b, -1)):

@@ -1,4 +1,4 @@
-"""What a network uses: integrated gradients of its logits, from an empty cage.
+"""Integrated gradients of a network's logits, from an empty cage: what it uses.
 
 The attribution of input x_i to the logit f is x_i times the integral over a in [0, 1] of df/dx_i at a x (Sundararajan,
 Taly, Yan 2017, ICML), with zero, a mouse that never stops, as the baseline. Attributions of a sample sum to f(x) -
@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 
 class Attribution(NamedTuple):
-    """What speaks for each class in each sample: `places` (S, C, N, N), `hours` (S, C, T), `gap` (S, C).
+    """Evidence for each class in each sample: `places` (S, C, N, N), `hours` (S, C, T), `gap` (S, C).
 
     `places` are summed over intervals, `hours` over tiles; `gap` is the logit minus that of an empty cage, which both
     sum to.

@@ -1,4 +1,4 @@
-"""What a network's maps are worth: beside those of networks that cannot know anything, and beside the stops."""
+"""A network's maps beside those of networks that cannot know anything, and beside the stops."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ NO_OTHERS = (
 
 
 def compare_uses(asked: Asked, contrasts: Sequence[Contrast]) -> dict[str, Any]:
-    """What explain.json says of the attributions.
+    """Collect what explain.json says of the attributions.
 
     Parameters
     ----------

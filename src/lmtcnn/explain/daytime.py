@@ -1,4 +1,4 @@
-"""What the wall clock shows in each interval: how much of it is night, and which intervals are of one clock hour.
+"""The wall clock in each interval: how much of it is night, and which intervals are of one clock hour.
 
 Recordings may begin at different hours, so an interval may be night for some of them only. An interval of simulated
 mice whose hours are short counts as the time that it stands for.

@@ -113,7 +113,7 @@ def groups_of(index: pl.DataFrame, params: Params) -> Iterator[tuple[str, dict[s
 
 @dataclass(frozen=True)
 class _Work:
-    """What all pairs are compared by."""
+    """Maps, windows and settings by which all pairs are compared."""
 
     stacks: NDArray[Any]
     maps: Floats

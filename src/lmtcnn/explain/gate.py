@@ -33,7 +33,7 @@ PORTION = 2_000_000
 
 @dataclass(frozen=True)
 class Gates:
-    """What the two tests say: p of `places` and of `hours`, by Holm; how many arrangements; or why there is no test."""
+    """Results of the two tests: p of `places` and `hours`, by Holm; how many arrangements; or why there is no test."""
 
     places: float
     hours: float

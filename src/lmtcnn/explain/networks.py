@@ -33,7 +33,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the networks use.
+    """Attributions of the networks, and of networks that cannot know anything.
 
     Attributes
     ----------

@@ -68,18 +68,7 @@ def paper_figure(
     names = list(known)
     rows = list(channels) or [names[summary["order"][0]]]
     columns = list(classes) or summary["classes"]
-    wrong = [
-        problem(f"--channel {name}", f"one of {names[0]} to {names[-1]}", "another", "correct it")
-        for name in rows
-        if name not in known
-    ]
-    wrong += [
-        problem(f"--class {name}", f"one of {', '.join(summary['classes'])}", "another", "correct it")
-        for name in columns
-        if name not in summary["classes"]
-    ]
-    if wrong:
-        raise ParamsError(wrong)
+    _check_names(rows, names, columns, summary["classes"])
     chosen = means[[summary["classes"].index(name) for name in columns]][:, [names.index(name) for name in rows]]
     marked = [crosses_by_class(known[name], columns) for name in rows]
     figure = paper.paper_maps(
@@ -96,3 +85,13 @@ def paper_figure(
     )
     figures.save_as(figure, out)
     return out
+
+
+def _check_names(rows: Sequence[str], channels: Sequence[str], columns: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise ParamsError, a line each, for channels and classes that the maps do not have."""
+    expected = f"one of {channels[0]} to {channels[-1]}"
+    wrong = [problem(f"--channel {n}", expected, "another", "correct it") for n in rows if n not in channels]
+    expected = f"one of {', '.join(classes)}"
+    wrong += [problem(f"--class {n}", expected, "another", "correct it") for n in columns if n not in classes]
+    if wrong:
+        raise ParamsError(wrong)

@@ -21,7 +21,7 @@ LABELS = "_labels"
 
 
 def of_labels(table: Table) -> Table:
-    """The same table for values of labels: its first column is the label's name."""
+    """Make the table of values of labels from a table of classes: its first column is the label's name."""
     return Table(f"{table.name}, by label", table.stage, {"label": pl.String(), **table.columns})
 
 

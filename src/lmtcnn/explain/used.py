@@ -1,4 +1,4 @@
-"""What the networks use to tell two classes apart: attributions of held-out samples, by place, hour and zone.
+"""Means of attributions, by which networks tell two classes apart: those of held-out samples, by place, hour and zone.
 
 Each sample is asked of the networks that have not seen its cage, and of these only, averaged over seeds. Of the
 difference of two logits there are two questions, and two maps:
@@ -24,7 +24,10 @@ KINDS: tuple[Kind, ...] = ("direction", "separation")
 
 
 class Used(NamedTuple):
-    """What tells class a from class b: `places` (N, N), `hours` (T,), their sum `total`, and the mean logits' `gap`."""
+    """Mean attributions that tell class a from class b.
+
+    `places` (N, N), `hours` (T,), their sum `total`, and the mean `gap` of the logits.
+    """
 
     a: str
     b: str

@@ -27,7 +27,7 @@ DEFINITIONS = {
 
 
 def told(found: Differences, day: Daytime) -> dict[str, Any]:
-    """What the data say, as plain JSON values."""
+    """Collect what the data say, as plain JSON values."""
     gates = found.gates
     return {
         "gates": {

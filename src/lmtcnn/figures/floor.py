@@ -130,7 +130,7 @@ def activation_maps(
 
 
 def map_label(*, diverging: bool) -> str:
-    """What the colours of activation maps say."""
+    """Name what the colours of activation maps stand for."""
     return "mean activation" + " less that of all classes" * diverging
 
 

@@ -1,4 +1,4 @@
-"""What the networks use: for every two classes the maps of direction and separation, hours, and zones."""
+"""Figure of what the networks use: for every two classes the maps of direction and separation, hours, and zones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

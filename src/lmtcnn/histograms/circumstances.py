@@ -1,4 +1,4 @@
-"""What is known of a sample that is no behaviour: how it was tracked, when its recording began, how warm it was.
+"""Circumstances of a sample that are no behaviour: how it was tracked, when its recording began, how warm it was.
 
 Where such things go with the class, a network may learn them instead of the mice. `evaluate` asks how well they alone
 tell the class; it knows no databases, so the numbers are put beside the stacks.

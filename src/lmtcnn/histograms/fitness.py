@@ -1,4 +1,4 @@
-"""What keeps a recording from being compared with others: the one place that says it is short, late or failing.
+"""Reasons that keep a recording from being compared with others: the one place that says it is short, late or failing.
 
 - *short*: it covers less than `quality.least_share` of the time that is counted.
 - *late*: more than half of its stops lie beyond interval T, and `histograms.late` does not say that they are to be cut.

@@ -127,7 +127,7 @@ def _marked(pair: Mapping[str, Any]) -> bool:
 
 
 def artefact(metrics: Mapping[str, Any], sure: Mapping[str, Any], warnings: Sequence[str]) -> str:
-    """What speaks of the tracking, the clock or the order of recording; else how the controls did."""
+    """Say what tells of the tracking, the clock or the order of recording; else how the controls did."""
     follows = [note for note in sure["notes"] if "order of recording" in note and "not known" not in note]
     doubts = [note for note in controls.doubts(metrics) if "no artefact" not in note]
     found = " ".join(sentence(each) for each in [*doubts, *warnings, *follows])

@@ -34,7 +34,7 @@ def read_explanation(folder: Path) -> dict[str, Any]:
 
 
 def explained(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of data/explain.
+    """Collect what the page says of data/explain.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _by_zone(rows: Sequence[dict[str, Any]], cell: Callable[[dict[str, Any]], li
 
 
 def definition_rows(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the words of tables and figures mean, as explain.json says."""
+    """Return the meaning of the words of tables and figures, as explain.json says."""
     return [(name.replace("_", " "), words.replace("`", "")) for name, words in found["definitions"].items()]
 
 

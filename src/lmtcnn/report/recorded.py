@@ -22,7 +22,7 @@ NOT_SHOWN = ("classes", "zones", "register")
 
 
 def recorded(data: Path, params: Params) -> dict[str, Any]:
-    """What the page says of the recordings.
+    """Collect what the page says of the recordings.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def _read(name: str) -> str:
 
 
 def _content(data: Path, training: Training, params: Params, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """What the page says, part by part; `inputs` are the digests of what it stands on."""
+    """Collect what the page says, part by part; `inputs` are the digests of what it stands on."""
     metrics = read_json(data / "evaluate" / METRICS, "metrics", "evaluate")
     sure = read_json(data / "evaluate" / STATISTICS, "the statistics", "evaluate")
     found = read_explanation(data / "explain")

@@ -116,7 +116,7 @@ def _agreement(predictions: pl.DataFrame, index: pl.DataFrame, said: Sequence[st
 def drawn(
     rows: Sequence[dict[str, Any]], maps: Floats, hours: Floats, zones: dict[str, Floats], params: Params
 ) -> dict[str, Any]:
-    """What the page draws of each sample beside the means of classes.
+    """Collect what the page draws of each sample beside the means of classes.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ WITHOUT_TIME = "the network, its hours in random order"
 
 
 def scores(data: Path, metrics: Mapping[str, Any], params: Params) -> dict[str, Any]:
-    """What the page says of held-out cages.
+    """Collect what the page says of held-out cages.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def _compared(made: Mapping[str, Any] | None) -> str:
 
 
 def lines_of_tests(sure: Mapping[str, Any]) -> list[str]:
-    """What the permutation tests exchanged and could find, the network's, and what cannot be told."""
+    """Say what the permutation tests exchanged and could find, and what cannot be told."""
     lines = [
         f"{name}: {test['exchanged']}, {test['distinct']:,} distinct arrangements, {test['used']} used, "
         f"least possible p {test['least_p']:.4f}"

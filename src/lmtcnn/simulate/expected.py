@@ -1,4 +1,4 @@
-"""What a class does in the mean, computed and not drawn: the truth that explanations are scored against.
+"""Expected behaviour of a class, computed and not drawn: the truth that explanations are scored against.
 
 By clock hour and tile, the stops that a mouse of a class is expected to make: those awake and those asleep by the
 hours awake, each spread over the zones by the class's weights and over the floor by where a zone's stops lie. Over
@@ -106,7 +106,7 @@ def _rasterised(simulate: SimulateParams, places_cm: Floats, weight: Floats, til
 
 
 def truth_of_classes(simulate: SimulateParams) -> dict[str, Any]:
-    """What truth.json holds of it: for each class, its map, its stops by clock hour and what they do in each hour.
+    """Collect the expectations for truth.json: each class's map, its stops by clock hour and its map in each hour.
 
     `share_map` (N, N) sums to 1000; `stops_by_clock_hour` are stops against the mean over hours and classes;
     `difference_by_clock_hour`, of each pair, is half the sum over tiles of the absolute difference between the maps

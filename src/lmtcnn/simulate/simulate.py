@@ -115,7 +115,7 @@ def _is_simulated(path: Path) -> bool:
 
 
 def real_time(params: Params) -> Params:
-    """The same, with hours of 3600 s in the simulated cohort."""
+    """Change parameters so that an hour of the simulated cohort lasts 3600 s."""
     section = params.simulate.model_copy(update={"seconds_per_hour": REAL_SECONDS_PER_HOUR})
     return params.model_copy(update={"simulate": section})
 

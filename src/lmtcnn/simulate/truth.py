@@ -167,7 +167,7 @@ def gain(effect_in: str) -> Floats:
 
 
 def awake_logit(name: str, simulate: SimulateParams, share: float = 0.5) -> Floats:
-    """What a class adds to the logit of being awake, by clock hour (24,), `effect` and `effect_in` respected."""
+    """Return what a class adds to the logit of being awake by clock hour, (24,), under `effect` and `effect_in`."""
     if simulate.effect_in == "both":
         return simulate.effect * class_awake_logit(name, share)
     if simulate.effect_in == "place":
@@ -184,7 +184,7 @@ def own_hours(name: str, share: float = 0.5) -> Floats:
 
 
 def _balanced(logit: Floats) -> Floats:
-    """The same less a constant in all classes' own hours, which leaves the hours awake of a day as they are: (24,)."""
+    """Subtract a constant in all classes' own hours, so that the hours awake of a day stay as they are: (24,)."""
     hours, some = np.arange(24), some_hours()
     wanted = awake_at(hours, np.zeros(24)).sum()
     low, high = float(logit.min()), float(logit.max())
