@@ -1,14 +1,18 @@
-"""All folds of a study in one program, against the same trainings one after the other in plain PyTorch.
+"""Networks of a study in one program, against the same trainings one after the other in plain PyTorch.
 
-    python benchmarks/training.py [--cages 12] [--epochs 2] [--repeats 3]
+    python benchmarks/training.py [--cages 12] [--networks 13 130 1300] [--epochs 1] [--repeats 3]
 
-Both train the paper's network on the same random stacks (96 x 72 x 30 x 30, 4 classes), leave-one-cage-out and once on
-all cages, with the batches and epochs of params.yaml's kind. The plain one is written with torch.nn layers and takes
-one network at a time; it computes nothing for held-out samples, ours computes them with weight 0. Runs alternate; what
-is printed is the median and the ratio run by run.
+Both train the paper's network on the same random stacks (96 x 72 x 30 x 30, 4 classes), with the batches of
+params.yaml. 13 networks are every cage held out and all cages; more of them are the same for other labels, as a
+permutation test has them. The plain program is written with torch.nn layers and takes one network at a time; it
+computes nothing for held-out samples, ours computes them with weight 0. Above 130 networks it takes 130 only and the
+time is multiplied, as each takes what the one before it took. Runs alternate; what is printed is the median and the
+ratio run by run.
 """
 
 import argparse
+import math
+import resource
 import statistics
 import time
 from pathlib import Path
@@ -21,7 +25,10 @@ from lmtcnn.core import params as parameters
 from lmtcnn.core import process
 from lmtcnn.core.names import ALL
 from lmtcnn.core.sections import TrainParams
-from lmtcnn.train.fitting import Study, batches, fit
+from lmtcnn.train.fitting import Study, batches, fit, group_size, groups
+
+PLAIN_MOST = 130
+"""Networks that the plain program really trains; of more the time is reckoned."""
 
 
 class Plain(nn.Module):
@@ -39,8 +46,9 @@ class Plain(nn.Module):
         return self.linear(torch.cat(maps, dim=1))
 
 
-def train_plain(study: Study, folds: list[str], training: TrainParams) -> None:
-    for fold in folds:
+def train_plain(study: Study, folds: list[str], labels: torch.Tensor, training: TrainParams) -> None:
+    """Train one network after the other; `labels` are each one's own (M, S)."""
+    for fold, y in zip(folds, labels, strict=True):
         model = Plain(study.x.shape[1], study.x.shape[2], len(study.classes))
         optimiser = torch.optim.SGD(model.parameters(), lr=training.lr)
         inside = torch.from_numpy(study.cages != fold)
@@ -49,18 +57,22 @@ def train_plain(study: Study, folds: list[str], training: TrainParams) -> None:
             for batch in batches(len(study.x), training.batch, 0, epoch):
                 own = batch[inside[batch]]
                 optimiser.zero_grad()
-                nn.functional.cross_entropy(model(study.x[own]), study.y[own]).backward()
+                nn.functional.cross_entropy(model(study.x[own]), y[own]).backward()
                 optimiser.step()
-            model.eval()
-            with torch.inference_mode():
-                for part in study.x.split(32):
-                    model(part)
+
+
+def train_ours(study: Study, folds: list[str], labels: torch.Tensor, training: TrainParams) -> None:
+    """Train all networks as members, in groups of the size that the program takes."""
+    for group in groups(len(folds), group_size(study, training)):
+        fit(study, folds[group], 0, training, lambda: None, labels=labels[group])
 
 
 def main() -> None:
+    """Time both for every number of networks."""
     process.keep_memory()  # as the command does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cages", type=int, default=12)
+    parser.add_argument("--networks", type=int, nargs="+", default=[13, 130, 1300])
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     chosen = parser.parse_args()
@@ -72,21 +84,28 @@ def main() -> None:
     x = torch.from_numpy(rng.poisson(0.3, (samples, intervals, tiles, tiles)).astype("f4"))
     cages = np.repeat([f"cage{i:02}" for i in range(chosen.cages)], 8)
     study = Study(x, torch.arange(samples) % 4, cages, tuple(whole.classes))
-    folds = [*dict.fromkeys(cages.tolist()), ALL]
-    ours, plain = [], []
-    for _ in range(chosen.repeats):
-        for taken, work in (
-            (ours, lambda: fit(study, folds, 0, training, lambda: None)),
-            (plain, lambda: train_plain(study, folds, training)),
-        ):
+    of_one = [*dict.fromkeys(cages.tolist()), ALL]
+    print(f"{samples} samples, {chosen.epochs} epochs, {torch.get_num_threads()} threads, {chosen.repeats} runs")
+    for networks in chosen.networks:
+        folds = (of_one * math.ceil(networks / len(of_one)))[:networks]
+        labels = torch.from_numpy(np.array([rng.permutation(samples) % 4 for _ in folds]))
+        ours, plain = [], []
+        for _ in range(chosen.repeats):
             begin = time.perf_counter()
-            work()
-            taken.append(time.perf_counter() - begin)
-    ratios = [b / a for a, b in zip(ours, plain, strict=True)]
-    print(f"{len(folds)} networks, {samples} samples, {chosen.epochs} epochs, {torch.get_num_threads()} threads")
-    print(f"all in one program     {statistics.median(ours):8.2f} s (median of {chosen.repeats})")
-    print(f"one after the other    {statistics.median(plain):8.2f} s")
-    print(f"times as fast          {statistics.median(ratios):8.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+            train_ours(study, folds, labels, training)
+            ours.append(time.perf_counter() - begin)
+            some = min(networks, PLAIN_MOST)
+            begin = time.perf_counter()
+            train_plain(study, folds[:some], labels[:some], training)
+            plain.append((time.perf_counter() - begin) * networks / some)
+        ratios = [b / a for a, b in zip(ours, plain, strict=True)]
+        print(
+            f"{networks} networks, {group_size(study, training)} at once: {statistics.median(ours):.2f} s, one after "
+            f"the other {statistics.median(plain):.2f} s{' (reckoned)' if networks > PLAIN_MOST else ''}, "
+            f"times as fast {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
+            f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB so far",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -195,6 +195,14 @@ def test_a_budget_below_one_member_trains_them_one_by_one(study: Study, tiny: Pa
     assert fitting.group_size(study, using(tiny, memory_gb=1e-6).train) == 1
 
 
+def test_a_cpu_trains_no_larger_groups_than_are_fast(tiny: Params) -> None:
+    """More memory changes nothing there, and less does; a GPU takes all that it is given."""
+    paper = torch.empty(1, 72, 30, 30)
+    on_cpu, on_gpu = (Study(x, torch.zeros(1), np.array(["c"]), tuple("abcd")) for x in (paper, paper.to("meta")))
+    sizes = [fitting.group_size(on_cpu, using(tiny, memory_gb=gb).train) for gb in (0.1, 4.0, 400.0)]
+    assert sizes[0] < sizes[1] == sizes[2] < fitting.group_size(on_gpu, using(tiny, memory_gb=4.0).train)
+
+
 def test_a_paper_s_network_is_reckoned_with_its_size() -> None:
     """Measured: 25 MB a member (72 x 30 x 30, batches of 16), 62 MB with batches of 64, 86 MB with 60 x 60 tiles."""
     found = [

@@ -28,6 +28,10 @@ log = logging.getLogger("lmtcnn")
 
 Progress = Callable[[int, int], None]
 
+BYTES_ON_A_CPU = 0.8e9
+"""Most memory of a group on a CPU, whatever `memory_gb` allows: a step spends its time on moving numbers, and those of
+a larger group are farther away. 4 to 48 of the paper's networks took 8 to 9 ms each a step, 132 took 13."""
+
 ROW_BYTES = 200
 """Bytes that a row of a table needs at most on disk."""
 
@@ -203,8 +207,14 @@ def groups(members: int, size: int) -> list[slice]:
 
 
 def group_size(study: Study, params: TrainParams) -> int:
-    """How many members fit in `memory_gb` (1e9 bytes) while they are trained; one at least."""
-    return max(1, int(params.memory_gb * 1e9 / member_bytes(network(study, params, 1), params.batch)))
+    """How many members are trained at once: those that fit in `memory_gb` (1e9 bytes), one at least.
+
+    On a CPU there are no more than fit in `BYTES_ON_A_CPU`, as larger groups are slower.
+    """
+    most = params.memory_gb * 1e9
+    if study.x.device.type == "cpu":
+        most = min(most, BYTES_ON_A_CPU)
+    return max(1, int(most / member_bytes(network(study, params, 1), params.batch)))
 
 
 def batched(samples: int, size: int = 32) -> list[slice]:
