@@ -184,6 +184,22 @@ def test_curves_are_means_over_training_and_held_out_samples_before_each_step(st
         optimiser.step()
 
 
+def test_a_step_is_that_of_pytorch_s_own_optimiser_bit_by_bit() -> None:
+    ours, theirs = StereotypeCNN(3, 4, 6, 2), StereotypeCNN(3, 4, 6, 2)
+    for model in (ours, theirs):
+        initialise(model, 1)
+    optimiser = torch.optim.SGD(theirs.parameters(), lr=0.3)
+    x = torch.randn(5, 4, 6, 6, generator=torch.Generator().manual_seed(2))
+    for _ in range(3):
+        for model in (ours, theirs):
+            model(x).square().sum().backward()
+        fitting.descend(ours, 0.3)
+        optimiser.step()
+        optimiser.zero_grad()
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+    assert all(parameter.grad is None for parameter in ours.parameters())
+
+
 def test_groups_are_as_few_as_there_can_be_and_alike(tiny: Params) -> None:
     assert [g.stop - g.start for g in fitting.groups(13, 13)] == [13]
     assert [g.stop - g.start for g in fitting.groups(13, 12)] == [6, 7]

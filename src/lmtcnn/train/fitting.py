@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lmtcnn.core.errors import ParamsError, problem
@@ -93,7 +93,6 @@ def fit(
     labels = study.y.expand(held_out.shape) if labels is None else labels.to(study.x.device)
     weights = class_weights(labels, held_out, len(study.classes), params.class_weight)
     at = at or [float(params.lr)] * len(folds)
-    optimiser = torch.optim.SGD(model.parameters(), lr=max(at))
     steps = torch.tensor([rate / max(at) for rate in at], device=study.x.device)  # (M,), shares of the highest rate
     history = np.empty((len(folds), params.epochs, 4))
     for epoch in range(params.epochs):
@@ -101,9 +100,8 @@ def fit(
         for batch in batches(len(study.x), params.batch, seed, epoch):
             logits, y = model(study.x[batch]), labels[:, batch]
             losses = sample_losses(logits, y)
-            optimiser.zero_grad()
             (steps * member_losses(losses, weights[:, batch])).sum().backward()
-            optimiser.step()
+            descend(model, max(at))
             tally.add(losses.detach(), logits.detach().argmax(dim=2) == y, batch)
         history[:, epoch] = tally.means()
         if not (may_diverge or np.isfinite(history[:, epoch, 0]).all()):
@@ -111,6 +109,18 @@ def fit(
             raise ParamsError(problem("train.lr", "a rate at which the loss stays finite", found, "lower it"))
         progress()
     return Fitted(model.cpu(), history)
+
+
+def descend(model: nn.Module, rate: float) -> None:
+    """Take a step of plain SGD, each parameter less `rate` times its gradient, and forget the gradients.
+
+    torch.optim.SGD gives the same bits, but making one loads PyTorch's compiler, which takes seconds.
+    """
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.add_(parameter.grad, alpha=-rate)
+                parameter.grad = None
 
 
 def network(study: Study, params: TrainParams, members: int) -> StereotypeCNN:
