@@ -179,7 +179,8 @@ def run_command(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     monkeypatch.delenv("COLUMNS", raising=False)
-    handlers, before = logging.getLogger("lmtcnn").handlers[:], signal.getsignal(signal.SIGTERM)
+    handlers = logging.getLogger("lmtcnn").handlers[:]
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def run(*arguments: str) -> tuple[int, str, list[str]]:
         monkeypatch.setattr(sys, "argv", ["lmtcnn", *arguments])
@@ -194,7 +195,8 @@ def run_command(
 
     yield run
     logging.getLogger("lmtcnn").handlers[:] = handlers
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def cells(out: str) -> list[list[str]]:

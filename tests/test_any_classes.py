@@ -151,7 +151,8 @@ def column(path: str, name: str) -> list[object]:
 @pytest.fixture(scope="module")
 def lmtcnn() -> Iterator[Callable[..., str]]:
     """Run a command that must succeed; gives what it said on stdout."""
-    handlers, before = logging.getLogger("lmtcnn").handlers[:], signal.getsignal(signal.SIGTERM)
+    handlers = logging.getLogger("lmtcnn").handlers[:]
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def call(*arguments: str) -> str:
         out, err = io.StringIO(), io.StringIO()
@@ -165,7 +166,8 @@ def lmtcnn() -> Iterator[Callable[..., str]]:
 
     yield call
     logging.getLogger("lmtcnn").handlers[:] = handlers
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 # ---- Six classes of genotype and treatment ---------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """What all commands share: one line a problem, exit code 2, no traceback, no write to recordings."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,21 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, run) -> None
     monkeypatch.setattr("lmtcnn.core.params.load", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         run("stops")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "HERE",
+        "try: HERE\n    except SystemExit as end: raise ImportError('of a library') from end",
+        "import threading; threading._register_atexit(lambda: HERE); HERE",
+    ],
+    ids=["in a command", "made another error by a library", "and again while the interpreter ends"],
+)
+def test_a_signal_to_end_is_one_line_and_no_traceback(work: str) -> None:
+    told = work.replace("HERE", "signal.raise_signal(signal.SIGTERM)")
+    code = f"import signal, sys\nfrom lmtcnn import cli\n@cli.app.command()\ndef ended():\n    {told}\n"
+    code += "sys.argv = ['lmtcnn', 'ended']\ncli.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    said = "stopped: what is written is whole; run the command again for the rest\n"
+    assert (done.returncode, done.stderr) == (143, said)

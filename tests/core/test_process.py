@@ -40,6 +40,46 @@ def test_a_signal_to_end_is_an_exception() -> None:
         signal.signal(signal.SIGTERM, before)
 
 
+def ended(code: str, number: int = signal.SIGTERM) -> tuple[int, str]:
+    """Exit code and stderr of a program that gets a signal at the place marked by `HERE`."""
+    told = code.replace("HERE", f"signal.raise_signal({int(number)})")
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers of signals here")
+@pytest.mark.parametrize(
+    "swallowing",
+    [
+        "class Swallows:\n    def __del__(self):\n        HERE\nSwallows()",
+        "import weakref\nclass Seen: pass\nseen = Seen()\nref = weakref.ref(seen, lambda _: HERE)\ndel seen",
+    ],
+)
+def test_a_signal_where_exceptions_are_swallowed_ends_the_program_all_the_same(swallowing: str) -> None:
+    """Python prints such an exception with its traceback, and goes on: in a finalizer, in a callback of a library."""
+    before = "import signal, time\nfrom lmtcnn.core import process\nprocess.end_in_order()\n"
+    after = "\ntry:\n    time.sleep(30)\nfinally:\n    print('in order', file=__import__('sys').stderr)"
+    assert ended(before + swallowing + after) == (143, "in order\n")
+
+
+def test_what_else_is_swallowed_is_still_told() -> None:
+    code = "from lmtcnn.core import process\nprocess.end_in_order()\nclass A:\n    def __del__(self): 1 / 0\nA()"
+    assert "ZeroDivisionError" in ended(code)[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "late",
+    [
+        "import atexit\natexit.register(lambda: HERE)",
+        "import threading\nthreading._register_atexit(lambda: HERE)",  # as while it waits for threads
+    ],
+)
+def test_a_signal_while_the_interpreter_ends_leaves_no_traceback(late: str, number: int) -> None:
+    code = "import signal\nfrom lmtcnn.core import process\nprocess.end_in_order()\n" + late
+    assert ended(code + "\nprocess.end_at_once()", number) == (128 + number, "")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="parent-death signals are Linux's")
 def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
     """A parent starts a stage and is killed; the stage must be gone soon after."""

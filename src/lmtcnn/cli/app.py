@@ -69,11 +69,19 @@ def main() -> None:
     logging.getLogger("lmtcnn").addHandler(handler)
     logging.getLogger("lmtcnn").setLevel(logging.INFO)
     try:
-        app()
-    except SystemExit as end:
-        if isinstance(end.code, int) and end.code > 128:
+        _run()
+    except BaseException as error:
+        if end := process.told_to_end(error):
             show.say("stopped: what is written is whole; run the command again for the rest")
+            raise end from None
         raise
+    finally:
+        process.end_at_once()
+
+
+def _run() -> None:
+    try:
+        app()
     except LmtcnnError as error:
         _end(error)
     except ModuleNotFoundError as error:
@@ -83,6 +91,8 @@ def main() -> None:
         do = f"run pip install 'lmtcnn[{EXTRAS[package]}]'"
         _end(LmtcnnError(problem(f"lmtcnn {' '.join(sys.argv[1:2])}", f"the package {package}", "none", do)))
     except Exception as error:
+        if process.told_to_end(error):
+            raise
         from lmtcnn.tracking import checks  # only now: a command that ends well waits for none of it
 
         if refused := checks.refusal(error):

@@ -5,6 +5,10 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
+
+AGAIN_S = 0.05
+"""After so many seconds a swallowed end is raised again."""
 
 
 def keep_memory(below: int = 2**30) -> None:
@@ -73,9 +77,53 @@ def die_with_parent() -> None:
 
 
 def end_in_order() -> None:
-    """Make SIGTERM an exception, so that temporary files are removed and runs are closed."""
+    """Make SIGTERM an exception, so that temporary files are removed and runs are closed.
+
+    Python swallows an exception in a finalizer or in a callback of a library, with a traceback on stderr. There, this
+    one is raised again a moment later, where the program itself is at work.
+    """
     signal.signal(signal.SIGTERM, _terminate)
+    sys.unraisablehook = _unraisable
+
+
+def end_at_once() -> None:
+    """From now on let a signal end the process without an exception: the work is done, nobody would catch it."""
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
+
+
+class Told(SystemExit):
+    """The end that the signal `number` asked for; its code is the shell's for it, 143 for SIGTERM."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(128 + number)
+
+
+def told_to_end(error: BaseException | None) -> Told | None:
+    """Find the end that a signal asked for in an error that a library made of it; None where there is none."""
+    while error:
+        if isinstance(error, Told):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _terminate(number: int, _frame: object) -> None:
-    raise SystemExit(128 + number)
+    raise Told(number)
+
+
+def _exit(number: int, _frame: object) -> None:
+    os._exit(128 + number)
+
+
+def _unraisable(swallowed: Any) -> None:
+    """Say what was swallowed, as Python does; but of an end that was asked for, see to it that it comes."""
+    end = swallowed.exc_value
+    if not isinstance(end, Told):
+        sys.__unraisablehook__(swallowed)
+    elif hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *_: _terminate(end.number, None))
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+    else:
+        _exit(end.number, None)
