@@ -112,9 +112,8 @@ def test_every_writer_ends_in_one_line_and_leaves_what_was_there(disk: Path, nam
         with atomic(path) as temporary:
             WRITERS[name](temporary)
 
-    words = "database or disk is full" if name == "SQLite" else "No space left on device"
     assert told(OutputError, write) == (
-        f"{path}: expected a place that can be written, found {words}; make room there, or choose another",
+        f"{path}: expected a place that can be written, found a full disk; make room there, or choose another",
     )
     assert [(each.name, each.read_text()) for each in disk.iterdir()] == [("out", "old")]
 
@@ -136,11 +135,11 @@ def test_an_error_of_the_source_is_not_one_of_the_output(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(5, "Input/output error"), "Input/output error"),
-        (OSError(122, "Disk quota exceeded"), "Disk quota exceeded"),
-        (OSError("500000 requested and 131056 written"), "No space left on device"),
-        (pl.exceptions.ComputeError("parquet: underlying IO error: (os error 30)"), "Read-only file system"),
-        (sqlite3.OperationalError("disk I/O error"), "disk I/O error"),
+        (OSError(5, "Input/output error"), "a disk that fails"),
+        (OSError(122, "Disk quota exceeded"), "a quota of the disk that is used up"),
+        (OSError("500000 requested and 131056 written"), "a full disk"),
+        (pl.exceptions.ComputeError("parquet: underlying IO error: (os error 30)"), "a disk that can only be read"),
+        (sqlite3.OperationalError("disk I/O error"), "a disk that fails"),
         (OSError(13, "Permission denied"), None),
         (pl.exceptions.ComputeError("no such file (os error 2)"), None),
         (ValueError("full"), None),
@@ -195,7 +194,7 @@ def test_stops_are_found_until_the_disk_is_full_and_then_one_line_is_told(
     stops.stops(recordings[:1], out, params, 1, ledger=ledger)
     filler = fill(disk)
     (line,) = told(BatchError, stops.stops, recordings, out, params, 2, ledger=ledger)
-    assert line.endswith("expected a place that can be written, found No space left on device; "
+    assert line.endswith("expected a place that can be written, found a full disk; "
                          "make room there, or choose another")  # fmt: skip
     assert (out / "a.parquet").is_file()
     assert not (out / "stops.json").exists()
@@ -252,7 +251,7 @@ def test_stages_after_the_training_end_in_one_line(studied: Path, monkeypatch: p
     filler = fill(studied.parent)
     for stage in (evaluate.evaluate, explain.explain, report.report):
         (line,) = told(OutputError, stage, studied, PARAMS)
-        assert line.endswith("found No space left on device; make room there, or choose another")
+        assert line.endswith("found a full disk; make room there, or choose another")
     assert content(studied) == before
     filler.unlink()
     report.report(studied, PARAMS)

@@ -64,6 +64,28 @@ def test_every_commands_help_has_an_example(run, command: str) -> None:
     assert f"Example: lmtcnn {command}" in " ".join(out.split())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(("stops", "nope.sqlite"), ("stops", "bad.sqlite", "--out", "new/stops"), ("stops",), ("histograms",)),
+        *(("inspect", "bad.sqlite"), ("inspect", "bad.sqlite", "--json"), ("plot", "bad.sqlite", "--out", "new")),
+        *(("train",), ("train", "--fold", "cage01"), ("evaluate",), ("explain",), ("register",), ("track",)),
+        *(("maps", "new/a.pdf"), ("report",), ("export",), ("export", "--out", "new/tables"), ("cohort", "check")),
+        *(("cohort", "init", "bad.sqlite"), ("explain", "one", "1", "--out", "new"), ("predict", "bad.sqlite")),
+        ("simulate", "--stops-only", "--out", "here"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_read_nothing_leaves_nothing(run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "bad.sqlite").write_text("no database")
+    (tmp_path / "here").write_text("a file in the place of a folder")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, lines = run(*arguments)
+    assert (code, out) == (2, "")
+    assert all(line.startswith("error: ") for line in lines)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, run) -> None:
     def broken(path: Path, *, needs_file: bool) -> None:
         raise RuntimeError("a bug")

@@ -115,6 +115,6 @@ def test_inspect_as_json_is_one_document_and_findings_are_no_error(run, tmp_path
     assert (found["recording"], found["verdict"], found["animals"][0]["rfid"]) == ("one", "fail", "001")
     assert run("inspect", "none.sqlite", "--json") == (
         2,
-        "[]\n",
+        "",
         ["error: none.sqlite: expected an LMT database, found no file; check the path"],
     )

@@ -41,7 +41,9 @@ def test_a_prediction_of_nothing_shows_no_table(run, tmp_path: Path, monkeypatch
     monkeypatch.setattr("lmtcnn.register.lookup.resolve", lambda model: lookup.Resolved(tmp_path, "x", None))
     monkeypatch.setattr("lmtcnn.bundle.bundle.read", lambda folder: FAKE)
     monkeypatch.setattr("lmtcnn.predictions.labelled.find", lambda *a: Cohort((), ()))
-    assert run("predict", "x.sqlite") == (2, "", ["error: x: too short"])
+    for more in ([], ["--json"], ["--out", "new/a.csv"]):
+        assert run("predict", "x.sqlite", *more) == (2, "", ["error: x: too short"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_registry_is_shown_as_a_table_or_as_json_and_promoted_to_and_fro(
@@ -108,3 +110,23 @@ def test_a_prediction_by_a_model_s_folder_needs_no_study(
     assert (code, [line for line in lines if line.startswith("error")]) == (0, [])
     assert [(each["recording"], each["rfid"]) for each in json.loads(out)] == [("new", "001")]
     assert list(empty.iterdir()) == []
+
+
+def test_predict_says_what_it_wrote_and_leaves_nothing_where_nothing_was_told(
+    run, tmp_path: Path, trained: Path, tiny
+) -> None:
+    from lmtcnn.bundle import bundle
+
+    bundle.write(bundle.build(trained, tiny), tmp_path / "model")
+    Scene(still(1, 601), n_frames=601).write(tmp_path / "new.sqlite")
+    (tmp_path / "bad.sqlite").write_text("no database")
+    there = sorted(path.name for path in tmp_path.iterdir())
+    asked = ("--model", "model", "--out", "told/table.csv", "--explain", "told/why")
+    code, out, lines = run("predict", "bad.sqlite", *asked)
+    assert (code, out, len(lines)) == (2, "", 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
+    assert run("predict", "bad.sqlite", "--model", "model", "--json")[:2] == (2, "")
+    code, _, lines = run("predict", "new.sqlite", *asked)
+    assert (code, lines[-2:]) == (0, ["1 animal: told/table.csv", "why each of 1 animal is told so: told/why"])
+    assert (tmp_path / "told" / "table.csv").is_file()
+    assert any((tmp_path / "told" / "why").iterdir())

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from conftest import told
 from lmtcnn.core.errors import DataError, OutputError
 from lmtcnn.core.files import atomic, digest, ensure_folder, owner, read_json, write_json, write_text
+from lmtcnn.core.locks import locked
 from lmtcnn.train.kept import save_tensors
 
 
@@ -94,10 +96,21 @@ def test_a_folder_cannot_be_written_over(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     assert told(OutputError, write_text, folder, "x") == (
-        f"{folder}: expected a place that can be written, found Is a directory; "
+        f"{folder}: expected a place that can be written, found a folder of that name; "
         "choose another or change its permissions",
     )
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_place_in_which_nothing_can_be_made_is_not_told_as_a_file_that_is_missing() -> None:
+    """Nothing has to be there before it is written: the system's `No such file or directory` says nothing."""
+    path = Path("/proc/nowhere")
+    do = "choose another or change its permissions"
+    said = f"{path}: expected a place that can be written, found a folder in which none can be made; {do}"
+    assert told(OutputError, ensure_folder, path) == (said,)
+    assert told(OutputError, locked(path).__enter__) == (said,)
+    assert told(OutputError, write_text, path / "a", "x") == (said.replace(str(path), str(path / "a")),)
 
 
 def test_a_folder_is_made_with_its_parents_and_left_empty(tmp_path: Path) -> None:

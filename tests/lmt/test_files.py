@@ -96,7 +96,7 @@ def test_a_folder_that_one_may_not_enter_is_told_and_the_others_are_searched(
     for paths in ([closed], [tmp_path]):
         assert closed in find(paths)
     assert told(DatabaseError, open_database, closed) == (
-        f"{closed}: expected a folder that one may enter, found Permission denied; check the path",
+        f"{closed}: expected a folder that one may enter, found one without permission; check the path",
     )
 
 
@@ -130,7 +130,7 @@ def test_a_folder_is_told(tmp_path: Path) -> None:
 def test_a_path_through_a_file_is_told(database: Path) -> None:
     path = database / "b.sqlite"
     assert told(DatabaseError, open_database, path) == (
-        f"{path}: expected a readable file, found Not a directory; check the path",
+        f"{path}: expected a readable file, found a file in place of a folder; check the path",
     )
 
 
@@ -158,7 +158,7 @@ def test_a_path_that_one_may_not_enter_is_told(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(Path, "stat", refused)
     (path,) = find([tmp_path / "a.sqlite"])
     assert told(DatabaseError, open_database, path) == (
-        f"{path}: expected a readable file, found Permission denied; check the path",
+        f"{path}: expected a readable file, found one without permission; check the path",
     )
 
 

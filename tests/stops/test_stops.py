@@ -10,7 +10,7 @@ from conftest import Scene, still, told
 from lmtcnn.cohort.recording import Recording
 from lmtcnn.core.errors import BatchError, CohortError, OutputError
 from lmtcnn.core.params import Params
-from lmtcnn.core.schemas import COVERAGE, QUALITY, STOPS
+from lmtcnn.core.schemas import COVERAGE, QUALITY, STOPS, STOPS_TABLES
 from lmtcnn.stops import stops as module
 from lmtcnn.stops.extraction import Extraction
 from lmtcnn.stops.stops import stops
@@ -108,3 +108,18 @@ def test_after_an_interruption_no_other_recording_is_begun(tmp_path: Path, param
     with pytest.raises(KeyboardInterrupt):
         stops(recordings, tmp_path / "stops", params, 1)
     assert len(begun) < 3
+
+
+def test_where_nothing_was_read_no_table_stands_and_where_something_was_it_does(tmp_path: Path, params: Params) -> None:
+    """Tables without a row would look like those of recordings in which no mouse ever stopped."""
+    good = Scene(still(1, 300), n_frames=300).write(tmp_path / "good.sqlite")
+    (tmp_path / "bad.sqlite").write_text("no database")
+    bad = Recording("bad", (tmp_path / "bad.sqlite",), params.stops.arena)
+    for recordings, left in (
+        ([bad], []),
+        ([bad, Recording("good", (good,), params.stops.arena)], [*STOPS_TABLES, "good"]),
+        ([bad], []),
+    ):
+        with pytest.raises(BatchError):
+            stops(recordings, tmp_path / "stops", params, 1)
+        assert sorted(path.stem for path in (tmp_path / "stops").iterdir()) == sorted(left)

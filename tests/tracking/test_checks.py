@@ -32,7 +32,7 @@ def test_an_unwritable_folder_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OutputError) as error:
         checks.check_writable()
     assert str(error.value) == (
-        "/proc/x: expected a place that can be written, found No such file or directory; "
+        "/proc/x: expected a place that can be written, found a folder in which none can be made; "
         "choose another or change its permissions"
     )
 
@@ -187,7 +187,7 @@ def make_newer(path: Path) -> str:
 def make_a_folder(path: Path) -> str:
     path.unlink()
     path.mkdir()
-    return "Is a directory"
+    return "a folder of that name"
 
 
 @pytest.mark.parametrize("spoil", [truncate, damage, replace_by_a_recording, make_newer, make_a_folder])

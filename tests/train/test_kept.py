@@ -1,7 +1,6 @@
 """Finished pieces of a training, until all of it has ended."""
 
 import errno
-import os
 import resource
 import signal
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from conftest import told
-from lmtcnn.core.errors import OutputError
+from lmtcnn.core.errors import OutputError, system_words
 from lmtcnn.core.params import Params
 from lmtcnn.train import kept
 from lmtcnn.train.kept import Kept, key, save_tensors
@@ -101,8 +100,8 @@ FORMS = ("I/O error: M (os error {})", 'I/O error: Os {{ code: {}, kind: K, mess
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_the_system_s_errors_are_told_in_its_words(tmp_path: Path, monkeypatch, code: int, form: str) -> None:
-    words = os.strerror(code)
+def test_the_system_s_errors_are_told_in_words(tmp_path: Path, monkeypatch, code: int, form: str) -> None:
+    words = system_words(code)
 
     def full(*_: object) -> None:
         raise kept.SafetensorError("Error while serializing: " + form.format(code))

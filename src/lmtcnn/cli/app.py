@@ -40,6 +40,9 @@ app = typer.Typer(
 )
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="Parameter file.", show_default=True, readable=False)]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout; nothing where no recording could be read (exit 2).")
+]
 PARAMS = Path("params.yaml")
 
 

@@ -2,15 +2,19 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lmtcnn.cli import show
-from lmtcnn.cli.app import DATA, PARAMS, ParamsFile, alone, app, load, logged
+from lmtcnn.cli.app import DATA, PARAMS, AsJson, ParamsFile, alone, app, load, logged
 from lmtcnn.cli.progress import reading
 from lmtcnn.core import process
 from lmtcnn.core.errors import BatchError, ParamsError, problem
+from lmtcnn.core.words import number_of
+
+if TYPE_CHECKING:
+    from lmtcnn.predictions.prediction import Prediction
 
 
 @app.command()
@@ -102,7 +106,7 @@ def predict(
         typer.Option(help="models:/lmtcnn/3 or a bundle's folder; without, the champion, models:/lmtcnn@champion."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table as .csv, .parquet or .json.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
     force: Annotated[bool, typer.Option(help="Answer for recordings of another length too.")] = False,
     explain: Annotated[
         Path | None,
@@ -121,6 +125,7 @@ def predict(
 
         checks.check_answers()  # before the longer imports
     from lmtcnn.bundle import bundle
+    from lmtcnn.core.files import no_empty_folders
     from lmtcnn.predictions import labelled, prediction
     from lmtcnn.predictions import predict as module
     from lmtcnn.register import lookup
@@ -133,26 +138,46 @@ def predict(
     answering = prediction.Model.of(served, source.uri, source.version, source.run, source.date)
     known = labelled.find(databases, cohort, served)
     answered = {}
-    if explain:
-        from lmtcnn.predictions.reasons import Explainer
+    with no_empty_folders(*([explain] if explain else [])), reading("predict") as progress:
+        if explain:
+            from lmtcnn.predictions.reasons import Explainer
 
-        answered["answered"] = Explainer(served, explain).explain
-    with reading("predict") as progress:
+            answered["answered"] = Explainer(served, explain).explain
         predictions, failed = module.predict(
             known.recordings, served, force=force, workers=workers, progress=progress, model=answering, **answered
         )
-    if out:
-        prediction.save(predictions, served.classes, out)
-    if as_json:
-        print(prediction.to_json(predictions), end="")
-    elif predictions:
-        show.show_predictions(predictions, served.classes, answering.line)
+    if predictions or not failed:  # where nothing could be told, nothing is written
+        _tell(predictions, served.classes, answering.line, out, explain, as_json=as_json)
     if cohort and (score := labelled.score(predictions, known, served)):
         merits = (cohort, score.metrics, score.table, served.classes, source.uri)
         logged(lambda tracking: tracking.log_cohort(*merits, simulated=score.simulated, started_s=started_s))
         show.show_score(score, served.classes, to_stderr=as_json)
     if failed:
         raise BatchError(failed)
+
+
+def _tell(
+    predictions: "list[Prediction]",
+    classes: tuple[str, ...],
+    caption: str,
+    out: Path | None,
+    explain: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Write predictions into a file and show them, and say on stderr what was written."""
+    from lmtcnn.predictions import prediction
+
+    if out:
+        prediction.save(predictions, classes, out)
+    if as_json:
+        print(prediction.to_json(predictions), end="")
+    elif predictions:
+        show.show_predictions(predictions, classes, caption)
+    if out:
+        show.say(f"{number_of(len(predictions), 'animal')}: {out}")
+    if explain:
+        show.say(f"why each of {number_of(len(predictions), 'animal')} is told so: {explain}")
 
 
 @app.command()

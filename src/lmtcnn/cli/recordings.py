@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from lmtcnn.cli import show
-from lmtcnn.cli.app import DATA, PARAMS, ParamsFile, alone, app, load
+from lmtcnn.cli.app import DATA, PARAMS, AsJson, ParamsFile, alone, app, load
 from lmtcnn.cli.inspections import show_inspections
 from lmtcnn.cli.progress import progress_of, reading
 from lmtcnn.core import process
@@ -41,6 +41,7 @@ def simulate(
 
     Example: lmtcnn simulate --seed 7 --cages 2 --out cohort7
     """
+    from lmtcnn.core.files import no_empty_folders
     from lmtcnn.simulate import simulate as module
 
     if full_length and (stops_only or out):
@@ -48,7 +49,7 @@ def simulate(
         raise ParamsError(problem(f"--full-length {full_length}", "no other place or kind", found, "leave one out"))
     params = load(params_file, study=not full_length).with_simulate(seed=seed, cages=cages)
     if full_length:
-        with progress_of("simulate") as progress:  # one file, that is replaced whole: no lock is needed
+        with no_empty_folders(full_length.parent), progress_of("simulate") as progress:  # replaced whole: needs no lock
             module.simulate_full_length(full_length, params, progress)
     elif stops_only:
         from lmtcnn.simulate import stops_only as planted
@@ -116,7 +117,7 @@ def inspect(
         typer.Argument(help="Databases, or folders of them; without, the study's recordings.", readable=False),
     ] = None,
     hours: Annotated[bool, typer.Option("--hours", help="Show every hour of every animal, too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
     workers: Annotated[int, typer.Option(help="Recordings read at once.", min=1)] = process.cores(),
     params_file: ParamsFile = PARAMS,
 ) -> None:
@@ -132,9 +133,9 @@ def inspect(
     recordings, failed = module.find(databases, params) if databases else (list(cohort.load(params).recordings), [])
     with reading("inspect") as progress:
         inspections, unread = module.inspect(recordings, params, workers, progress)
-    if as_json:
+    if as_json and (inspections or not (unread or failed)):
         print(module.to_json(inspections), end="")
-    else:
+    elif not as_json:
         show_inspections(inspections, hours=hours)
     if unread or failed:
         raise BatchError([*unread, *failed])

@@ -12,7 +12,7 @@ from typing import Any
 from lmtcnn.cohort.labels import MOVED, class_of
 from lmtcnn.cohort.recording import Recording, Sample
 from lmtcnn.cohort.rfids import has_chip
-from lmtcnn.core.errors import CohortError, ParamsError, problem
+from lmtcnn.core.errors import CohortError, ParamsError, problem, system_words
 from lmtcnn.core.names import ALL, ONE_CAGE
 from lmtcnn.core.params import Definitions, parse_section
 from lmtcnn.core.sections import Arena, HistogramsParams, dump
@@ -74,7 +74,7 @@ def read_table(manifest: Path) -> list[list[str]]:
         do = "save it as CSV UTF-8"
         raise CohortError(problem(manifest, "a table in UTF-8", "another encoding", do)) from error
     except OSError as error:
-        found = error.strerror or str(error)
+        found = system_words(error)
         raise CohortError(problem(manifest, "a readable table", found, "check the path")) from error
     delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
     try:

@@ -13,6 +13,8 @@ A message is one line a problem: *where: expected ..., found ...; what to do*. T
 lines and ends with exit code 2; anything that is not an LmtcnnError is a bug and keeps its traceback.
 """
 
+import errno
+import os
 from collections.abc import Iterable, Sequence
 
 MAX_FOUND = 400
@@ -20,6 +22,22 @@ MAX_FOUND = 400
 
 MAX_NAMED = 5
 """Recordings that a warning names."""
+
+_OF_THE_SYSTEM = {
+    errno.EACCES: "one without permission",
+    errno.EPERM: "one without permission",
+    errno.EEXIST: "a file of that name",
+    errno.ENOTDIR: "a file in place of a folder",
+    errno.EISDIR: "a folder of that name",
+    errno.ENOENT: "a folder in which none can be made",  # the system's own, as /proc; else a folder is made
+    errno.EROFS: "a disk that can only be read",
+    errno.ENOSPC: "a full disk",
+    errno.EDQUOT: "a quota of the disk that is used up",
+    errno.EIO: "a disk that fails",
+    errno.ENAMETOOLONG: "a name that is too long",
+    errno.ELOOP: "links that lead in a circle",
+}
+"""What the system means by the number of an error, where its own words do not say what was found."""
 
 
 class LmtcnnError(Exception):
@@ -74,6 +92,19 @@ def problem(where: object, expected: str, found: str, do: str) -> str:
     What was found may be anything: what would break the line is written as an escape, what is endless is cut.
     """
     return _one_line(f"{where}: expected {expected}, found {_short(found)}; {do}")
+
+
+def system_words(error: Exception | int) -> str:
+    """Say what was found instead of a file or folder that can be used.
+
+    By the system's error or its number; of the error of a library, its first line.
+    """
+    number = error if isinstance(error, int) else getattr(error, "errno", None)
+    if number in _OF_THE_SYSTEM:
+        return _OF_THE_SYSTEM[number]
+    if isinstance(error, int):
+        return os.strerror(error)
+    return getattr(error, "strerror", None) or str(error).partition("\n")[0]
 
 
 def listed(names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from lmtcnn.core.errors import DataError, LmtcnnError, OutputError, problem
+from lmtcnn.core.errors import DataError, LmtcnnError, OutputError, problem, system_words
 
 PART = ".part"
 """How names of files end that are being written; before it stands who writes them, see `owner`."""
@@ -46,7 +46,7 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except BaseException as error:
         if reason := _output_reason(error, temporary, path):
-            raise _unwritable(path, reason) from error
+            raise unwritable(path, reason) from error
         raise
     finally:
         with contextlib.suppress(OSError):  # a disk that fails may not even give up the name
@@ -58,9 +58,21 @@ def ensure_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _unwritable(folder, _words(error)) from error
+        raise unwritable(folder, system_words(error)) from error
     _temporary(folder / "x").unlink()
     return folder
+
+
+@contextlib.contextmanager
+def no_empty_folders(*folders: Path) -> Iterator[None]:
+    """Remove those of the folders, and of the folders around them, that were made in the meantime and hold nothing."""
+    lacking = {place for folder in folders for place in (folder, *folder.parents) if not place.exists()}
+    try:
+        yield
+    finally:
+        for place in sorted(lacking, key=lambda place: -len(place.parts)):
+            with contextlib.suppress(OSError):  # never made, or not empty
+                place.rmdir()
 
 
 def ensure_space(folder: Path, size: int) -> None:
@@ -124,7 +136,7 @@ def read_json(path: Path, expected: str, stage: str, keys: Sequence[str] = ()) -
     except FileNotFoundError:
         raise DataError(problem(path, expected, "no file", f"run `lmtcnn {stage}` first")) from None
     except (OSError, ValueError) as error:
-        raise DataError(problem(path, expected, str(error), again)) from error
+        raise DataError(problem(path, expected, system_words(error), again)) from error
     if not isinstance(value, dict):
         raise DataError(problem(path, expected, f"a JSON {type(value).__name__}", again))
     if lacking := [key for key in keys if key not in value]:
@@ -187,7 +199,7 @@ def _temporary(path: Path) -> Path:
                 os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
                 return temporary
     except OSError as error:
-        raise _unwritable(path, _words(error)) from error
+        raise unwritable(path, system_words(error)) from error
 
 
 def _output_reason(error: BaseException, temporary: Path, path: Path) -> str | None:
@@ -201,9 +213,9 @@ def _output_reason(error: BaseException, temporary: Path, path: Path) -> str | N
     if isinstance(error, OSError):
         named = {Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)}
         if named:
-            return _words(error) if named & {temporary, path} else None
+            return system_words(error) if named & {temporary, path} else None
         if error.errno is not None:
-            return _words(error) if error.errno in OF_THE_DISK else None
+            return system_words(error) if error.errno in OF_THE_DISK else None
     return of_disk(str(error))
 
 
@@ -211,19 +223,16 @@ def of_disk(text: str) -> str | None:
     """The words of a full or failing disk in a library's message, None where it speaks of something else."""
     if numbered := re.search(r"\(os error (\d+)\)|\bOs \{ code: (\d+),", text):  # Rust's, of polars and safetensors
         number = int(numbered[1] or numbered[2])
-        return os.strerror(number) if number in OF_THE_DISK else None
+        return system_words(number) if number in OF_THE_DISK else None
     if re.search(r"\d+ requested and \d+ written", text):  # numpy's
-        return os.strerror(errno.ENOSPC)
-    known = (*map(os.strerror, sorted(OF_THE_DISK)), "database or disk is full", "disk I/O error")  # SQLite's
-    return next((words for words in known if words in text), None)
+        return system_words(errno.ENOSPC)
+    known = {os.strerror(number): number for number in sorted(OF_THE_DISK)}
+    known |= {"database or disk is full": errno.ENOSPC, "disk I/O error": errno.EIO}  # SQLite's
+    return next((system_words(number) for words, number in known.items() if words in text), None)
 
 
-def _words(error: OSError) -> str:
-    reasons = {errno.EEXIST: "a file of that name", errno.ENOTDIR: "a file in place of a folder"}
-    return reasons.get(error.errno or 0) or error.strerror or str(error)
-
-
-def _unwritable(path: Path, reason: str) -> OutputError:
-    full = reason in {os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "database or disk is full"}
+def unwritable(path: Path, reason: str) -> OutputError:
+    """Return the error of a place that cannot be written, for a reason in words."""
+    full = reason in {system_words(errno.ENOSPC), system_words(errno.EDQUOT)}
     do = "make room there, or choose another" if full else "choose another or change its permissions"
     return OutputError(problem(path, "a place that can be written", reason, do))

@@ -20,8 +20,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmtcnn.core.errors import OutputError, problem
-from lmtcnn.core.files import PART, began, owner
+from lmtcnn.core.errors import OutputError, problem, system_words
+from lmtcnn.core.files import PART, began, no_empty_folders, owner, unwritable
 
 LOCKS = ".locks"
 TRIES = 4
@@ -36,7 +36,8 @@ def locked(folder: Path, project: Path = Path("data")) -> Iterator[None]:
     """Hold the lock of a folder while it is written.
 
     Folders inside of it have locks of their own: `data/train` and `data/train/folds/cage01` may be held at once. What
-    processes left half written in the folder is removed first if they are gone.
+    processes left half written in the folder is removed first if they are gone. Of a folder that was not there before,
+    and in which nothing was written, nothing stays.
 
     Parameters
     ----------
@@ -51,13 +52,14 @@ def locked(folder: Path, project: Path = Path("data")) -> Iterator[None]:
         At once where another process holds the lock, naming it, and where no lock can be put.
     """
     place = _place(folder, project)
-    own = _take(place, folder)
-    try:
-        _clean(folder, place)
-        yield
-    finally:
-        own.unlink(missing_ok=True)
-        _tidy(place)
+    with no_empty_folders(folder, place.parent):
+        own = _take(place, folder)
+        try:
+            _clean(folder, place)
+            yield
+        finally:
+            own.unlink(missing_ok=True)
+            _tidy(place)
 
 
 def _place(folder: Path, project: Path) -> Path:
@@ -103,11 +105,10 @@ def _put(own: Path, folder: Path) -> bool:
 
 
 def _no_place(folder: Path, error: OSError) -> OutputError:
-    found = error.strerror or str(error)
+    found = system_words(error)
     if isinstance(error, FileExistsError | NotADirectoryError):
         found = "a file of that name" if folder.is_file() else "a file in place of a folder"
-    do = "choose another or change its permissions"
-    return OutputError(problem(folder, "a place that can be written", found, do))
+    return unwritable(folder, found)
 
 
 def _holders(place: Path) -> list[str]:

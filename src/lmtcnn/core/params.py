@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
 from lmtcnn.core import names
-from lmtcnn.core.errors import ParamsError, problem
+from lmtcnn.core.errors import ParamsError, problem, system_words
 from lmtcnn.core.kinds import Label, LabelValues
 from lmtcnn.core.sections import (
     CohortParams,
@@ -172,7 +172,7 @@ def load(path: Path = FILE, *, needs_file: bool = False) -> Params:
             problem(path, "a parameter file", "none", "run in the project's folder, or name one with --params")
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        found = "bytes that are not UTF-8" if isinstance(error, ValueError) else error.strerror or str(error)
+        found = "bytes that are not UTF-8" if isinstance(error, ValueError) else system_words(error)
         raise ParamsError(problem(path, "a readable parameter file", found, "check the file")) from error
     try:
         raw = YAML(typ="safe", pure=True).load(text)

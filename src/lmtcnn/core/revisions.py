@@ -10,7 +10,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lmtcnn.core.errors import ParamsError, problem
+from lmtcnn.core.errors import ParamsError, problem, system_words
 from lmtcnn.core.files import write_text
 
 REVISIONS = {
@@ -51,8 +51,7 @@ def read(path: Path = FILE) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        found_words = str(error).splitlines()[0]
-        raise ParamsError(problem(path, "revisions of stages", found_words, "run `lmtcnn upgrade`")) from error
+        raise ParamsError(problem(path, "revisions of stages", system_words(error), "run `lmtcnn upgrade`")) from error
     if not isinstance(found, Mapping) or not all(type(value) is int for value in found.values()):
         expected = "a line such as `stops: 1` for each stage"
         raise ParamsError(problem(path, expected, "something else", "run `lmtcnn upgrade`"))

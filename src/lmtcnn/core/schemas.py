@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.errors import DataError, problem, system_words
 from lmtcnn.core.files import write_bytes
 
 
@@ -55,8 +55,9 @@ class Table:
         try:
             frame = pl.read_parquet(path, glob=False)
         except (pl.exceptions.PolarsError, OSError) as error:
-            found = str(error).splitlines()[0]
-            raise DataError(problem(path, self.name, found, f"run `lmtcnn {self.stage}` again")) from error
+            raise DataError(
+                problem(path, self.name, system_words(error), f"run `lmtcnn {self.stage}` again")
+            ) from error
         return self.check(frame, path)
 
 

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lmtcnn.core.errors import DatabaseError, problem
+from lmtcnn.core.errors import DatabaseError, problem, system_words
 
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 """What a database's file name ends with when a folder is searched."""
@@ -87,7 +87,7 @@ def stamp(path: Path) -> tuple[int, int, bytes]:
             counter = stream.read(28)[24:]
             status = os.fstat(stream.fileno())
     except OSError as error:
-        raise DatabaseError(problem(path, "an LMT database", error.strerror or str(error), "check the path")) from error
+        raise DatabaseError(problem(path, "an LMT database", system_words(error), "check the path")) from error
     return status.st_size, status.st_mtime_ns, counter
 
 
@@ -105,7 +105,7 @@ def check_file(path: Path) -> str:
         raise DatabaseError(problem(path, "an LMT database", "no file", ask)) from None
     except OSError as error:
         expected = "a folder that one may enter" if _is_folder(path) else "a readable file"
-        raise DatabaseError(problem(path, expected, error.strerror or str(error), ask)) from error
+        raise DatabaseError(problem(path, expected, system_words(error), ask)) from error
     if not size:
         raise DatabaseError(problem(path, "an LMT database", "an empty file (0 bytes)", "copy it again"))
     if header[:16] != _MAGIC:

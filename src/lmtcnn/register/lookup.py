@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lmtcnn.bundle.bundle import META
-from lmtcnn.core.errors import ModelError, OutputError, problem
+from lmtcnn.core.errors import ModelError, OutputError, problem, system_words
 from lmtcnn.core.files import ensure_folder
 from lmtcnn.register import history, registry
 from lmtcnn.register.registry import Version
@@ -169,7 +169,7 @@ def _download(version: Version, folder: Path) -> None:
         try:
             download_artifacts(source, dst_path=str(folder), tracking_uri=store.tracking_uri())
         except (MlflowException, OSError) as error:
-            found = str(error).splitlines()[0]
+            found = system_words(error)
             if not _is_gone(error):  # nothing is said of the files
                 raise OutputError(problem(version.uri, name, found, "try again when its store answers")) from error
             raise ModelError(problem(version.uri, name, found, registry.AGAIN)) from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmtcnn import SIMULATED
 from lmtcnn.bundle.bundle import Bundle
-from lmtcnn.core.errors import OutputError, problem
+from lmtcnn.core.errors import OutputError, problem, system_words
 from lmtcnn.core.files import digest
 from lmtcnn.register import history, registry
 from lmtcnn.register.registry import SHA256
@@ -181,7 +181,7 @@ def _make_way(folder: Path, names: Iterable[str]) -> None:
         try:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
         except OSError as error:
-            found = error.strerror or str(error)
+            found = system_words(error)
             raise OutputError(problem(path, "a file that can be replaced", found, "remove it by hand")) from error
 
 

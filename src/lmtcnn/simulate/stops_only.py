@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lmtcnn.cohort import cohort
-from lmtcnn.core.errors import DataError, OutputError, problem
+from lmtcnn.core.errors import DataError, OutputError, problem, system_words
 from lmtcnn.core.files import ensure_folder, write_json
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import seal
@@ -121,8 +121,8 @@ def _simulated(listing: Path) -> dict[str, bool]:
     try:
         return dict(pl.read_parquet(listing, glob=False).select("recording", "simulated").unique().iter_rows())
     except (pl.exceptions.PolarsError, OSError) as error:
-        found = str(error).splitlines()[0]
-        raise OutputError(problem(listing, "a quality table of simulated mice", found, ELSEWHERE)) from error
+        expected = "a quality table of simulated mice"
+        raise OutputError(problem(listing, expected, system_words(error), ELSEWHERE)) from error
 
 
 def _is_planted(path: Path, recording: Recording) -> bool:

@@ -63,8 +63,9 @@ def stops(
     OutputError
         Where there are tables of others that are not to be removed.
     BatchError
-        With all failures, once the other recordings are written. Where a table cannot be written, as on a full disk, no
-        other recording is read; those that were written stay, and the ledger knows them.
+        With all failures, once the other recordings are written; where none could be read, nothing is written. Where a
+        table cannot be written, as on a full disk, no other recording is read; those that were written stay, and the
+        ledger knows them.
     """
     recordings = list(recordings)
     if taken := [recording.name for recording in recordings if recording.name in STOPS_TABLES]:
@@ -86,11 +87,7 @@ def stops(
     }
     if full := [error for error in failed if isinstance(error, OutputError)]:
         raise BatchError([*(error for error in failed if error not in full), full[0]])
-    tables: dict[str, pl.DataFrame] = {}
-    for name, table in STOPS_TABLES.items():
-        parts = [getattr(done[r.name], name) for r in recordings if r.name in done]
-        tables[name] = pl.concat([table.empty(), *parts]).sort(table.keys)
-        table.write(tables[name], folder / f"{name}.parquet")
+    tables = _write_tables(folder, [done[r.name] for r in recordings if r.name in done])
     _warn(tables["quality"])
     if failed:
         raise BatchError(failed)
@@ -120,6 +117,19 @@ def _read_and_write(
             raise
 
     return read_each(recordings, read, workers, progress)
+
+
+def _write_tables(folder: Path, found: Sequence[Extraction]) -> dict[str, pl.DataFrame]:
+    """Write the tables over all recordings that were read; where none was, none is left there."""
+    tables = {}
+    for name, table in STOPS_TABLES.items():
+        path = folder / f"{name}.parquet"
+        tables[name] = pl.concat([table.empty(), *(getattr(each, name) for each in found)]).sort(table.keys)
+        if found:
+            table.write(tables[name], path)
+        else:
+            path.unlink(missing_ok=True)
+    return tables
 
 
 def _warn(quality: pl.DataFrame) -> None:

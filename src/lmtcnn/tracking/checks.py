@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from lmtcnn.core.errors import OutputError, problem
+from lmtcnn.core.errors import OutputError, problem, system_words
 from lmtcnn.core.files import ensure_folder, of_disk
 from lmtcnn.tracking import store
 
@@ -57,7 +57,7 @@ def check_readable() -> None:
             head = stream.read(100)
         n_bytes = database.stat().st_size
     except OSError as error:
-        found, do = error.strerror or str(error), f"change its permissions, {ELSEWHERE}"
+        found, do = system_words(error), f"change its permissions, {ELSEWHERE}"
         raise OutputError(problem(database, "a store that can be read", found, do)) from error
     if not head:
         return

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import safetensors.torch
 from safetensors import SafetensorError
 
-from lmtcnn.core.errors import DataError, problem
+from lmtcnn.core.errors import DataError, problem, system_words
 from lmtcnn.core.records import FOLDS, Training
 from lmtcnn.train.model import StereotypeCNN
 
@@ -42,5 +42,5 @@ def load_held_out(training: Training) -> Iterator[tuple[str, StereotypeCNN]]:
         except FileNotFoundError:
             raise DataError(problem(path, "the networks of the folds", "no file", "run `lmtcnn train`")) from None
         except (SafetensorError, RuntimeError, IndexError, OSError) as error:
-            said = str(error).splitlines()[0].rstrip(".")
+            said = system_words(error).rstrip(".")
             raise DataError(problem(path, "the networks of the folds", said, "run `lmtcnn train` again")) from error

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from lmtcnn import __version__
-from lmtcnn.core.errors import OutputError, problem
+from lmtcnn.core.errors import OutputError, problem, system_words
 from lmtcnn.core.files import atomic, digest
 from lmtcnn.core.params import Params
 from lmtcnn.core.revisions import REVISIONS
@@ -88,5 +88,5 @@ def _remove(path: Path) -> None:
     try:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     except OSError as error:
-        found = error.strerror or str(error)
+        found = system_words(error)
         raise OutputError(problem(path, "a folder that can be removed", found, "remove it by hand")) from error
