@@ -30,7 +30,7 @@ def explanation(**changes: Any) -> dict[str, Any]:
     return {
         "simulated": False,
         "gates": {"p_places": 0.005, "p_hours": 0.4, "arrangements": 199, "least_p": 0.005, "refused": ""},
-        "hours": {"stops_in_a_window": 40.0, "too_sparse": False},
+        "hours": {"stops_in_a_window": 40.0, "too_sparse": False, "unit": "hour"},
         "definitions": {"difference": "shares, a less b", "log_stops": "logarithm of the ratio of stops"},
         "pairs": {"class": [pair("AM", "JM"), marked], "sex": [pair("M", "F")]},
         "networks": {"pairs": [{**use, "correlation_untrained": 0.1, "correlation_on_arranged_labels": None}]},

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -37,9 +38,9 @@ def test_a_study_of_other_revisions_is_told_in_one_line_and_accepted_by_upgrade(
     path = tmp_path / "revisions.yaml"
     assert revisions.upgrade(path) == list(revisions.REVISIONS)
     revisions.check(path)
-    path.write_text(path.read_text().replace("train: 2", "train: 7").replace("report: 3\n", ""))
+    path.write_text(path.read_text().replace("train: 2", "train: 7").replace("report: 4\n", ""))
     assert told(ParamsError, revisions.check, path) == (
-        f"{path}: expected this program's revisions, train 2, report 3, found train 7, report none; run `lmtcnn "
+        f"{path}: expected this program's revisions, train 2, report 4, found train 7, report none; run `lmtcnn "
         "upgrade`, then `dvc repro`, which reruns train, report and what comes after",
     )
     assert revisions.upgrade(path) == ["train", "report"]
@@ -145,7 +146,9 @@ def explained(tmp_path: Path, params: Params) -> list[float]:
     folder = tmp_path / "explain"
     hours, uses = (pl.read_parquet(folder / f"{name}.parquet") for name in ("hours", "attributions"))
     numbers = [maps.std(), maps[0, 1, 2, 3], maps[2, 3].max(), np.load(folder / "contrasts.npy").std()]
-    return [float(value) for value in (*numbers, np.sqrt(hours["distance"].abs().mean()), uses["value"].std())]
+    gates = json.loads((folder / "explain.json").read_text())["gates"]
+    numbers += [np.sqrt(hours["distance"].abs().mean()), uses["value"].std(), gates["p_places"], gates["p_hours"]]
+    return [float(value) for value in numbers]
 
 
 def bundled(tmp_path: Path, params: Params) -> list[float]:
@@ -172,7 +175,7 @@ GOLDEN: dict[str, tuple[Callable[[Path, Params], Result], dict[int, str | list[f
     "train": (trained, {2: [0.24104, 0.24819, 0.27591, 0.23487]}),
     "evaluate": (evaluated, {2: [*MERITS, 0.9375, 0.13043, 0.08333, -0.78125]}),
     "register": (bundled, {2: [0.01862, 0.16396, 0.19134, 0.23321]}),
-    "explain": (explained, {2: [0.17306, 0.03655, 1.77356, 14.30993, 79.09636, 0.01526]}),
+    "explain": (explained, {3: [0.17306, 0.03655, 1.77356, 14.30993, 79.09636, 0.01526, 0.33333, 0.33333]}),
 }
 
 

@@ -115,6 +115,6 @@ def test_a_control_near_the_network_is_told_even_where_it_cannot_be_tested() -> 
 
 def test_occupancy_near_the_network_is_no_artefact() -> None:
     assert controls.doubts(metrics(occupancy_svm_accuracy=0.72, occupancy_knn_accuracy=0.3)) == [
-        "where mice stop, whatever the hour, labels 72.0% of samples right, the network 70.0%: no artefact, but the "
-        "hours are not needed"
+        "where mice stop, whenever, labels 72.0% of samples right, the network 70.0%: no artefact, but the "
+        "time is not needed"
     ]

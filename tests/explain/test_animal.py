@@ -29,7 +29,7 @@ def test_attributions_are_the_difference_of_the_two_likeliest_classes(loaded: tu
     model = next(model for _, model in load_held_out(full_training(study.prepared(), PARAMS)))
     maps = shares(stacks, 1.5)
     whole = {"shape": "rectangle", "x_cm": 0, "y_cm": 0, "width_cm": 50, "height_cm": 51}
-    asked = Asked(tuple(PARAMS.classes), "none", 1.5, {"all": whole}, (49.8, 50.9), 1.0)
+    asked = Asked(tuple(PARAMS.classes), "none", 1.5, {"all": whole}, (49.8, 50.9), 3600)
     found = reasons(np.asarray(stacks[0]), model, maps[4:], index[4:], asked)
     p = softmax_members(model, prepare(stacks[:1], "none")).mean(axis=0)[0]
     assert list(PARAMS.classes)[int(p.argmax())] == found.a != found.b
@@ -54,11 +54,12 @@ def test_three_sentences_say_how_sure_why_and_whom_it_is_like() -> None:
     near = [Near("c2_adult", 1, "AM", 3.0)]
     hours = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
     made = Reasons("AM", "JM", (0.9, 0.08), maps, maps[0], hours, zones, near)
-    assert made.sentences("c1_adult animal 2 (AF)", "the mean of 3 networks", 1.0) == [
+    assert made.sentences("c1_adult animal 2 (AF)", "the mean of 3 networks", 3600) == [
         "c1_adult animal 2 (AF) is told as AM with 0.90, next as JM with 0.08, by the mean of 3 networks.",
         "What speaks for AM: dome (+1.20), hours 2 to 5 h; for JM: upper feeder (-0.40).",
         "Its map is nearest to those of c2_adult animal 1 (AM).",
     ]
+    assert "dome (+1.20), intervals 2 to 4 of 20 s; for" in made.sentences("c1_adult animal 2 (AF)", "it", 20)[1]
 
 
 def test_a_study_s_animal_is_drawn_in_three_formats_and_told(tmp_path: Path) -> None:

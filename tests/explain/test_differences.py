@@ -29,6 +29,15 @@ def test_classes_and_each_label_are_compared() -> None:
     assert (pairs["sex"], pairs["age"]) == ([("M", "F")], [("adult", "juvenile")])
 
 
+def test_the_tests_of_all_pairs_take_as_many_arrangements_as_the_parameters_say() -> None:
+    """More would be told of than was asked for; fewer make the least possible p larger than need be."""
+    index, made = cohort(12), []
+    for most in (39, 250):
+        params = small_params(explain={"arrangements": most})
+        made.append(differences(stacks(index), index, params, DAY, FLOOR).gates.arrangements)
+    assert made == [39, 250]
+
+
 def test_a_single_label_is_not_told_twice() -> None:
     params = small_params()
     params = params.model_copy(update={"classes": {name: {"class": name} for name in params.classes}})

@@ -17,8 +17,8 @@ def design(index: pl.DataFrame) -> Design:
     return Design({"sex": of["sex"], "age": of["age"]}, of["cage"], of["recording"], of["animal"])
 
 
-def gates(index: pl.DataFrame, counts: np.ndarray) -> Gates:
-    return open_gates(design(index), shares(counts, 1.0), windows(counts, 1.0, 3), 0)
+def gates(index: pl.DataFrame, counts: np.ndarray, most: int = 199) -> Gates:
+    return open_gates(design(index), shares(counts, 1.0), windows(counts, 1.0, 3), most, 0)
 
 
 def test_an_effect_of_place_opens_the_gate_of_places_alone() -> None:
@@ -27,6 +27,7 @@ def test_an_effect_of_place_opens_the_gate_of_places_alone() -> None:
     assert found.marks_places
     assert not found.marks_hours
     assert found.arrangements == 199
+    assert gates(index, stacks(index, place=1.5), 39).arrangements == 39
 
 
 @pytest.mark.parametrize("effect", [{"time": 0.9}, {"rate": 0.8}], ids=["places by hour", "stops by hour"])

@@ -7,7 +7,7 @@ from cohorts import cohort, stacks
 from lmtcnn.explain.daytime import Daytime
 from lmtcnn.explain.differences import Differences, differences
 from lmtcnn.explain.networks import Asked
-from lmtcnn.explain.pictures import pictures_of, stops_per_hour
+from lmtcnn.explain.pictures import mean_stops, pictures_of
 from lmtcnn.explain.used import Used
 from study import small_params
 
@@ -30,7 +30,7 @@ def asked() -> Asked:
 
 @pytest.fixture
 def hourly() -> dict[str, np.ndarray]:
-    return stops_per_hour(stacks(cohort()), cohort(), CLASSES, 1.0)
+    return mean_stops(stacks(cohort()), cohort(), CLASSES)
 
 
 def test_three_figures_are_drawn_with_what_they_show(hourly) -> None:
@@ -52,10 +52,8 @@ def test_a_study_that_cannot_be_tested_says_so_and_outlines_nothing(hourly) -> N
     assert where.given[3][0] == "1 cages with both, at least 3 are needed"
 
 
-def test_stops_per_hour_are_means_over_samples(hourly) -> None:
+def test_stops_of_a_class_are_means_over_samples(hourly) -> None:
     counts, index = stacks(cohort()), cohort()
     own = (index["class"] == "JM").to_numpy()
     np.testing.assert_allclose(hourly["JM"], counts[own].sum(axis=(2, 3)).mean(axis=0))
-    halves = stops_per_hour(counts, index, (*CLASSES, "none"), 0.5)
-    np.testing.assert_allclose(halves["JM"], 2 * hourly["JM"])
-    assert not halves["none"].any()
+    assert not mean_stops(counts, index, ("none",))["none"].any()

@@ -44,7 +44,17 @@ def test_chance_is_else_that_of_the_best_simple_method_and_says_so():
     told = beyond_chance(METRICS, SURE, LABELS)
     assert told.startswith("The network itself was not tested (evaluate.permutations: 0).")
     assert "PCA and support vectors labels 72.0% right, by chance 20.0%: p 0.001 for the classes" in told
-    assert "(least possible p 0.02)" in told
+    assert "for the classes and p 0.03 for sex (least possible p 0.02)." in told
+
+
+def test_each_column_has_the_least_p_of_its_own():
+    """Few cages of one sex each leave few arrangements of sex, but many of age."""
+    tests = {name: {"refused": "", "least_p": p} for name, p in (("sex", 0.02), ("age", 0.001), ("joint", 0.0125))}
+    told = beyond_chance(METRICS | {"p_svm_age": 0.002}, SURE | {"tests": tests}, LABELS)
+    said = (
+        "p 0.001 for the classes (least possible p 0.013), p 0.03 for sex (least possible p 0.02) and p 0.002 for age."
+    )
+    assert told.endswith(said)
 
 
 def test_a_design_without_a_test_says_why():
@@ -56,7 +66,7 @@ def test_a_design_without_a_test_says_why():
 def test_the_best_simple_method_stands_beside_the_network():
     assert simpler(METRICS, SURE) == (
         "The best of 4, PCA and support vectors: 72.0%. The network beside it: not distinguishable (+2.0 points, -5.0 "
-        "to +9.0, p 0.6). With its hours in random order the network gives 70.0%."
+        "to +9.0, p 0.6). With its intervals in random order the network gives 70.0%."
     )
 
 
@@ -72,8 +82,8 @@ def test_places_and_hours_are_told_by_the_gates_and_by_pairs_that_are_marked():
 def test_what_cannot_be_told_of_places_and_hours_is_said():
     gates = explanation()["gates"] | {"refused": "two cages"}
     assert where_and_when(explanation(gates=gates)) == "This design allows no test: two cages."
-    sparse = explanation(hours={"too_sparse": True}, pairs={"class": []})
-    assert where_and_when(sparse) == "Places differ (p 0.005), hours are too sparse to tell."
+    sparse = explanation(hours={"too_sparse": True, "unit": "interval"}, pairs={"class": []})
+    assert where_and_when(sparse) == "Places differ (p 0.005), intervals are too sparse to tell."
 
 
 def test_an_artefact_is_a_control_a_warning_or_an_order_of_recording():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from lmtcnn.core.params import Params
-from lmtcnn.timeline.counted import counted_words, covered_share, early_words
+from lmtcnn.timeline.counted import counted_words, covered_share, early_words, since_words, spans_words, unit_of
 
 
 @pytest.fixture
@@ -65,3 +65,15 @@ def test_the_share_that_a_recording_covers_is_of_what_is_counted(
 )  # fmt: skip
 def test_what_is_counted_is_said_in_words(small, values: dict, words: str) -> None:
     assert counted_words(small(interval_s=3600, intervals=72, **values).histograms) == words
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "unit", "axis", "spans"),
+    [
+        (3600, "hour", "hours since the first interval", "hours 0 to 2 h, 3 to 4 h"),
+        (20, "interval", "intervals of 20 s since the first", "intervals 0 to 1, 3 of 20 s"),
+        (7200, "interval", "intervals of 2 h since the first", "intervals 0 to 1, 3 of 2 h"),
+    ],
+)
+def test_only_intervals_of_an_hour_are_called_hours(interval_s: float, unit: str, axis: str, spans: str) -> None:
+    assert (unit_of(interval_s), since_words(interval_s), spans_words([0, 1, 3], interval_s)) == (unit, axis, spans)

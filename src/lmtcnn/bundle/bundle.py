@@ -87,7 +87,6 @@ def build(data: Path, params: Params) -> Bundle:
         "quality": dump(params.quality),
         "floor_cm": list(made.floor_cm),
         "zones": params.furniture,
-        "hours_each": params.histograms.interval_s / (params.simulate.seconds_per_hour if params.simulates else 3600),
         "train": made.train,
         "seeds": made.seeds,
         "simulated": made.simulated,

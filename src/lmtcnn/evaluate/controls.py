@@ -224,7 +224,7 @@ def doubts(metrics: Mapping[str, Any], sure: float = SURE, near: float = NEAR) -
     simple = {name: metrics[f"{name}_accuracy"] for name in OCCUPANCY if f"{name}_accuracy" in metrics}
     if simple and (best := max(simple.values())) >= metrics["accuracy"] - near:
         found.append(
-            f"where mice stop, whatever the hour, labels {best:.1%} of samples right, the network "
-            f"{metrics['accuracy']:.1%}: no artefact, but the hours are not needed"
+            f"where mice stop, whenever, labels {best:.1%} of samples right, the network "
+            f"{metrics['accuracy']:.1%}: no artefact, but the time is not needed"
         )
     return found

@@ -20,13 +20,12 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.records import full_training
 from lmtcnn.explain.attributions import attribute
 from lmtcnn.explain.contrasts import PER_MILLE, zone_mask
-from lmtcnn.explain.daytime import daytime
 from lmtcnn.explain.pairs import Floats
-from lmtcnn.explain.words import spans
 from lmtcnn.figures import animal as drawing
 from lmtcnn.figures import figures
 from lmtcnn.histograms import record
 from lmtcnn.histograms.shares import gaussian, shares
+from lmtcnn.timeline.counted import spans_words
 from lmtcnn.train.held_out import load_held_out
 from lmtcnn.train.model import StereotypeCNN, prepare, select, softmax_members
 
@@ -54,7 +53,7 @@ class Asked:
     """How networks are asked and animals compared.
 
     The classes in the order of the logits, the transform of the counts, the smoothing of shares in tiles, zones by
-    name, width and height of the floor in cm, and the hours that an interval lasts.
+    name, width and height of the floor in cm, and the seconds that an interval lasts.
     """
 
     classes: Sequence[str]
@@ -62,7 +61,7 @@ class Asked:
     smoothing_tiles: float
     zones: Mapping[str, Mapping[str, Any]]
     floor_cm: tuple[float, float]
-    hours_each: float
+    interval_s: float
 
     def masks(self, tiles: int) -> dict[str, NDArray[np.bool_]]:
         """Zone -> its tiles (N, N)."""
@@ -86,14 +85,14 @@ class Reasons:
     zones: dict[str, float]
     nearest: list[Near]
 
-    def sentences(self, who: str, whose: str, hours_each: float) -> list[str]:
+    def sentences(self, who: str, whose: str, interval_s: float) -> list[str]:
         """Tell it in three sentences; `who` is the animal, `whose` are the networks, in words."""
         first, second = self.probability
         told = f"{who} is told as {self.a} with {first:.2f}, next as {self.b} with {second:.2f}, by {whose}."
         near = ", ".join(f"{each.recording} animal {each.animal_id} ({each.class_name})" for each in self.nearest)
-        return [told, self._speaks(hours_each), f"Its map is nearest to those of {near}."]
+        return [told, self._speaks(interval_s), f"Its map is nearest to those of {near}."]
 
-    def _speaks(self, hours_each: float) -> str:
+    def _speaks(self, interval_s: float) -> str:
         """Say what speaks for a and what for b: zones by their attributions, and the hours of most."""
         ordered = sorted(self.zones.items(), key=lambda item: -abs(item[1]))
         sides = []
@@ -101,9 +100,8 @@ class Reasons:
             zones = [f"{zone.replace('_', ' ')} ({value:+.2f})" for zone, value in ordered if value * sign >= LEAST]
             window = np.convolve(self.hours, np.ones(min(WINDOW, len(self.hours))), "valid") * sign
             best = int(window.argmax())
-            marked = np.zeros(len(self.hours), dtype=bool)
-            marked[best : best + WINDOW] = True
-            parts = [*zones, *([f"hours {spans(marked, hours_each)}"] if window[best] > 0 else [])]
+            most = range(best, min(best + WINDOW, len(self.hours)))
+            parts = [*zones, *([spans_words(most, interval_s)] if window[best] > 0 else [])]
             sides.append(f"for {name}: {', '.join(parts) or 'nothing'}")
         return f"What speaks {'; '.join(sides)}."
 
@@ -201,12 +199,12 @@ def explain_animal(data: Path, params: Params, recording: str, animal: str, out:
         params.evaluate.smoothing_tiles,
         params.furniture,
         training.record.floor_cm,
-        daytime(data / "histograms" / "start_hours.csv", params).hours_each,
+        params.histograms.interval_s,
     )
     found = reasons(np.asarray(stacks[place]), model, maps[others], index[others.tolist()], asked)
     who = f"{recording} animal {row['animal_id']} ({row['class']})"
     whose = f"the mean of {model.members} networks that have not seen its cage"
-    said = found.sentences(who, whose, asked.hours_each)
+    said = found.sentences(who, whose, asked.interval_s)
     path = ensure_folder(out) / f"{recording}_{row['animal_id']}_reasons.png"
     draw(found, asked, who, " ".join([f"{SIMULATED}."] * training.record.simulated + said), path)
     return said, path
@@ -231,7 +229,7 @@ def draw(found: Reasons, asked: Asked, who: str, note: str, path: Path) -> None:
     names = (who, f"mean of {found.a}", f"mean of {found.b}")
     title = f"Why {found.a} rather than {found.b}"
     figure = drawing.reasons(
-        found.shares, names, found.places, found.hours, found.zones, asked.hours_each, asked.floor_cm, title, note=note,
+        found.shares, names, found.places, found.hours, found.zones, asked.interval_s, asked.floor_cm, title, note=note,
         furniture=asked.zones,
     )  # fmt: skip
     figures.save(figure, path)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from lmtcnn.core.params import Params
 from lmtcnn.timeline.clock import in_night
+from lmtcnn.timeline.counted import HOUR_S
 
-HOUR_S, DAY_H = 3600.0, 24.0
+DAY_H = 24.0
 START = "start"
 """The value of histograms.align by which interval 0 begins with the recording."""
 
@@ -27,19 +28,22 @@ class Daytime:
     Attributes
     ----------
     hours_each
-        How many hours an interval lasts.
+        How many hours of the clock an interval stands for.
     night
         (T,) share of recordings for which the middle of each interval is night.
     clock
         (T,) clock hour at which each interval begins, where that is the same in all recordings; else None.
     days
         Whether clock hours come back: intervals divide the day, and there is more than a day of them.
+    interval_s
+        How many seconds an interval really lasts, which words and axes say.
     """
 
     hours_each: float
     night: NDArray[np.float64]
     clock: NDArray[np.float64] | None
     days: bool
+    interval_s: float = HOUR_S
 
     @property
     def groups(self) -> NDArray[np.int64] | None:
@@ -77,4 +81,4 @@ def daytime(start_hours: Path, params: Params) -> Daytime:
     clock = (math.floor(starts[0]) if made.align == START else starts[0]) + begins
     parts = DAY_H / each
     days = abs(parts - round(parts)) < 1e-9 and len(begins) > round(parts) > 1
-    return Daytime(each, share, clock % DAY_H if one else None, days)
+    return Daytime(each, share, clock % DAY_H if one else None, days, made.interval_s)

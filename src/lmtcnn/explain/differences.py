@@ -92,7 +92,7 @@ def differences(
     smoothing, seed = params.evaluate.smoothing_tiles, params.evaluate.permutation_seed
     maps = shares(stacks, smoothing)
     made = windows(stacks, smoothing, params.explain.window_intervals)
-    gates = open_gates(design_of(index, params), maps, made, seed)
+    gates = open_gates(design_of(index, params), maps, made, params.explain.arrangements, seed)
     masks = {name: zone_mask(zone, maps.shape[-1], floor_cm) for name, zone in params.furniture.items()}
     work = _Work(stacks, maps, shares(stacks, 0), made, masks, day, params)
     scopes = {name: work.scope(list(pairs_of(index, members))) for name, members in groups_of(index, params)}

@@ -22,7 +22,7 @@ from lmtcnn.explain.daytime import daytime
 from lmtcnn.explain.differences import CLASS, Differences, differences
 from lmtcnn.explain.maps import ClassMaps, class_maps, describe
 from lmtcnn.explain.networks import ask, held_out_parts, on_arranged_labels, untrained
-from lmtcnn.explain.pictures import pictures_of, stops_per_hour
+from lmtcnn.explain.pictures import mean_stops, pictures_of
 from lmtcnn.explain.words import told
 from lmtcnn.figures import figures, gallery
 from lmtcnn.figures.gallery import Drawing
@@ -65,7 +65,7 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     write_json(folder / EXPLANATION, {"simulated": training.record.simulated, **content})
     drawn = _drawings(stacks, index, params, training, shown, summary)
     classes = list(params.classes)
-    hourly = stops_per_hour(stacks, index, classes, day.hours_each)
+    hourly = mean_stops(stacks, index, classes)
     simulated, floor_cm = training.record.simulated, training.record.floor_cm
     drawn += pictures_of(found, asked, day, hourly, floor_cm, params.furniture, simulated=simulated)
     gallery.draw(folder, drawn, cores())

@@ -12,6 +12,7 @@ other by Holm, so that anything is marked in at most 5 % of such studies:
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,6 @@ from lmtcnn.evaluate.arrangements import Codes
 from lmtcnn.evaluate.design import JOINT, Design, NotTestableError
 from lmtcnn.explain.hours import Windows, distances, standardised
 from lmtcnn.explain.pairs import Floats, holm, max_t
-
-ARRANGEMENTS = 199
-"""Arrangements by chance that a p near 0.05 needs; the least p is 0.005."""
 
 LEVEL = 0.05
 """A p up to this is marked."""
@@ -51,7 +49,7 @@ class Gates:
         return self.hours <= LEVEL
 
 
-def open_gates(design: Design, maps: Floats, made: Windows, seed: int) -> Gates:
+def open_gates(design: Design, maps: Floats, made: Windows, most: int, seed: int) -> Gates:
     """Test whether any classes differ in their places, and whether in their hours.
 
     Parameters
@@ -62,26 +60,28 @@ def open_gates(design: Design, maps: Floats, made: Windows, seed: int) -> Gates:
         (S, N, N) smoothed shares.
     made
         Inner products and stops of all windows.
+    most
+        Arrangements of the labels: all distinct ones where there are no more (`explain.arrangements`).
     seed
         Of the arrangements that are drawn.
     """
     try:
-        labels = labellings(design, seed)
+        labels = labellings(design, most, seed)
     except NotTestableError as error:
         return Gates(1.0, 1.0, 0, str(error))
     found = holm([tiles_p(maps, labels, design.cages), hours_p(made.departure, made.stops, labels, design.cages)])
     return Gates(found[0], found[1], len(labels) - 1)
 
 
-def labellings(design: Design, seed: int) -> Codes:
-    """Numbers of combinations of labels (1 + A, S): as they are, then arrangements of all columns.
+def labellings(design: Design, most: int, seed: int) -> Codes:
+    """Numbers of combinations of labels (1 + A, S): as they are, then at most so many arrangements of all columns.
 
     Raises
     ------
     NotTestableError
         Where the design allows none.
     """
-    arranged = design.arrangements(JOINT, ARRANGEMENTS, seed)
+    arranged = design.arrangements(JOINT, most, seed)
     return np.concatenate([design.observed().joint, arranged.joint])
 
 
@@ -131,15 +131,16 @@ def pairwise_t(values: Floats, labels: Codes, cages: Codes) -> Floats:
     """Moderated t over cages of every two labels, (A, pairs, P), of values (S, P) under labellings (A, S)."""
     n_cages, n_labels = int(cages.max()) + 1, int(labels.max()) + 1
     size = max(1, PORTION // (n_cages * n_labels * values.shape[1]))
+    values = values - values.mean(axis=0)  # squares of what is near 0 lose no digits when they are subtracted
     parts = []
     for start in range(0, len(labels), size):
         cell = labels[start : start + size] * n_cages + cages  # (A, S)
         chosen = (cell[:, None] == np.arange(n_labels * n_cages)[:, None]).astype(np.float64)
-        counts = chosen.sum(axis=2)
-        means = (chosen @ values) / np.maximum(counts, 1)[:, :, None]
-        means = means.reshape(len(cell), n_labels, n_cages, -1)
+        counts = chosen.sum(axis=2, keepdims=True)
+        means = ((chosen / np.maximum(counts, 1)) @ values).reshape(len(cell), n_labels, n_cages, -1)
         there = (counts > 0).reshape(len(cell), n_labels, n_cages)
-        found = [_t_of_pair(means[:, [a, b]], there[:, [a, b]]) for a, b in _pairs(labels)]
+        own = [_moments(means[:, label], there[:, label]) for label in range(n_labels)]
+        found = [_t_of_pair(means[:, [a, b]], there[:, [a, b]], own[a], own[b]) for a, b in _pairs(labels)]
         parts.append(np.stack(found, axis=1) if found else np.zeros((len(cell), 1, values.shape[1])))
     return np.concatenate(parts)
 
@@ -148,28 +149,38 @@ def _pairs(labels: Codes) -> Sequence[tuple[int, int]]:
     return list(itertools.combinations(range(int(labels.max()) + 1), 2))
 
 
-def _t_of_pair(means: Floats, there: NDArray[np.bool_]) -> Floats:
-    """Moderated t (A, P) of two labels' means of cages (A, 2, C, P), of those cages that have them (A, 2, C)."""
+class _Moments(NamedTuple):
+    """Mean (A, P) over cages, sum of squares (A, P) about it, and number (A, 1) of cages."""
+
+    mean: Floats
+    squares: Floats
+    n: Floats
+
+
+def _t_of_pair(means: Floats, there: NDArray[np.bool_], zero: _Moments, one: _Moments) -> Floats:
+    """Moderated t (A, P) of two labels' means of cages (A, 2, C, P), of those cages that have them (A, 2, C).
+
+    `zero` and `one` are of each label alone: where no cage has both labels, it is a t of two groups of cages.
+    """
     found = np.zeros((len(means), means.shape[-1]))
     both = there[:, 0] & there[:, 1]
     paired = both.any(axis=1)
     if paired.any():
-        each = means[paired, 0] - means[paired, 1]
-        mean, squares, n = _moments(each, both[paired])
-        found[paired] = _moderated(mean, squares, n - 1, 1 / n)
+        made = _moments(means[paired, 0] - means[paired, 1], both[paired])
+        found[paired] = _moderated(made.mean, made.squares, made.n - 1, 1 / made.n)
     if not paired.all():
-        zero, one = (_moments(means[~paired, i], there[~paired, i]) for i in (0, 1))
-        n, m = zero[2], one[2]
-        found[~paired] = _moderated(zero[0] - one[0], zero[1] + one[1], n + m - 2, 1 / n + 1 / m)
+        zero, one = (_Moments(*(part[~paired] for part in made)) for made in (zero, one))
+        share = 1 / zero.n + 1 / one.n
+        found[~paired] = _moderated(zero.mean - one.mean, zero.squares + one.squares, zero.n + one.n - 2, share)
     return found
 
 
-def _moments(values: Floats, there: NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-    """Mean (A, P), sum of squares about it (A, P), and number (A, 1) of the cages that are there, of (A, C, P)."""
-    weights = there.astype(np.float64)[:, :, None]
-    n = np.maximum(weights.sum(axis=1), 1)
-    mean = (weights * values).sum(axis=1) / n
-    return mean, (weights * np.square(values - mean[:, None])).sum(axis=1), n
+def _moments(values: Floats, there: NDArray[np.bool_]) -> _Moments:
+    """Moments over the cages that are `there` (A, C), of values (A, C, P)."""
+    weights = there.astype(np.float64)[:, None]  # (A, 1, C)
+    n = np.maximum(weights.sum(axis=2), 1)
+    mean = (weights @ values)[:, 0] / n
+    return _Moments(mean, np.maximum((weights @ np.square(values))[:, 0] - n * np.square(mean), 0), n)
 
 
 def _moderated(difference: Floats, squares: Floats, df: Floats, share: Floats) -> Floats:

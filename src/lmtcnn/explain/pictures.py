@@ -17,6 +17,7 @@ from lmtcnn.figures import places, times, uses
 from lmtcnn.figures.figures import class_colours
 from lmtcnn.figures.floor import Zones
 from lmtcnn.figures.gallery import Drawing
+from lmtcnn.timeline.counted import unit_of
 
 MOST_PAIRS = 15
 """A figure shows so many pairs; the tables have all of them."""
@@ -28,7 +29,7 @@ def pictures_of(
     found: Differences,
     asked: Asked,
     day: Daytime,
-    stops_per_hour: Mapping[str, NDArray[np.float64]],
+    stops_each: Mapping[str, NDArray[np.float64]],
     floor_cm: tuple[float, float],
     furniture: Zones,
     *,
@@ -42,7 +43,7 @@ def pictures_of(
         What the data say, and what the networks use.
     day
         The clock of the intervals.
-    stops_per_hour
+    stops_each
         Class -> mean over samples, (T,).
     floor_cm
         Width and height of the floor.
@@ -56,7 +57,7 @@ def pictures_of(
     mice = f"{SIMULATED}. " if simulated else ""
     return [
         _where(found, floor_cm, furniture, mice),
-        _when(found, day, stops_per_hour, mice),
+        _when(found, day, stops_each, mice),
         _uses(asked, day, floor_cm, furniture, mice),
     ]
 
@@ -85,7 +86,7 @@ def _where(found: Differences, floor_cm: tuple[float, float], furniture: Zones, 
     return Drawing(WHERE, places.contrast_maps, (maps, marked, names, words, floor_cm, "Where classes differ"), named)
 
 
-def _when(found: Differences, day: Daytime, stops_per_hour: Mapping[str, NDArray[np.float64]], mice: str) -> Drawing:
+def _when(found: Differences, day: Daytime, stops_each: Mapping[str, NDArray[np.float64]], mice: str) -> Drawing:
     shown = found.scopes[CLASS].hours[:MOST_PAIRS]
     rows = [
         times.Times(
@@ -94,7 +95,7 @@ def _when(found: Differences, day: Daytime, stops_per_hour: Mapping[str, NDArray
             each.excess,
             found.marked_hours(each),
             found.marked_times(each),
-            {name: stops_per_hour[name] for name in (each.pair.a, each.pair.b)},
+            {name: stops_each[name] for name in (each.pair.a, each.pair.b)},
         )
         for each in shown
     ]
@@ -104,9 +105,9 @@ def _when(found: Differences, day: Daytime, stops_per_hour: Mapping[str, NDArray
         f"to {LEVEL:g} over all intervals. Grey: night, the darker in the more recordings."
     )
     if found.sparse:
-        note += f" Too sparse to tell hours apart: {found.window_stops:.3g} stops in a window."
-    colours = class_colours(list(stops_per_hour))
-    given = (rows, day.hours_each, day.night, colours, "When classes differ")
+        note += f" Too sparse to tell {unit_of(day.interval_s)}s apart: {found.window_stops:.3g} stops in a window."
+    colours = class_colours(list(stops_each))
+    given = (rows, day.interval_s, day.night, colours, "When classes differ")
     return Drawing(WHEN, times.hours, given, {"note": note})
 
 
@@ -129,15 +130,13 @@ def _uses(asked: Asked, day: Daytime, floor_cm: tuple[float, float], furniture: 
         "Separation: first less second; it sums to the mean gap of the logits. Percent: cages that agree in sign. "
         "No significance is claimed."
     )
-    given = (rows, day.hours_each, floor_cm, "What the networks use")
+    given = (rows, day.interval_s, floor_cm, "What the networks use")
     return Drawing(USES, uses.used, given, {"note": note, "furniture": furniture})
 
 
-def stops_per_hour(
-    stacks: NDArray[Any], index: pl.DataFrame, classes: Sequence[str], hours_each: float
-) -> dict[str, NDArray[np.float64]]:
-    """Mean over the samples of each class that has any of what an interval counts, per hour, (T,)."""
-    sums = np.stack([np.asarray(stack, dtype=np.float64).sum(axis=(1, 2)) for stack in stacks]) / hours_each
+def mean_stops(stacks: NDArray[Any], index: pl.DataFrame, classes: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Mean over the samples of each class that has any of what an interval counts, (T,)."""
+    sums = np.stack([np.asarray(stack, dtype=np.float64).sum(axis=(1, 2)) for stack in stacks])
     of_class = index["class"].to_numpy()
     return {
         name: sums[of_class == name].mean(axis=0) if (of_class == name).any() else np.zeros(sums.shape[1])

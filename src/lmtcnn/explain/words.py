@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lmtcnn.core.words import number_of
 from lmtcnn.explain.contrasts import Contrast, ZoneContrast
@@ -13,6 +14,7 @@ from lmtcnn.explain.differences import LEAST_STOPS, Differences, Scope
 from lmtcnn.explain.gate import LEVEL
 from lmtcnn.explain.hours import HoursContrast
 from lmtcnn.explain.pairs import Floats
+from lmtcnn.timeline.counted import spans_words, unit_of
 
 DEFINITIONS = {
     "difference": "mean over cages of smoothed shares of stops, a less b, in per mille",
@@ -41,6 +43,7 @@ def told(found: Differences, day: Daytime) -> dict[str, Any]:
             "stops_in_a_window": found.window_stops,
             "least_stops_in_a_window": LEAST_STOPS,
             "too_sparse": found.sparse,
+            "unit": unit_of(day.interval_s),
             "pooled_by_clock_hour": day.groups is not None,
         },
         "definitions": DEFINITIONS,
@@ -93,25 +96,23 @@ def zones_words(zones: Sequence[ZoneContrast], contrast: Contrast, found: Differ
 
 def hours_words(hours: HoursContrast, found: Differences, day: Daytime) -> str:
     """The hours that stand out, or why none is told."""
+    unit = unit_of(day.interval_s)
     if hours.pair.refused:
-        return "hours not tested"
+        return f"{unit}s not tested"
     if found.sparse:
-        return f"hours too sparse to tell ({found.window_stops:.3g} stops in a window, {LEAST_STOPS:g} are needed)"
+        return f"{unit}s too sparse to tell ({found.window_stops:.3g} stops in a window, {LEAST_STOPS:g} are needed)"
     places, moments = found.marked_hours(hours), found.marked_times(hours)
     parts = []
     if places.any():
-        parts.append(f"places differ in hours {spans(places, day.hours_each)}, p {p_words(float(hours.p.min()))}")
+        parts.append(f"places differ in {_spans(places, day)}, p {p_words(float(hours.p.min()))}")
     if moments.any():
         p = float(min(hours.p_excess.min(), hours.p_stops.min()))
-        parts.append(f"times differ in hours {spans(moments, day.hours_each)}, p {p_words(p)}")
-    return "; ".join(parts) or f"no hour stands out, p {p_words(float(hours.p.min()))}"
+        parts.append(f"times differ in {_spans(moments, day)}, p {p_words(p)}")
+    return "; ".join(parts) or f"no {unit} stands out, p {p_words(float(hours.p.min()))}"
 
 
-def spans(marked: Any, hours_each: float) -> str:
-    """Intervals that follow each other as spans of hours since the beginning: `4 to 10 h, 28 to 33 h`."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(marked).astype(int), [0]])))
-    pairs = zip(edges[::2], edges[1::2], strict=True)
-    return ", ".join(f"{begin * hours_each:.3g} to {end * hours_each:.3g} h" for begin, end in pairs)
+def _spans(marked: NDArray[np.bool_], day: Daytime) -> str:
+    return spans_words(np.flatnonzero(marked).tolist(), day.interval_s)
 
 
 def times(log_ratio: float) -> str:

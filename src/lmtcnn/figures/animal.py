@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from lmtcnn.figures.figures import fitting, styled, wrapped
 from lmtcnn.figures.floor import Zones, draw_map, outer_labels, scale_of
 from lmtcnn.figures.uses import bars, zone_bars
+from lmtcnn.timeline.counted import since_words
 
 Floats = NDArray[np.float64]
 
@@ -20,14 +21,14 @@ def reasons(
     places: Floats,
     hours: Floats,
     zones: Mapping[str, float],
-    hours_each: float,
+    interval_s: float,
     floor_cm: tuple[float, float],
     title: str,
     *,
     note: str,
     furniture: Zones | None = None,
 ) -> Figure:
-    """Draw three maps of stops, the map of what speaks for the first class, and the same by hour and by zone.
+    """Draw three maps of stops, the map of what speaks for the first class, and the same by interval and by zone.
 
     Parameters
     ----------
@@ -37,8 +38,8 @@ def reasons(
         What stands above these maps.
     places, hours, zones
         Attributions of the first class's logit less the second's: (N, N), (T,), and by zone.
-    hours_each
-        Hours that an interval lasts.
+    interval_s
+        Seconds that an interval lasts, which the axis says.
     floor_cm
         Width and height of the floor in cm.
     title, note
@@ -70,8 +71,8 @@ def reasons(
     panel.set_title("speaks for the first (red)", weight="bold", size=9)
     figure.colorbar(image, ax=panel, shrink=0.6, pad=0.03).ax.tick_params(labelsize=7)
     panel = figure.add_subplot(grid[1, : 3 if zones else 4])
-    bars(panel, hours, hours_each)
-    panel.set(xlabel="hours since the first interval", ylabel="attribution")
+    bars(panel, hours)
+    panel.set(xlabel=since_words(interval_s), ylabel="attribution")
     if zones:
         zone_bars(figure.add_subplot(grid[1, 3]), {name: (value, float("nan")) for name, value in zones.items()})
     return figure

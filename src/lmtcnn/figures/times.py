@@ -1,4 +1,4 @@
-"""When classes differ: distance by interval for every two of them, the night shaded, stops per hour beside."""
+"""When classes differ: distance by interval for every two of them, the night shaded, stops beside."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lmtcnn.figures.figures import fitting, styled, wrapped
+from lmtcnn.timeline.counted import since_words, unit_of
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +19,7 @@ NIGHT = "#B8BCC4"
 
 @dataclass(frozen=True)
 class Times:
-    """One pair: distance and excess (T,), which of them are marked, mean stops per hour (T,) of both by their names."""
+    """One pair: distance and excess (T,), which of them are marked, mean stops (T,) of both by their names."""
 
     name: str
     distance: Floats
@@ -31,21 +32,21 @@ class Times:
 @styled()
 def hours(
     pairs: Sequence[Times],
-    hours_each: float,
+    interval_s: float,
     night: Floats,
     colours: Mapping[str, str],
     title: str,
     *,
     note: str = "",
 ) -> Figure:
-    """Draw a row for each pair: distances left, stops per hour right.
+    """Draw a row for each pair: distances left, stops per interval right.
 
     Parameters
     ----------
     pairs
         What is drawn.
-    hours_each
-        Hours that an interval lasts.
+    interval_s
+        Seconds that an interval lasts, which the axis says.
     night
         (T,) share of recordings for which an interval is night; the more, the darker.
     colours
@@ -63,7 +64,7 @@ def hours(
     grid = figure.add_gridspec(
         len(pairs), 2, left=0.085, right=0.985, top=1 - above / high, bottom=below / high, wspace=0.16, hspace=0.32
     )
-    middles = (np.arange(len(night), dtype=np.float64) + 0.5) * hours_each
+    middles = np.arange(len(night), dtype=np.float64) + 0.5
     for row, pair in enumerate(pairs):
         left, right = (figure.add_subplot(grid[row, column]) for column in (0, 1))
         _distances(left, pair, middles)
@@ -75,16 +76,16 @@ def hours(
         words, size = fitting(pair.name, 3.4, 9, bold=True)
         left.set_title(words, weight="bold", size=size, loc="left", pad=4)
         for panel in (left, right):
-            _shade(panel, night, hours_each)
-            panel.set_xlim(0, len(night) * hours_each)
+            _shade(panel, night)
+            panel.set_xlim(0, len(night))
             panel.tick_params(labelsize=8, labelbottom=row == len(pairs) - 1)
         if row == 0:
             _legend(figure, left, high)
         if row == len(pairs) - 1:
-            left.set_xlabel("hours since the first interval")
-            right.set_xlabel("hours since the first interval")
+            left.set_xlabel(since_words(interval_s))
+            right.set_xlabel(since_words(interval_s))
     figure.text(0.012, 0.5, "squared distance (per mille\N{SUPERSCRIPT TWO})", rotation=90, va="center", size=9)
-    figure.text(0.515, 0.5, "stops per hour", rotation=90, va="center", size=9)
+    figure.text(0.515, 0.5, f"stops per {unit_of(interval_s)}", rotation=90, va="center", size=9)
     return figure
 
 
@@ -105,14 +106,14 @@ def _legend(figure: Figure, panel: Axes, high: float) -> None:
     )
 
 
-def _shade(panel: Axes, night: Floats, hours_each: float) -> None:
+def _shade(panel: Axes, night: Floats) -> None:
     """Shade each run of intervals of one share of night."""
     begins = np.flatnonzero(np.diff(night, prepend=np.nan) != 0)
-    for begin, end in zip(begins, [*begins[1:], len(night)], strict=True):
+    for begin, end in zip(begins.tolist(), [*begins[1:].tolist(), len(night)], strict=True):
         if night[begin] > 0:
             panel.axvspan(
-                begin * hours_each,
-                end * hours_each,
+                begin,
+                end,
                 color=NIGHT,
                 alpha=0.6 * float(night[begin]),
                 linewidth=0,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lmtcnn.figures.figures import fitting, styled, wrapped
 from lmtcnn.figures.floor import Zones, draw_map, scale_of
+from lmtcnn.timeline.counted import since_words, unit_of
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +33,7 @@ class Use:
 @styled()
 def used(
     pairs: Sequence[Use],
-    hours_each: float,
+    interval_s: float,
     floor_cm: tuple[float, float],
     title: str,
     *,
@@ -45,8 +46,8 @@ def used(
     ----------
     pairs
         What is drawn; each map has a scale of its own around 0.
-    hours_each
-        Hours that an interval lasts.
+    interval_s
+        Seconds that an interval lasts, which the axis says.
     floor_cm
         Width and height of the floor in cm.
     title, note
@@ -75,27 +76,28 @@ def used(
         words, size = fitting(pair.name, 2.2, 9, bold=True)
         panels[0].set_title(words, weight="bold", size=size, loc="left", pad=4)
         panels[1].set_title(pair.words, size=7.5, loc="left", pad=4)
-        bars(panels[2], pair.hours, hours_each)
+        bars(panels[2], pair.hours)
         if with_zones:
             zone_bars(panels[3], pair.zones)
         if row == len(pairs) - 1:
-            panels[2].set_xlabel("hours since the first interval")
+            panels[2].set_xlabel(since_words(interval_s))
     top = 1 - (above - 0.3) / high
     for panel, name in zip(
-        figure.axes, ("direction", "separation", "separation by hour", "direction by zone"), strict=False
+        figure.axes,
+        ("direction", "separation", f"separation by {unit_of(interval_s)}", "direction by zone"),
+        strict=False,
     ):
         box = panel.get_position()
         figure.text((box.x0 + box.x1) / 2, top, name, size=10, ha="center", va="bottom")
     return figure
 
 
-def bars(panel: Axes, values: Floats, hours_each: float) -> None:
+def bars(panel: Axes, values: Floats) -> None:
     """Draw a bar for each interval, red above 0 and blue below it."""
-    begins = np.arange(len(values)) * hours_each
     colours = np.where(values > 0, FOR, AGAINST)
-    panel.bar(begins, values, width=hours_each, align="edge", color=colours.tolist(), linewidth=0)
+    panel.bar(np.arange(len(values)), values, width=1, align="edge", color=colours.tolist(), linewidth=0)
     panel.axhline(0, color="black", linewidth=0.6)
-    panel.set_xlim(0, len(values) * hours_each)
+    panel.set_xlim(0, len(values))
     panel.tick_params(labelsize=7.5)
 
 

@@ -42,7 +42,7 @@ class Explainer:
             bundle.reference.smoothing_tiles,
             meta["zones"],
             (meta["floor_cm"][0], meta["floor_cm"][1]),
-            meta["hours_each"],
+            bundle.definitions.histograms.interval_s,
         )
 
     def explain(self, stack: NDArray[Any], prediction: Prediction) -> None:
@@ -61,7 +61,7 @@ class Explainer:
         found = reasons(stack, self.bundle.model, self.maps[others], self.index[others.tolist()], self.asked)
         who = f"{prediction.recording} animal {prediction.animal_id}"
         whose = f"the mean of {self.bundle.model.members} networks"
-        said = found.sentences(who, whose, self.asked.hours_each)
+        said = found.sentences(who, whose, self.asked.interval_s)
         marks = [f"{SIMULATED}."] * self.bundle.meta["simulated"]
         path = self.folder / f"{prediction.recording}_{prediction.animal_id}_reasons.png"
         draw(found, self.asked, who, " ".join([*marks, *said]), path)

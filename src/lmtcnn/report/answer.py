@@ -12,6 +12,9 @@ from lmtcnn.report.words import interval_of, listed, probability, sentence, shar
 MOST_PAIRS = 3
 """Sentences on pairs of classes in the line on places and hours; all of them stand further down."""
 
+SMALL = 0.01
+"""A least possible p up to this is in nobody's way, and is not told."""
+
 
 class Line(NamedTuple):
     """A line: the question, and the answer in sentences."""
@@ -70,27 +73,34 @@ def beyond_chance(metrics: Mapping[str, Any], sure: Mapping[str, Any], labels: S
     if f"chance_{best}" not in metrics:
         refused = next((test["refused"] for test in sure["tests"].values() if test["refused"]), "")
         return sentence(f"this design allows no test: {refused}")
-    found = _ps(metrics, best, columns)
-    least = next((test["least_p"] for test in sure["tests"].values() if not test["refused"]), None)
-    possible = f" (least possible {probability(least)})" if least is not None and least > 0.01 else ""
+    least = {name: test["least_p"] for name, test in sure["tests"].items() if not test["refused"]}
+    found = _ps(metrics, best, columns, least)
     return (
         f"The network itself was not tested (evaluate.permutations: 0). Of the same samples {BASELINES[best]} labels "
-        f"{share(metrics[f'{best}_accuracy'])} right, by chance {share(metrics[f'chance_{best}'])}: {found}{possible}."
+        f"{share(metrics[f'{best}_accuracy'])} right, by chance {share(metrics[f'chance_{best}'])}: {found}."
     )
 
 
-def _ps(metrics: Mapping[str, Any], method: str, columns: Sequence[str]) -> str:
+def _ps(
+    metrics: Mapping[str, Any], method: str, columns: Sequence[str], least: Mapping[str, float] | None = None
+) -> str:
+    """P of each column, and beside it the least that the column's own arrangements allow, where that is not small."""
     found = {column: metrics.get(f"p_{method}_{column}") for column in columns}
     told = [
         f"{probability(p)} {'for the classes' if column == JOINT else f'for {column}'}"
+        f"{_possible(least[column]) if least and column in least else ''}"
         for column, p in found.items()
         if p is not None
     ]
     return listed(told) or "no p can be given"
 
 
+def _possible(least: float) -> str:
+    return f" (least possible {probability(least)})" if least > SMALL else ""
+
+
 def simpler(metrics: Mapping[str, Any], sure: Mapping[str, Any]) -> str:
-    """The best simple method, the network beside it, and the network without hours."""
+    """The best simple method, the network beside it, and the network without time."""
     best = best_simple(metrics)
     told = f"The best of {len(BASELINES)}, {BASELINES[best]}: {share(metrics[f'{best}_accuracy'])}."
     if (made := sure["comparisons"].get(best)) is not None:
@@ -98,7 +108,7 @@ def simpler(metrics: Mapping[str, Any], sure: Mapping[str, Any]) -> str:
         points = f"{100 * made['difference']:+.1f} points{ends}, {probability(made['p'])}"
         told += f" The network beside it: {made['words']} ({points})."
     if (without := metrics.get("time_shuffled_accuracy")) is not None:
-        told += f" With its hours in random order the network gives {share(without)}."
+        told += f" With its intervals in random order the network gives {share(without)}."
     return told
 
 
@@ -107,7 +117,8 @@ def where_and_when(explained: Mapping[str, Any]) -> str:
     gates = explained["gates"]
     if gates["refused"]:
         return sentence(f"this design allows no test: {gates['refused']}")
-    hours = "hours are too sparse to tell" if explained["hours"]["too_sparse"] else _hours(gates["p_hours"])
+    made = explained["hours"]
+    hours = f"{made['unit']}s are too sparse to tell" if made["too_sparse"] else _hours(gates["p_hours"], made["unit"])
     places = f"places differ ({probability(gates['p_places'])})"
     if gates["p_places"] > controls.SURE:
         places = f"no difference of places is shown ({probability(gates['p_places'])})"
@@ -117,8 +128,8 @@ def where_and_when(explained: Mapping[str, Any]) -> str:
     return " ".join([sentence(f"{places}, {hours}"), *(pair["sentence"] for pair in pairs[:MOST_PAIRS])]) + more
 
 
-def _hours(p: float) -> str:
-    told = "hours differ" if p <= controls.SURE else "no difference of hours is shown"
+def _hours(p: float, unit: str) -> str:
+    told = f"{unit}s differ" if p <= controls.SURE else f"no difference of {unit}s is shown"
     return f"{told} ({probability(p)})"
 
 

@@ -18,8 +18,8 @@ SHOWN_CHANNELS = 4
 """The page shows the channels in which classes differ most; all of them lie in data/explain."""
 
 WHERE = {"where.png": "Maps of the difference between every two classes, tiles outlined where it is significant"}
-WHEN = {"when.png": "Distance between every two classes by hour, and stops per hour of each class"}
-USES = {"uses.png": "What speaks for a class by place, by hour and by zone, for every two classes"}
+WHEN = {"when.png": "Distance between every two classes by interval, and stops of each class in it"}
+USES = {"uses.png": "What speaks for a class by place, by interval and by zone, for every two classes"}
 EXAMPLE = {
     "example/1a_positions.png": "Position of one mouse through one interval, with a mark where a stop starts",
     "example/1b_stops.png": "The stops of that interval on the floor",
@@ -69,10 +69,11 @@ def gate_words(found: Mapping[str, Any]) -> str:
     gates = found["gates"]
     if gates["refused"]:
         return f"Nothing is marked, as no test of all classes together is possible: {gates['refused']}."
+    unit = found["hours"]["unit"]
     return (
-        f"Before anything is marked, all classes are tested together: places {probability(gates['p_places'])}, hours "
-        f"{probability(gates['p_hours'])}, by {gates['arrangements']} arrangements of the labels (least possible "
-        f"{probability(gates['least_p'])})."
+        "Before anything is marked, all classes are tested together, all label columns at once: places "
+        f"{probability(gates['p_places'])}, {unit}s {probability(gates['p_hours'])}, by {gates['arrangements']} "
+        f"arrangements of the labels (least possible {probability(gates['least_p'])})."
     )
 
 

@@ -32,7 +32,7 @@ NAMES = {
 
 OF_METHODS = (*(f"{name}_accuracy" for name in BASELINES), "time_shuffled_accuracy", "train_late_fall")
 
-WITHOUT_TIME = "the network, its hours in random order"
+WITHOUT_TIME = "the network, its intervals in random order"
 
 
 def scores(data: Path, metrics: Mapping[str, Any], params: Params) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """How much of a recording is counted: too little, too late, too early, too long; and that in words."""
 
+import itertools
+from collections.abc import Sequence
+
 from lmtcnn.core.params import Definitions
 from lmtcnn.core.sections import HistogramsParams
 from lmtcnn.timeline.clock import length
@@ -9,6 +12,35 @@ MAX_LATE_SHARE = 0.5
 
 One with a larger share of the counted time before its start was made for another `align` or window.
 """
+
+HOUR_S = 3600.0
+
+
+def unit_of(interval_s: float) -> str:
+    """Return the word for what stacks are made of: `hour`, or `interval` where it lasts another time than an hour."""
+    return "hour" if interval_s == HOUR_S else "interval"
+
+
+def since_words(interval_s: float) -> str:
+    """Say what an axis of time counts: `hours since the first interval`, `intervals of 20 s since the first`."""
+    if interval_s == HOUR_S:
+        return "hours since the first interval"
+    return f"intervals of {length(interval_s)} since the first"
+
+
+def spans_words(marked: Sequence[int], interval_s: float) -> str:
+    """Say which intervals, numbered from 0, are marked: those that follow each other as one span.
+
+    `hours 4 to 10 h, 28 to 33 h` are times since the beginning; `intervals 4 to 9, 28 of 20 s` are numbers.
+    """
+    spans = []
+    for _, group in itertools.groupby(enumerate(sorted(marked)), lambda item: item[1] - item[0]):
+        run = [number for _, number in group]
+        spans.append((run[0], run[-1]))
+    if interval_s == HOUR_S:
+        return f"hours {', '.join(f'{first} to {last + 1} h' for first, last in spans)}"
+    numbers = [f"{first} to {last}" if last > first else str(first) for first, last in spans]
+    return f"intervals {', '.join(numbers)} of {length(interval_s)}"
 
 
 def covered_share(span_s: float, params: HistogramsParams, offset_s: float = 0.0) -> float:
