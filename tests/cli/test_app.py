@@ -15,7 +15,7 @@ def test_a_missing_parameter_file_is_one_line(run) -> None:
         "",
         [
             "error: other.yaml: expected a parameter file, found none; "
-            "run in the project's folder, or name one with --params"
+            "run in a study's folder, begin one with `lmtcnn init`, or name a file with --params"
         ],
     )
 

@@ -54,8 +54,8 @@ def test_recordings_open_with_the_paper_s_values_in_a_folder_without_a_study(run
 def test_what_works_on_a_study_says_in_one_line_that_there_is_none(run, tmp_path: Path, command: str) -> None:
     (tmp_path / "params.yaml").unlink()
     before = {*tmp_path.iterdir()}
-    expected = "error: params.yaml: expected a parameter file, found none; run in the project's folder, "
-    assert run(command) == (2, "", [expected + "or name one with --params"])
+    expected = "error: params.yaml: expected a parameter file, found none; run in a study's folder, "
+    assert run(command) == (2, "", [expected + "begin one with `lmtcnn init`, or name a file with --params"])
     assert {*tmp_path.iterdir()} == before
 
 

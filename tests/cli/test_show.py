@@ -58,7 +58,9 @@ def test_cohort_check_gives_a_verdict_and_what_is_odd(run, tmp_path: Path) -> No
         ["hour", "timezone", "AM", "JM", "AF", "JF"],
         ["22", "UTC", "1", "0", "0", "1"],
     ]
-    assert out.endswith("2 recordings, 2 samples (1 AM, 1 JF), 2 cages: usable, with the warnings above\n")
+    assert out.endswith(
+        "2 recordings, 2 samples (1 AM, 1 JF), 2 cages: not usable for sex and age, see the warnings above\n"
+    )
     assert lines[0] == "warning: class JM: no sample"
     assert lines[-1] == "warning: b: 9.967 s long, 0.692 % of the 1440 s that are counted: left out of training"
 

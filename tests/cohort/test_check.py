@@ -103,7 +103,7 @@ def test_check_says_of_whom_no_chip_was_read_and_who_was_never_detected(tmp_path
     rows[0]["animal"] = "Tom"
     using = change(**{"cohort.manifest": str(write_manifest(rows)), "cohort.databases": str(tmp_path)})
     odd = check(using).odd
-    assert [line for line in odd if "chip" in line or "never" in line] == [
+    assert [line for line in odd if "chip" in line or "never detected" in line] == [
         "cage c2: no chip read (RFID_A) in c2: joined with no animal of another recording; a column animal can say who "
         "it is",
         "c2: RFID 009 is in the manifest, but was never detected: the recording fails",
@@ -125,3 +125,36 @@ def test_check_counts_what_the_manifest_excludes(run, tmp_path: Path, write_mani
     assert out.splitlines()[-1].startswith("2 recordings, 3 samples (1 AM, 2 AF), 2 cages, 3 rows excluded: ")
     assert "excluded by the manifest: r1, 02; r3, 21; r3, 22" in lines
     assert not [line for line in lines if "in no row" in line]
+
+
+def test_check_says_what_two_cages_of_one_value_each_cannot_teach(tmp_path: Path, write_manifest, change) -> None:
+    """Sex goes with the cage, age does not: of age there is something to learn and to test, of sex there is not."""
+    rows = []
+    for cage, sex in (("c1", "M"), ("c2", "F")):
+        for day, age in enumerate(("adult", "juvenile")):
+            write_database(tmp_path / f"{cage}{age}.sqlite", {1: cage}, day=day)
+            rows.append({"recording": f"{cage}{age}", "rfid": cage, "cage": cage, "sex": sex, "age": age})
+    using = change(**{"cohort.manifest": str(write_manifest(rows)), "cohort.databases": str(tmp_path)})
+    found = check(using)
+    assert found.unlearnable == ("sex",)
+    (line,) = [line for line in found.odd if line.startswith("sex: ")]
+    assert line.startswith(
+        "sex: F only in cage c2, M only in cage c1: of a cage that is held out it is never told right"
+    )
+    for cage, sex in (("c3", "M"), ("c4", "F")):
+        write_database(tmp_path / f"{cage}.sqlite", {1: cage})
+        rows.append({"recording": cage, "rfid": cage, "cage": cage, "sex": sex, "age": "adult"})
+    write_manifest(rows)
+    assert check(using).unlearnable == ()
+
+
+def test_rows_that_nobody_filled_in_are_one_line(tmp_path: Path, write_manifest, change) -> None:
+    write_database(tmp_path / "r1.sqlite", {n: str(n) for n in range(1, 9)})
+    empty = {"recording": "r1", "cage": "", "sex": "M", "age": "adult"}
+    rows = [empty | {"rfid": str(n)} for n in range(1, 8)]
+    path = write_manifest([*rows, empty | {"rfid": "8", "cage": "c1", "age": ""}])
+    using = change(**{"cohort.manifest": str(path), "cohort.databases": str(tmp_path)})
+    assert told(BatchError, check, using)[:2] == (
+        f"{path}: rows 2, 3, 4, 5, 6 and 2 more: expected a value in cage, found none; fill it in",
+        f"{path}: row 9: expected a value in age, found none; fill it in",
+    )

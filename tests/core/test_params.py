@@ -271,7 +271,7 @@ def test_a_file_without_sections_is_refused(tmp_path: Path, text: str, found: st
 def test_a_missing_file_is_told_in_one_line(tmp_path: Path) -> None:
     assert told(ParamsError, load, tmp_path / "no.yaml") == (
         f"{tmp_path / 'no.yaml'}: expected a parameter file, found none; "
-        "run in the project's folder, or name one with --params",
+        "run in a study's folder, begin one with `lmtcnn init`, or name a file with --params",
     )
 
 

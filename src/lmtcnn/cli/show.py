@@ -45,7 +45,10 @@ def show_check(found: "Checked", params: "Params") -> None:
     if cohort.excluded:
         say(f"excluded by the manifest: {'; '.join(each.words for each in cohort.excluded)}")
         parts.append(f"{number_of(len(cohort.excluded), 'row')} excluded")
-    print(f"{', '.join(parts)}: {'usable, with the warnings above' if found.odd else 'fine'}")
+    verdict = "usable, with the warnings above" if found.odd else "fine"
+    if found.unlearnable:
+        verdict = f"not usable for {' and '.join(found.unlearnable)}, see the warnings above"
+    print(f"{', '.join(parts)}: {verdict}")
 
 
 def show_predictions(predictions: list[Any], classes: tuple[str, ...], caption: str) -> None:

@@ -120,6 +120,7 @@ def _compare(other: str, params: "Params") -> list[str]:
         from lmtcnn.tracking import runs
 
         theirs = runs.predictions_of(other)
+    against.refuse_itself(ours, theirs, other)
     return against.against(ours, theirs, params.evaluate.matches_within, other).lines
 
 

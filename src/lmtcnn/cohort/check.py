@@ -36,11 +36,15 @@ class Look:
 
 @dataclass(frozen=True)
 class Checked:
-    """A cohort that can be studied, what is odd about it, and its samples by class and clock hour of the start."""
+    """A cohort that can be studied, what is odd about it, and its samples by class and clock hour of the start.
+
+    `unlearnable` are the label columns that no network can tell of a cage that is held out.
+    """
 
     cohort: Cohort
     odd: list[str]
     start_hours: pl.DataFrame
+    unlearnable: tuple[str, ...] = ()
 
 
 def check(params: Params, workers: int = 1, progress: Callable[[int, int], None] = lambda done, total: None) -> Checked:
@@ -82,13 +86,16 @@ def check(params: Params, workers: int = 1, progress: Callable[[int, int], None]
     if failed := [*failed, *_too_alike(manifest, cohort)]:
         raise BatchError(failed)
     starts_s = {r.name: start_hours.clock_s(r, looks[r.name].start_ms, params) for r in cohort.recordings}
-    odd = [*_unused(databases, cohort), *_sparse_classes(cohort, params), *_changing(cohort), *_unread(cohort)]
+    alone = _alone(cohort, params)
+    odd = [*_unused(databases, cohort), *_sparse_classes(cohort, params), *alone.values()]
+    odd += [*_changing(cohort), *_unread(cohort)]
     odd += _named_in_part(cohort)
     odd += [line for recording in cohort.recordings for line in _odd_times(recording, looks[recording.name], params)]
     odd += _in_two_places(cohort, looks)
     odd += mixed({name: look.identity_corrected for name, look in looks.items()})
     odd += [*start_hours.warnings(cohort.samples, starts_s, params), *params.doubts]
-    return Checked(cohort, odd, start_hours.tabulate(cohort.samples, cohort.recordings, starts_s, params))
+    tabled = start_hours.tabulate(cohort.samples, cohort.recordings, starts_s, params)
+    return Checked(cohort, odd, tabled, tuple(alone))
 
 
 def _too_alike(manifest: Path, cohort: Cohort) -> Iterator[str]:
@@ -165,6 +172,26 @@ def _sparse_classes(cohort: Cohort, params: Definitions) -> list[str]:
         for name, found in cages.items()
         if len(found) == 1
     ]
+
+
+def _alone(cohort: Cohort, params: Definitions) -> dict[str, str]:
+    """Label columns of which each value is in a cage of its own, with a line on what cannot work then.
+
+    While such a cage is held out, its value is in no training, so that it is never told right; and to exchange the
+    labels of whole cages only gives the values other names, so that no test is possible.
+    """
+    told = {}
+    for column in params.labels:
+        cages: dict[str, set[str]] = defaultdict(set)
+        for sample in cohort.samples:
+            cages[sample.labels[column]].add(sample.cage)
+        if len(cages) > 1 and all(len(found) == 1 for found in cages.values()):
+            where = ", ".join(f"{value} only in cage {min(found)}" for value, found in sorted(cages.items()))
+            told[column] = (
+                f"{column}: {where}: of a cage that is held out it is never told right, as no training has its value, "
+                "and it cannot be tested; add cages, so that each value is in two or more"
+            )
+    return told
 
 
 def _changing(cohort: Cohort) -> list[str]:

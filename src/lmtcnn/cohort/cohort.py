@@ -1,6 +1,7 @@
 """Who is who: a study's recordings and samples, from its manifest or from files alone."""
 
 import difflib
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from lmtcnn.cohort import manifest as manifests
 from lmtcnn.cohort.recording import Recording, Sample
-from lmtcnn.core.errors import CohortError, problem
+from lmtcnn.core.errors import CohortError, listed, problem
 from lmtcnn.core.params import Definitions, Params
 from lmtcnn.lmt.files import find
 
@@ -101,7 +102,20 @@ def understand(manifest: Path, databases: Path, params: Definitions) -> tuple[Co
     problems += manifests.shared_files(manifest, recordings)
     ordered = sorted(samples, key=lambda sample: (sample.recording, sample.rfid))
     left_out = sorted(excluded, key=lambda each: (each.recording, each.rfid))
-    return Cohort(tuple(recordings), tuple(ordered), tuple(left_out)), problems
+    return Cohort(tuple(recordings), tuple(ordered), tuple(left_out)), _by_rows(problems)
+
+
+def _by_rows(problems: Iterable[str]) -> list[str]:
+    """Tell in one line what is wrong with several rows alike, such as those of a template that nobody filled in."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for line in problems:
+        found = re.fullmatch(r"(.*?: )row (\d+)(: .*)", line)
+        before, number, after = found.groups() if found else (line, "", "")
+        rows.setdefault((before, after), []).append(number)
+    return [
+        f"{before}row{'s' * (len(numbers) > 1)} {listed(numbers)}{after}" if numbers[0] else before
+        for (before, after), numbers in rows.items()
+    ]
 
 
 def unlisted(paths: Iterable[Path], params: Definitions) -> list[Recording]:

@@ -168,9 +168,8 @@ def load(path: Path = FILE, *, needs_file: bool = False) -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ParamsError(
-            problem(path, "a parameter file", "none", "run in the project's folder, or name one with --params")
-        ) from None
+        do = "run in a study's folder, begin one with `lmtcnn init`, or name a file with --params"
+        raise ParamsError(problem(path, "a parameter file", "none", do)) from None
     except (OSError, UnicodeDecodeError) as error:
         found = "bytes that are not UTF-8" if isinstance(error, ValueError) else system_words(error)
         raise ParamsError(problem(path, "a readable parameter file", found, "check the file")) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from numpy.typing import NDArray
 
 from lmtcnn.core.errors import DataError, problem
@@ -108,6 +109,23 @@ def against(ours: pl.DataFrame, theirs: pl.DataFrame, within: float, where: obje
         only_theirs=there.height - both.height,
         found=compare(*right, numbered(both["cage"].to_list()), of, within),
     )
+
+
+def refuse_itself(ours: pl.DataFrame, theirs: pl.DataFrame, where: object) -> None:
+    """Raise DataError where two tables hold the same predictions: a study beside itself matches, and tells nothing."""
+    names = [name for name in ours.columns if name in theirs.columns]
+    one, other = (
+        table.select(names)
+        .cast(pl.Schema(ours.select(names).schema))
+        .sort([*KEYS, "seed"])
+        .with_columns(
+            cs.float().round(6)  # MLflow keeps ten digits
+        )
+        for table in (ours, theirs)
+    )
+    if one.equals(other):
+        do = "name the folder data of another study, or the id of another training"
+        raise DataError(problem(where, "other predictions than this study's", "the very same ones", do))
 
 
 def _hits(predictions: pl.DataFrame) -> pl.DataFrame:
