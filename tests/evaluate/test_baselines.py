@@ -173,6 +173,20 @@ def test_what_a_held_out_cage_did_changes_nothing_that_its_fold_was_fitted_to():
         assert not np.allclose(before[begin][1].scores, after[begin][1].scores)  # where it is one of the training cages
 
 
+@pytest.mark.parametrize("leaky", [False, True])
+def test_components_or_a_scaling_of_all_samples_would_be_seen(leaky: bool):
+    """By scikit-learn: fitted to all samples, the training samples of a fold move with the held-out ones alone."""
+    rng = np.random.default_rng(3)
+    counts = rng.poisson(4.0, (24, 3, 6, 6)).reshape(24, -1).astype(float)
+    changed = counts.copy()
+    changed[:4] = rng.poisson(40.0, changed[:4].shape)
+    cages = [f"c{i // 4}" for i in range(24)]
+    moved = [PCA(3).fit(each if leaky else each[4:]).transform(each[4:]) for each in (counts, changed)]
+    assert np.allclose(*moved) is not leaky
+    ours = prepare(counts.reshape(24, 3, 6, 6), counts.reshape(24, 3, 6, 6), cages, PARAMS)[""][0].scores
+    assert np.allclose(np.abs(ours), np.abs(moved[0]), atol=1e-6) is not leaky
+
+
 def test_a_held_out_sample_has_no_neighbour_in_its_own_cage():
     """Samples of a cage are copies of each other: found, they would be the nearest."""
     counts = np.repeat(np.random.default_rng(4).poisson(5.0, (6, 2, 5, 5)), 4, axis=0)

@@ -1,5 +1,6 @@
 """Training: all folds at once, each as if it were alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 
 from conftest import told
 from lmtcnn import __version__
-from lmtcnn.core.errors import DataError, OutputError, ParamsError
+from lmtcnn.core.errors import CohortError, DataError, OutputError, ParamsError
 from lmtcnn.core.files import digest, read_json
 from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import full_training, read_histograms
+from lmtcnn.core.schemas import index_table
 from lmtcnn.core.sections import dump
 from lmtcnn.histograms import record
 from lmtcnn.train import fitting, train
@@ -434,3 +436,45 @@ def test_a_training_that_diverges_is_told_and_leaves_no_result(tmp_path: Path, t
     assert line.startswith("train.lr: expected a rate at which the loss stays finite, found an infinite one in epoch ")
     assert line.endswith("seed 0; lower it")
     assert not (tmp_path / "train" / "train.json").exists()
+
+
+def unmoved(study: Study, weights_of: Callable[[Study], dict[str, torch.Tensor]]) -> bool:
+    """Whether a fold's weights stay as they are when its held-out cage has other stops and other classes."""
+    out = torch.from_numpy(np.isin(study.cages, CAGES[0]))
+    others = (study.y + 1) % len(study.classes)
+    changed = Study(torch.where(out[:, None, None, None], study.x.flip(0), study.x), study.y.where(~out, others),
+                    study.cages, study.classes)  # fmt: skip
+    one, other = weights_of(study), weights_of(changed)
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_no_weights_are_picked_by_what_is_held_out(study: Study, tiny: Params) -> None:
+    """Of a training that kept the epoch of the best held-out loss, the same question says that they are."""
+    settings = tiny.train.model_copy(update={"lr": 0.05})
+
+    def last(of: Study, epochs: int = 6) -> dict[str, torch.Tensor]:
+        model = fit(of, (CAGES[0],), 0, settings.model_copy(update={"epochs": epochs}), lambda: None).model
+        return {name: values.clone() for name, values in model.state_dict().items()}
+
+    def best(of: Study) -> dict[str, torch.Tensor]:
+        losses = []
+        out = np.isin(of.cages, CAGES[0])
+        for epochs in range(1, 7):
+            model = fit(of, (CAGES[0],), 0, settings.model_copy(update={"epochs": epochs}), lambda: None).model
+            p = softmax_members(model, of.x[out])[0]
+            losses.append(-np.log(p[np.arange(out.sum()), of.y[out].numpy()]).mean())
+        return last(of, int(np.argmin(losses)) + 1)
+
+    assert unmoved(study, last)
+    assert not unmoved(study, best)
+
+
+def test_an_animal_on_both_sides_of_a_split_is_refused_before_anything_is_trained(tmp_path: Path, tiny: Params) -> None:
+    """The stage reads what histograms left, and does not rely on the manifest having been checked before."""
+    index = write_histograms(tmp_path, tiny, THREE_CAGES)
+    moved = pl.when(pl.col("cage") == "c2").then(pl.lit("c11")).otherwise(pl.col("animal"))
+    index_table(tiny.labels).write(index.with_columns(animal=moved), tmp_path / "histograms" / "index.parquet")
+    seal_histograms(tmp_path, tiny)
+    (line,) = told(CohortError, train.train, tmp_path, tiny)
+    assert line.startswith("animal c11: expected one cage, found c1, c2; ")
+    assert not (tmp_path / "train").exists()
