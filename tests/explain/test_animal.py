@@ -10,6 +10,7 @@ from conftest import told
 from lmtcnn.core.errors import ParamsError
 from lmtcnn.core.records import full_training
 from lmtcnn.explain.animal import Asked, Near, Reasons, explain_animal, find, nearest, reasons
+from lmtcnn.explain.evidence import Evidence
 from lmtcnn.histograms import record
 from lmtcnn.histograms.shares import shares
 from lmtcnn.train.held_out import load_held_out
@@ -32,10 +33,11 @@ def test_attributions_are_the_difference_of_the_two_likeliest_classes(loaded: tu
     asked = Asked(tuple(PARAMS.classes), "none", 1.5, {"all": whole}, (49.8, 50.9), 3600)
     found = reasons(np.asarray(stacks[0]), model, maps[4:], index[4:], asked)
     p = softmax_members(model, prepare(stacks[:1], "none")).mean(axis=0)[0]
-    assert list(PARAMS.classes)[int(p.argmax())] == found.a != found.b
-    assert found.probability == pytest.approx(tuple(sorted(p.tolist())[:-3:-1]))
-    assert found.zones["all"] == pytest.approx(found.hours.sum(), abs=1e-4)
-    assert found.places.sum() == pytest.approx(found.hours.sum(), abs=1e-4)
+    speaks = found.evidence
+    assert list(PARAMS.classes)[int(p.argmax())] == speaks.a != speaks.b
+    assert speaks.probability == pytest.approx(tuple(sorted(p.tolist())[:-3:-1]))
+    assert speaks.zones["all"] == pytest.approx(speaks.hours.sum(), abs=1e-4)
+    assert speaks.places.sum() == pytest.approx(speaks.hours.sum(), abs=1e-4)
     np.testing.assert_allclose(found.shares[0], 1000 * maps[0])
 
 
@@ -49,11 +51,11 @@ def test_the_nearest_is_the_animal_with_the_same_map(loaded: tuple) -> None:
 
 
 def test_three_sentences_say_how_sure_why_and_whom_it_is_like() -> None:
-    zones = {"dome": 1.2, "upper_feeder": -0.4}
     maps = np.zeros((3, 6, 6))
     near = [Near("c2_adult", 1, "AM", 3.0)]
     hours = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
-    made = Reasons("AM", "JM", (0.9, 0.08), maps, maps[0], hours, zones, near)
+    speaks = Evidence("AM", "JM", (0.9, 0.08), maps[0], hours, {"dome": 1.2, "upper_feeder": -0.4}, 0.0)
+    made = Reasons(speaks, maps, near)
     assert made.sentences("c1_adult animal 2 (AF)", "the mean of 3 networks", 3600) == [
         "c1_adult animal 2 (AF) is told as AM with 0.90, next as JM with 0.08, by the mean of 3 networks.",
         "What speaks for AM: dome (+1.20), hours 2 to 5 h; for JM: upper feeder (-0.40).",

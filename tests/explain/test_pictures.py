@@ -25,7 +25,7 @@ def asked() -> Asked:
     made = np.arange(64.0).reshape(8, 8)
     kinds = ("direction", "separation")
     used = [Used("AM", "AF", kind, made, np.ones(12), 12.0, 12.0) for kind in kinds]
-    return Asked(used, [("AM", "AF", "direction", "dome", 1.0, 0.5)], 0.0, {})
+    return Asked(used, [("AM", "AF", "direction", "dome", 1.0, 0.5)], 0.0, {}, {})
 
 
 @pytest.fixture

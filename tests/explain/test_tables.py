@@ -10,7 +10,8 @@ from cohorts import cohort, stacks
 from lmtcnn.core.schemas import EXPLAINED
 from lmtcnn.explain.daytime import Daytime
 from lmtcnn.explain.differences import Differences, differences
-from lmtcnn.explain.tables import of_labels, write_array, write_scopes, write_used
+from lmtcnn.explain.evidence import Evidence
+from lmtcnn.explain.tables import of_labels, write_array, write_samples, write_scopes, write_used
 from lmtcnn.explain.used import Used
 from study import small_params
 
@@ -73,3 +74,18 @@ def test_where_there_is_nothing_tables_are_empty_and_arrays_are_none(tmp_path: P
     assert write_array(tmp_path, "x.npy", []) == []
     write_used(tmp_path, [], [])
     assert EXPLAINED["attributions"].read(tmp_path / "attributions.parquet").is_empty()
+
+
+def test_a_sample_has_a_row_a_map_and_its_hours_and_zones(tmp_path: Path) -> None:
+    index = pl.DataFrame({"recording": ["r1", "r2"], "animal_id": [1, 4]})
+    places = np.arange(4.0).reshape(2, 2)
+    told = Evidence("A", "B", (0.7, 0.2), places, np.array([1.0, 5.0]), {"nest": 3.0}, 6.0)
+    names = write_samples(tmp_path, index, {1: told}, 3600)
+    assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
+    (row,) = EXPLAINED["sample_attributions"].read(tmp_path / "sample_attributions.parquet").rows()
+    assert row == ("r2", 4, "A", "B", 0.7, 0.2, 6.0, 6.0, told.words(1.0))
+    assert EXPLAINED["sample_hours"].read(tmp_path / "sample_hours.parquet").rows() == [
+        ("r2", 4, 0, 1.0), ("r2", 4, 1, 5.0),
+    ]  # fmt: skip
+    assert EXPLAINED["sample_zones"].read(tmp_path / "sample_zones.parquet").rows() == [("r2", 4, "nest", 3.0)]
+    assert np.load(tmp_path / "sample_attributions.npy").tolist() == [places.tolist()]

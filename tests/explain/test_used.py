@@ -92,7 +92,7 @@ def test_smoothed_maps_have_the_same_sum() -> None:
 def test_cages_agree_that_have_the_sign_of_the_mean() -> None:
     places = np.zeros((6, 2, 2, 2))
     places[:, 0, 0, 0] = [1, 1, 1, 1, -1, -1]
-    whole = Attribution(places, np.zeros((6, 2, 1)), np.zeros((6, 2)))
+    whole = Attribution(places, np.zeros((6, 2, 1)), np.zeros((6, 2)), np.full((6, 2), 0.5))
     mask = np.array([[True, False], [False, False]])
     every = np.ones(6, dtype=bool)
     assert agreeing_cages(whole, mask, 0, 1, every, CAGES) == pytest.approx(2 / 3)

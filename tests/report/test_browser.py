@@ -132,13 +132,19 @@ def test_a_sample_opens_with_its_map_and_what_speaks_for_its_class(page):
         "Array.from(document.querySelectorAll('tr.detail canvas')).map(c => c.getAttribute('aria-label'))"
     )
     assert labels[0] == f"Where stops lie on the floor: {name}"
-    assert labels[-1].startswith("Stops by interval")
+    assert labels[1].startswith("What the networks use: what speaks for ")
+    assert labels[-2].startswith("Stops by interval")
+    assert labels[-1].startswith("Attribution by interval: above 0, red, speaks for ")
+    assert "What speaks for " in text
+    assert "By networks that never saw its cage; no significance is claimed." in text
     drawn = (
-        "(() => { const c = document.querySelector('tr.detail canvas'); "
+        "Array.from(document.querySelectorAll('tr.detail canvas')).map(c => { "
         "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; "
-        "return new Set(Array.from({length: d.length / 4}, (_, i) => d[4 * i])).size; })()"
+        "return new Set(Array.from({length: d.length / 4}, (_, i) => d[4 * i])).size; })"
     )
-    assert page.run(drawn) > 5
+    colours = page.run(drawn)
+    assert min(colours[:2]) > 5
+    assert min(colours) > 2
     page.run(f"{ROWS}[1].querySelector('button').click()")
     assert page.run("document.querySelectorAll('tr.detail').length") == 0
 

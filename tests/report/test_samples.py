@@ -8,8 +8,9 @@ import pytest
 
 from lmtcnn.core.errors import DataError
 from lmtcnn.core.records import full_training
+from lmtcnn.explain.explain import explain
 from lmtcnn.histograms.shares import shares
-from lmtcnn.report.samples import coarser, samples
+from lmtcnn.report.samples import samples
 from study import small_params, write_study
 
 ZONES = {
@@ -34,6 +35,7 @@ def params():
 def data(tmp_path_factory, params):
     folder = tmp_path_factory.mktemp("study")
     write_study(folder, params, unsure)
+    explain(folder, params)
     return folder
 
 
@@ -74,14 +76,6 @@ def test_zones_are_shares_of_a_samples_stops(data, shown, params):
     assert shown["drawn"]["zones"] == ["dome", "low shelf"]
     lower = 100 * stack[3:].sum() / stack.sum()
     assert shown["drawn"]["samples"][5]["zones"][1] == pytest.approx(lower, abs=0.01)
-
-
-@pytest.mark.parametrize(("most", "side"), [(1000, 5), (75, 5), (74, 3), (10, 1)])
-def test_tiles_are_joined_where_the_page_would_grow_too_large(most, side):
-    maps = np.arange(75.0).reshape(3, 5, 5)
-    found = coarser(maps, most)
-    assert found.shape == (3, side, side)
-    np.testing.assert_allclose(found.sum(axis=(1, 2)), maps.sum(axis=(1, 2)))
 
 
 def test_predictions_of_another_training_are_refused(tmp_path, params):

@@ -298,6 +298,30 @@ ATTRIBUTION_ZONES = Table(
     {**_USE, "zone": _STR, "value": _F64, "agreeing": _F64},  # share of cages of the same sign
 )
 
+_SAMPLE = {"recording": _STR, "animal_id": _I64}
+
+SAMPLE_ATTRIBUTIONS = Table(
+    "the table of what speaks for each sample's class",
+    "explain",
+    {
+        **_SAMPLE,
+        **_PAIR,  # the most probable class, and the next one
+        "p_a": _F64,
+        "p_b": _F64,
+        "sum": _F64,  # of the attributions of the difference of the two logits
+        "gap": _F64,  # the difference of the logits less that of an empty cage
+        "words": _STR,
+    },
+)
+
+SAMPLE_HOURS = Table(
+    "the table of hours that speak in each sample", "explain", {**_SAMPLE, "interval": _I64, "value": _F64}
+)
+
+SAMPLE_ZONES = Table(
+    "the table of zones that speak in each sample", "explain", {**_SAMPLE, "zone": _STR, "value": _F64}
+)
+
 EXPLAINED = {
     "contrasts": CONTRASTS,
     "zones": ZONES,
@@ -306,6 +330,9 @@ EXPLAINED = {
     "attributions": ATTRIBUTIONS,
     "attribution_hours": ATTRIBUTION_HOURS,
     "attribution_zones": ATTRIBUTION_ZONES,
+    "sample_attributions": SAMPLE_ATTRIBUTIONS,
+    "sample_hours": SAMPLE_HOURS,
+    "sample_zones": SAMPLE_ZONES,
 }
 """Tables of an explanation, by the names of their files."""
 

@@ -18,8 +18,9 @@ from lmtcnn.core.errors import ParamsError, problem
 from lmtcnn.core.files import ensure_folder
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import full_training
-from lmtcnn.explain.attributions import attribute
+from lmtcnn.explain.attributions import attribute_members
 from lmtcnn.explain.contrasts import PER_MILLE, zone_mask
+from lmtcnn.explain.evidence import Evidence, evidence
 from lmtcnn.explain.pairs import Floats
 from lmtcnn.figures import animal as drawing
 from lmtcnn.figures import figures
@@ -27,16 +28,10 @@ from lmtcnn.histograms import record
 from lmtcnn.histograms.shares import gaussian, shares
 from lmtcnn.timeline.counted import spans_words
 from lmtcnn.train.held_out import load_held_out
-from lmtcnn.train.model import StereotypeCNN, prepare, select, softmax_members
+from lmtcnn.train.model import StereotypeCNN, prepare
 
 NEAREST = 3
 """So many animals are named."""
-
-LEAST = 0.005
-"""A zone of a smaller attribution speaks for nothing: it would be told as 0.00."""
-
-WINDOW = 3
-"""The hours that are named are so many intervals on end."""
 
 
 class Near(NamedTuple):
@@ -70,40 +65,22 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reasons:
-    """Why an animal is told as class `a` rather than `b`, the next likely one.
+    """Why an animal is told as one class rather than as the next likely one: what speaks for both, and whom it is like.
 
-    `probability` of both; `shares` (3, N, N), smoothed, in per mille: its own, and the means of a and of b;
-    attributions of the logit of a less that of b: `places` (N, N), smoothed, `hours` (T,), `zones`; `nearest` animals.
+    `shares` (3, N, N), smoothed, in per mille: its own, and the means of the two classes; `nearest` animals.
     """
 
-    a: str
-    b: str
-    probability: tuple[float, float]
+    evidence: Evidence
     shares: Floats
-    places: Floats
-    hours: Floats
-    zones: dict[str, float]
     nearest: list[Near]
 
     def sentences(self, who: str, whose: str, interval_s: float) -> list[str]:
         """Tell it in three sentences; `who` is the animal, `whose` are the networks, in words."""
-        first, second = self.probability
-        told = f"{who} is told as {self.a} with {first:.2f}, next as {self.b} with {second:.2f}, by {whose}."
+        found = self.evidence
+        first, second = found.probability
+        told = f"{who} is told as {found.a} with {first:.2f}, next as {found.b} with {second:.2f}, by {whose}."
         near = ", ".join(f"{each.recording} animal {each.animal_id} ({each.class_name})" for each in self.nearest)
-        return [told, self._speaks(interval_s), f"Its map is nearest to those of {near}."]
-
-    def _speaks(self, interval_s: float) -> str:
-        """Say what speaks for a and what for b: zones by their attributions, and the hours of most."""
-        ordered = sorted(self.zones.items(), key=lambda item: -abs(item[1]))
-        sides = []
-        for name, sign in ((self.a, 1), (self.b, -1)):
-            zones = [f"{zone.replace('_', ' ')} ({value:+.2f})" for zone, value in ordered if value * sign >= LEAST]
-            window = np.convolve(self.hours, np.ones(min(WINDOW, len(self.hours))), "valid") * sign
-            best = int(window.argmax())
-            most = range(best, min(best + WINDOW, len(self.hours)))
-            parts = [*zones, *([spans_words(most, interval_s)] if window[best] > 0 else [])]
-            sides.append(f"for {name}: {', '.join(parts) or 'nothing'}")
-        return f"What speaks {'; '.join(sides)}."
+        return [told, found.words(interval_s), f"Its map is nearest to those of {near}."]
 
 
 def reasons(
@@ -127,32 +104,16 @@ def reasons(
     asked
         Classes, transform, smoothing and zones.
     """
-    classes, smoothing = list(asked.classes), asked.smoothing_tiles
     x = prepare(stack[None], asked.transform)
-    p = softmax_members(networks, x).mean(axis=0)[0]
-    first, second = (int(place) for place in np.argsort(-p, kind="stable")[:2])
-    each = [attribute(select(networks, [member]), x) for member in range(networks.members)]
-    places, hours = (
-        np.mean([part[kind][0, first] - part[kind][0, second] for part in each], axis=0) for kind in (0, 1)
-    )
-    own = shares(stack[None], smoothing)[0]
+    own = shares(stack[None], asked.smoothing_tiles)[0]
+    smoother = gaussian(len(own), asked.smoothing_tiles)
+    found = evidence(attribute_members(networks, x), 0, asked.classes, smoother, asked.masks(len(own)))
     of_class = index["class"].to_numpy()
     means = [
-        maps[of_class == classes[code]].mean(axis=0) if (of_class == classes[code]).any() else np.full_like(own, np.nan)
-        for code in (first, second)
+        maps[of_class == name].mean(axis=0) if (of_class == name).any() else np.full_like(own, np.nan)
+        for name in (found.a, found.b)
     ]
-    smoother = gaussian(len(own), smoothing)
-    zones = {name: float(places[mask].sum()) for name, mask in asked.masks(len(own)).items()}
-    return Reasons(
-        classes[first],
-        classes[second],
-        (float(p[first]), float(p[second])),
-        PER_MILLE * np.stack([own, *means]),
-        smoother @ places @ smoother.T,
-        hours,
-        zones,
-        nearest(own, maps, index),
-    )
+    return Reasons(found, PER_MILLE * np.stack([own, *means]), nearest(own, maps, index))
 
 
 def nearest(own: Floats, maps: Floats, index: pl.DataFrame) -> list[Near]:
@@ -226,11 +187,12 @@ def draw(found: Reasons, asked: Asked, who: str, note: str, path: Path) -> None:
     path
         The picture's PNG; SVG and PDF lie beside it.
     """
-    names = (who, f"mean of {found.a}", f"mean of {found.b}")
-    title = f"Why {found.a} rather than {found.b}"
+    speaks = found.evidence
+    names = (who, f"mean of {speaks.a}", f"mean of {speaks.b}")
+    title = f"Why {speaks.a} rather than {speaks.b}"
     figure = drawing.reasons(
-        found.shares, names, found.places, found.hours, found.zones, asked.interval_s, asked.floor_cm, title, note=note,
-        furniture=asked.zones,
+        found.shares, names, speaks.places, speaks.hours, speaks.zones, asked.interval_s, asked.floor_cm, title,
+        note=note, furniture=asked.zones,
     )  # fmt: skip
     figures.save(figure, path)
 

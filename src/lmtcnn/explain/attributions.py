@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from lmtcnn.train.model import Branch, StereotypeCNN
+from lmtcnn.train.model import Branch, StereotypeCNN, select
 
 Floats = NDArray[np.float64]
 
@@ -27,12 +27,18 @@ class Attribution(NamedTuple):
     """Evidence for each class in each sample: `places` (S, C, N, N), `hours` (S, C, T), `gap` (S, C).
 
     `places` are summed over intervals, `hours` over tiles; `gap` is the logit minus that of an empty cage, which both
-    sum to.
+    sum to. `probability` (S, C) is what the network says of the sample.
     """
 
     places: Floats
     hours: Floats
     gap: Floats
+    probability: Floats
+
+    @property
+    def attributions(self) -> tuple[Floats, Floats, Floats]:
+        """Places, hours and gap: what may be subtracted class from class."""
+        return self.places, self.hours, self.gap
 
 
 def integrated_gradients(network: StereotypeCNN, x: Tensor) -> Tensor:
@@ -91,7 +97,14 @@ def attribute(network: StereotypeCNN, x: Tensor, batch: int = 8) -> Attribution:
     with torch.inference_mode():
         logits = torch.cat([network(part)[0] for part in x.split(batch)]).double()
         empty = network(torch.zeros_like(x[:1]))[0].double()
-    return Attribution(np.concatenate(places), np.concatenate(hours), (logits - empty).numpy())
+    gap, probability = (logits - empty).numpy(), logits.softmax(dim=1).numpy()
+    return Attribution(np.concatenate(places), np.concatenate(hours), gap, probability)
+
+
+def attribute_members(networks: StereotypeCNN, x: Tensor) -> Attribution:
+    """Average over the members of a network what `attribute` finds of each."""
+    each = [attribute(select(networks, [member]), x) for member in range(networks.members)]
+    return Attribution(*(np.mean(parts, axis=0) for parts in zip(*each, strict=True)))
 
 
 def _by_window(network: StereotypeCNN) -> list[Tensor]:

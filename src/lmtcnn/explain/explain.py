@@ -58,6 +58,7 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     asked = ask(stacks, index, params, training, found.masks, randomised)
     names = tables.write_scopes(folder, found.scopes, day)
     names += tables.write_used(folder, asked.used, asked.zones)
+    names += tables.write_samples(folder, index, asked.each, params.histograms.interval_s)
     maps, summary = _activation_maps(stacks, index, params, training, found, randomised)
     shown = maps.shown(params.explain.maps)
     names += tables.write_array(folder, ARRAY, shown)

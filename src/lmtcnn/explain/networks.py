@@ -21,9 +21,11 @@ from lmtcnn.core.records import Training
 from lmtcnn.evaluate.design import JOINT, NotTestableError
 from lmtcnn.evaluate.statistics import design_of
 from lmtcnn.explain.attributions import attribute
+from lmtcnn.explain.evidence import Evidence, evidence
 from lmtcnn.explain.maps import Part
 from lmtcnn.explain.pairs import Floats
 from lmtcnn.explain.used import Used, agreeing_cages, held_out_attributions, smooth_places, used
+from lmtcnn.histograms.shares import gaussian
 from lmtcnn.train.fitting import fit, load_study
 from lmtcnn.train.held_out import load_held_out
 from lmtcnn.train.model import Samples, StereotypeCNN, initialise, select
@@ -45,12 +47,15 @@ class Asked:
         The largest |sum of attributions - gap of logits| of any sample and class, over the mean |gap|.
     randomised
         Name of a randomised network -> its direction maps, in the order of `used`; none where it could not be made.
+    each
+        Row of the index -> what speaks for the class that the sample is told as, by held-out networks.
     """
 
     used: list[Used]
     zones: Sequence[tuple[str, str, str, str, float, float]]
     incomplete: float
     randomised: dict[str, list[Floats]]
+    each: dict[int, Evidence]
 
 
 def ask(
@@ -95,7 +100,10 @@ def ask(
     for name, network in randomised.items():
         maps = smooth_places(used(attribute(network, samples[:]), classes, of_class, cages), smoothing)
         others[name] = [each.places for each in maps]
-    return Asked(smooth_places(told, smoothing), zones, float(worst), others)
+    smoother = gaussian(found.places.shape[-1], smoothing)
+    known = np.flatnonzero(~np.isnan(found.gap).any(axis=1))
+    each_sample = {int(row): evidence(found, int(row), classes, smoother, masks) for row in known}
+    return Asked(smooth_places(told, smoothing), zones, float(worst), others, each_sample)
 
 
 def held_out_parts(index: pl.DataFrame, params: Params, training: Training) -> Iterator[Part]:

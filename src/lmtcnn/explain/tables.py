@@ -12,6 +12,7 @@ from lmtcnn.core.schemas import EXPLAINED, Table
 from lmtcnn.explain.contrasts import Contrast, ZoneContrast
 from lmtcnn.explain.daytime import Daytime
 from lmtcnn.explain.differences import CLASS, Scope
+from lmtcnn.explain.evidence import Evidence
 from lmtcnn.explain.hours import HoursContrast
 from lmtcnn.explain.pairs import Floats
 from lmtcnn.explain.used import Used
@@ -57,6 +58,36 @@ def write_used(folder: Path, found: Sequence[Used], zones: Sequence[tuple[Any, .
     }
     names = [name for kind, frame in tables.items() for name in _write(folder, kind, EXPLAINED[kind], frame)]
     return [*names, *write_array(folder, "attributions.npy", [each.places for each in found])]
+
+
+def write_samples(folder: Path, index: pl.DataFrame, found: Mapping[int, Evidence], interval_s: float) -> list[str]:
+    """Write what speaks for each sample's class: three tables, and the maps in the order of the first one's rows.
+
+    Parameters
+    ----------
+    folder
+        data/explain.
+    index
+        The samples.
+    found
+        Row of the index -> what speaks in it.
+    interval_s
+        Seconds that an interval lasts.
+    """
+    who = index.select("recording", "animal_id").rows()
+    rows = {
+        "sample_attributions": [
+            (*who[row], e.a, e.b, *e.probability, float(e.hours.sum()), e.gap, e.words(interval_s))
+            for row, e in found.items()
+        ],
+        "sample_hours": [(*who[row], t, float(value)) for row, e in found.items() for t, value in enumerate(e.hours)],
+        "sample_zones": [(*who[row], name, value) for row, e in found.items() for name, value in e.zones.items()],
+    }
+    names = []
+    for kind, every in rows.items():
+        frame = pl.DataFrame(every, schema=dict(EXPLAINED[kind].columns), orient="row")
+        names += _write(folder, kind, EXPLAINED[kind], frame)
+    return [*names, *write_array(folder, "sample_attributions.npy", [each.places for each in found.values()])]
 
 
 def write_array(folder: Path, name: str, parts: Iterable[Floats]) -> list[str]:

@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lmtcnn.explain.attributions import Attribution, Floats, attribute
+from lmtcnn.explain.attributions import Attribution, Floats, attribute_members
 from lmtcnn.histograms.shares import gaussian
-from lmtcnn.train.model import Samples, StereotypeCNN, select
+from lmtcnn.train.model import Samples, StereotypeCNN
 
 Kind = Literal["direction", "separation"]
 KINDS: tuple[Kind, ...] = ("direction", "separation")
@@ -62,13 +62,13 @@ def held_out_attributions(
     for cage, model in networks:
         rows = np.flatnonzero(cages == cage)
         x = samples[rows]
-        each = [attribute(select(model, [member]), x) for member in range(model.members)]
+        each = attribute_members(model, x)
         if found is None:
             classes = model.architecture["classes"]
-            shapes = ((classes, tiles, tiles), (classes, intervals), (classes,))
+            shapes = ((classes, tiles, tiles), (classes, intervals), (classes,), (classes,))
             found = Attribution(*(np.full((len(cages), *shape), np.nan) for shape in shapes))
-        for whole, parts in zip(found, zip(*each, strict=True), strict=True):
-            whole[rows] = np.mean(parts, axis=0)
+        for whole, part in zip(found, each, strict=True):
+            whole[rows] = part
     if found is None:
         raise ValueError("no networks")
     return found
@@ -92,7 +92,7 @@ def used(found: Attribution, classes: list[str], of_class: NDArray[np.str_], cag
     for place, a in enumerate(present):
         for b in present[place + 1 :]:
             first, second = classes.index(a), classes.index(b)
-            parts = [values[:, first] - values[:, second] for values in found]
+            parts = [values[:, first] - values[:, second] for values in found.attributions]
             means = [[cage_mean(part, known & (of_class == name), cages) for part in parts] for name in (a, b)]
             for kind in KINDS:
                 places, hours, gap = (_joined(one, other, kind) for one, other in zip(*means, strict=True))

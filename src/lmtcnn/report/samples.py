@@ -1,7 +1,8 @@
 """Every sample with its held-out prediction, and what the page draws of it when it is chosen.
 
 Maps are shares of stops per tile (`histograms.shares`), each in steps of 1/255 of its largest tile, as text; the page
-draws them. Where there are many samples or fine tiles, tiles are joined so that the page stays small.
+draws them, beside what networks that never saw the sample use of it. Where there are many samples or fine tiles, tiles
+are joined so that the page stays small.
 """
 
 import base64
@@ -22,10 +23,9 @@ from lmtcnn.explain.contrasts import zone_mask
 from lmtcnn.figures.figures import class_colours
 from lmtcnn.histograms import record
 from lmtcnn.histograms.shares import shares
+from lmtcnn.report.evidence import speaking
+from lmtcnn.report.tiles import coarser
 from lmtcnn.report.words import share
-
-MOST_TILES = 2_000_000
-"""Tiles of all samples' maps on the page: a byte each, 2.7 MB of text."""
 
 Floats = NDArray[np.float64]
 
@@ -62,11 +62,10 @@ def samples(data: Path, training: Training, params: Params) -> dict[str, Any]:
     hours = np.array([np.asarray(stack).sum(axis=(1, 2), dtype=np.float64) for stack in stacks])
     zones = zone_shares(shares(stacks, 0), params, training.record.floor_cm)
     floor = training.record.floor_cm
-    return {
-        "rows": rows,
-        "cages": sorted({row["cage"] for row in rows}),
-        "drawn": drawn(rows, maps, hours, zones, params) | {"floor": list(floor)},
-    }
+    shown = drawn(rows, maps, hours, zones, params) | {"floor": list(floor)}
+    for one, speaks in zip(shown["samples"], speaking(data / "explain", index), strict=True):
+        one["speaks"] = speaks
+    return {"rows": rows, "cages": sorted({row["cage"] for row in rows}), "drawn": shown}
 
 
 def sample_rows(index: pl.DataFrame, predictions: pl.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -150,15 +149,6 @@ def drawn(
             for name, own in means.items()
         },
     }
-
-
-def coarser(maps: Floats, most: int = MOST_TILES) -> Floats:
-    """Sum maps (S, N, N) over squares of f x f tiles, with the least f that leaves no more than `most` tiles."""
-    n, tiles = maps.shape[0], maps.shape[-1]
-    f = next(f for f in range(1, tiles + 1) if n * (-(-tiles // f)) ** 2 <= most or f == tiles)
-    side = -(-tiles // f)
-    padded = np.pad(maps, ((0, 0), (0, side * f - tiles), (0, side * f - tiles)))
-    return np.asarray(padded.reshape(n, side, f, side, f).sum(axis=(2, 4)))
 
 
 def _one(places: Floats, hours: Floats, zones: Sequence[float]) -> dict[str, Any]:

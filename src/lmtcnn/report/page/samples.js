@@ -60,16 +60,22 @@
   filters.forEach(function (each) { each.addEventListener("change", filter); });
 
   // ---- open a sample ----
-  function tiles(one) {
-    const text = atob(one.map);
-    return Array.from(text, function (c) { return c.charCodeAt(0) / 255 * one.top; });
-  }
+  function bytes(one) { return Array.from(atob(one.map), function (c) { return c.charCodeAt(0); }); }
 
-  function shade(part) {  // from white to dark blue: lightness alone tells more from less
-    const to = [8, 48, 107], through = [107, 174, 214];
+  function shade(part, through, to) {  // from white, 0, to a dark colour, 1: lightness alone tells more from less
     const from = part < 0.5 ? [255, 255, 255] : through, end = part < 0.5 ? through : to;
     const at = part < 0.5 ? 2 * part : 2 * part - 1;
     return "rgb(" + from.map(function (c, i) { return Math.round(c + at * (end[i] - c)); }).join(",") + ")";
+  }
+
+  function shares(one, most) {
+    return bytes(one).map(function (v) {
+      return shade(most > 0 ? Math.min(v / 255 * one.top / most, 1) : 0, [107, 174, 214], [8, 48, 107]);
+    });
+  }
+
+  function signed(v) {  // red above 0, blue below it, as in the figures; v from -1 to 1
+    return v > 0 ? shade(v, [239, 138, 98], [103, 0, 31]) : shade(-v, [103, 169, 207], [5, 48, 97]);
   }
 
   function zones(context, size) {
@@ -89,18 +95,18 @@
     });
   }
 
-  function map(parent, one, words, most) {
+  function map(parent, colours, words, label) {  // a colour for each tile, row by row
     const figure = make("figure", "", parent);
     const canvas = make("canvas", "", figure, "map");
     canvas.width = 360;
     canvas.height = Math.round(360 * drawn.floor[1] / drawn.floor[0]);
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", "Where stops lie on the floor: " + words);
+    canvas.setAttribute("aria-label", label + ": " + words);
     const context = canvas.getContext("2d"), n = drawn.tiles;
-    tiles(one).forEach(function (share, i) {
+    colours.forEach(function (colour, i) {
       const x = i % n, y = Math.floor(i / n);
       const left = Math.round(x * canvas.width / n), top = Math.round(y * canvas.height / n);
-      context.fillStyle = shade(most > 0 ? Math.min(share / most, 1) : 0);
+      context.fillStyle = colour;
       context.fillRect(left, top, Math.round((x + 1) * canvas.width / n) - left,
         Math.round((y + 1) * canvas.height / n) - top);
     });
@@ -108,11 +114,33 @@
     make("figcaption", words, figure);
   }
 
-  function hours(parent, one, beside) {
-    const figure = make("figure", "", parent, "hours");
+  const ink = "#1d2327";
+
+  function sheet(figure) {  // an empty drawing of all intervals
     const canvas = make("canvas", "", figure);
     canvas.width = window.innerWidth < 640 ? 600 : 1000;  // so that its letters stay as large as the page's
     canvas.height = 210;
+    return canvas;
+  }
+
+  function ends(context, n, most, zero, low) {  // the numbers at the ends of both axes
+    context.fillStyle = ink;
+    context.font = "22px sans-serif";
+    context.fillText(most, 4, 28);
+    context.fillText(zero, 28, low);
+    context.fillText(drawn.first_interval, 50, 204);
+    context.textAlign = "right";
+    context.fillText(drawn.first_interval + n - 1, context.canvas.width - 10, 204);
+  }
+
+  function say(figure, canvas, words) {
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", words);
+    make("figcaption", words, figure);
+  }
+
+  function hours(parent, one, beside) {
+    const figure = make("figure", "", parent, "hours"), canvas = sheet(figure);
     const context = canvas.getContext("2d"), n = one.hours.length, low = 180;
     const most = Math.max.apply(null, [1].concat(one.hours, beside.map(function (b) { return Math.max.apply(null, b.one.hours); })));
     const step = (canvas.width - 60) / n;
@@ -131,18 +159,23 @@
       context.stroke();
     });
     context.setLineDash([]);
-    context.fillStyle = "#1d2327";
-    context.font = "22px sans-serif";
-    context.fillText(Math.round(most), 4, 28);
-    context.fillText("0", 28, low);
-    context.fillText(drawn.first_interval, 50, low + 24);
-    context.textAlign = "right";
-    context.fillText(drawn.first_interval + n - 1, canvas.width - 10, low + 24);
+    ends(context, n, Math.round(most), "0", low);
     const names = beside.map(function (b, k) { return b.name + (k ? " dashed" : " solid"); }).join(", ");
-    const words = "Stops by interval: bars of this sample; lines, means of classes: " + names + ".";
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", words);
-    make("figcaption", words, figure);
+    say(figure, canvas, "Stops by interval: bars of this sample; lines, means of classes: " + names + ".");
+  }
+
+  function reasons(parent, use) {
+    const figure = make("figure", "", parent, "hours"), canvas = sheet(figure);
+    const context = canvas.getContext("2d"), n = use.hours.length, step = (canvas.width - 60) / n;
+    const most = Math.max.apply(null, [1e-9].concat(use.hours.map(Math.abs)));
+    use.hours.forEach(function (v, i) {
+      context.fillStyle = v > 0 ? "#b2182b" : "#2166ac";
+      context.fillRect(50 + i * step, v > 0 ? 97 - v / most * 82 : 97, Math.max(step - 1, 0.5), Math.abs(v) / most * 82);
+    });
+    context.fillStyle = ink;
+    context.fillRect(50, 96.5, canvas.width - 60, 1);
+    ends(context, n, "+" + most.toPrecision(2), "0", 104);
+    say(figure, canvas, "Attribution by interval: above 0, red, speaks for " + use.a + ", below it, blue, for " + use.b + ".");
   }
 
   function places(parent, one, beside) {
@@ -182,12 +215,22 @@
       + drawn.classes.map(function (name, i) { return name + " " + (100 * one.p[i]).toFixed(1) + "%"; }).join(", ") + ".", inside);
     const beside = nearest(place, own).map(function (name) { return { name: name, one: drawn.means[name] }; });
     const most = Math.max.apply(null, [one.top].concat(beside.map(function (b) { return b.one.top; })));
-    const maps = make("div", "", inside, "three");
-    map(maps, one, row.cells[0].textContent, most);
-    beside.forEach(function (b) { map(maps, b.one, "mean of " + b.name + (b.name === own ? ", its class" : ""), most); });
-    make("p", "Smoothed shares of stops, on one scale: white 0, darkest " + most.toFixed(1) + " per mille a tile.", inside, "soft");
+    const maps = make("div", "", inside, "three"), label = "Where stops lie on the floor", use = one.speaks;
+    map(maps, shares(one, most), row.cells[0].textContent, label);
+    if (use) {
+      map(maps, bytes(use).map(function (v) { return signed(v / 127 - 1); }), "what speaks for " + use.a + " (red) and for "
+        + use.b + " (blue)", "What the networks use");
+    }
+    beside.forEach(function (b) {
+      map(maps, shares(b.one, most), "mean of " + b.name + (b.name === own ? ", its class" : ""), label);
+    });
+    make("p", "Smoothed shares of stops, on one scale: white 0, darkest " + most.toFixed(1) + " per mille a tile."
+      + (use ? " Red and blue: attributions of the logit of " + use.a + " less that of " + use.b + ", smoothed, darkest "
+        + use.top.toPrecision(2) + " a tile." : ""), inside, "soft");
+    if (use) make("p", use.words + " By networks that never saw its cage; no significance is claimed.", inside);
     places(inside, one, beside);
     hours(inside, one, beside);
+    if (use) reasons(inside, use);
     return below;
   }
 
