@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cohorts import cohort, stacks
+from lmtcnn.explain import pictures
 from lmtcnn.explain.daytime import Daytime
 from lmtcnn.explain.differences import Differences, differences
 from lmtcnn.explain.networks import Asked
@@ -50,6 +51,18 @@ def test_a_study_that_cannot_be_tested_says_so_and_outlines_nothing(hourly) -> N
     assert not where.given[1].any()
     assert "so nothing is outlined." in where.named["note"]
     assert where.given[3][0] == "1 cages with both, at least 3 are needed"
+
+
+def test_a_figure_that_shows_some_pairs_only_says_of_how_many_and_where_all_are(hourly, monkeypatch) -> None:
+    whole = pictures_of(found(), asked(), DAY, hourly, FLOOR, {}, simulated=False)
+    assert not any("Shown: " in drawing.named["note"] for drawing in whole)
+    monkeypatch.setattr(pictures, "MOST_PAIRS", 4)
+    where, when, uses = pictures_of(found(), asked(), DAY, hourly, FLOOR, {}, simulated=False)
+    for drawing, table in ((where, "contrasts"), (when, "hours")):
+        words = f"Shown: the first 4 of 6 pairs of classes; {table}.csv in data/explain has all of them."
+        assert drawing.named["note"].endswith(words)
+    assert len(where.given[0]) == len(when.given[0]) == 4
+    assert "Shown: " not in uses.named["note"]  # it is of one pair
 
 
 def test_stops_of_a_class_are_means_over_samples(hourly) -> None:

@@ -7,6 +7,7 @@ from explanations import explanation, write_explanation
 from lmtcnn.core.errors import DataError
 from lmtcnn.core.files import read_json
 from lmtcnn.evaluate.evaluate import evaluate
+from lmtcnn.explain import pictures
 from lmtcnn.explain.explain import explain
 from lmtcnn.report.explained import (
     cross_rows,
@@ -37,6 +38,15 @@ def test_what_was_compared_is_shown_with_its_figures(folder):
     shown = explained(folder, read_explanation(folder))
     assert [len(shown[name]) for name in ("where", "when", "uses", "diagram")] == [1, 1, 1, 1]
     assert [row[0] for row in shown["zones"]["rows"]] == ["AM against JM", "AM against AF"]
+
+
+def test_a_figure_of_some_pairs_only_is_said_to_be_one(folder, monkeypatch):
+    found = read_explanation(folder)
+    assert not any(explained(folder, found)["left_out"].values())
+    monkeypatch.setattr(pictures, "MOST_PAIRS", 1)
+    assert explained(folder, found)["left_out"]["uses"] == (
+        "Shown: the first 1 of 2 pairs of classes; attributions.csv in data/explain has all of them."
+    )
 
 
 def test_the_gates_say_what_stands_before_anything_is_marked():

@@ -20,9 +20,19 @@ from lmtcnn.figures.gallery import Drawing
 from lmtcnn.timeline.counted import unit_of
 
 MOST_PAIRS = 15
-"""A figure shows so many pairs; the tables have all of them."""
+"""A figure shows so many pairs, and says so; the tables have all of them."""
 
 WHERE, WHEN, USES = "where.png", "when.png", "uses.png"
+
+
+def left_out(pairs: int, table: str) -> str:
+    """Say that a figure shows some of so many pairs only, and in which table all of them are; nothing where it has all.
+
+    It begins with a space, as it stands behind another sentence.
+    """
+    if pairs <= MOST_PAIRS:
+        return ""
+    return f" Shown: the first {MOST_PAIRS} of {pairs} pairs of classes; {table}.csv in data/explain has all of them."
 
 
 def pictures_of(
@@ -81,6 +91,7 @@ def _where(found: Differences, floor_cm: tuple[float, float], furniture: Zones, 
         else f"All pairs together: p {p_words(gates.places)} by {gates.arrangements} arrangements"
         + ("." if gates.marks_places else ", so nothing is outlined.")
     )
+    note += left_out(len(found.scopes[CLASS].contrasts), "contrasts")
     named = {"label": "difference of shares (per mille)", "note": note, "furniture": furniture}
     names = [each.pair.words for each in shown]
     return Drawing(WHERE, places.contrast_maps, (maps, marked, names, words, floor_cm, "Where classes differ"), named)
@@ -106,6 +117,7 @@ def _when(found: Differences, day: Daytime, stops_each: Mapping[str, NDArray[np.
     )
     if found.sparse:
         note += f" Too sparse to tell {unit_of(day.interval_s)}s apart: {found.window_stops:.3g} stops in a window."
+    note += left_out(len(found.scopes[CLASS].hours), "hours")
     colours = class_colours(list(stops_each))
     given = (rows, day.interval_s, day.night, colours, "When classes differ")
     return Drawing(WHEN, times.hours, given, {"note": note})
@@ -128,7 +140,7 @@ def _uses(asked: Asked, day: Daytime, floor_cm: tuple[float, float], furniture: 
         f"{mice}Integrated gradients, from an empty cage, of the first class's logit less the second's, by networks "
         "that have not seen a sample's cage; red speaks for the first class. Direction: mean of both classes. "
         "Separation: first less second; it sums to the mean gap of the logits. Percent: cages that agree in sign. "
-        "No significance is claimed."
+        f"No significance is claimed.{left_out(len(asked.used) // 2, 'attributions')}"
     )
     given = (rows, day.interval_s, floor_cm, "What the networks use")
     return Drawing(USES, uses.used, given, {"note": note, "furniture": furniture})

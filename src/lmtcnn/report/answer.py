@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lmtcnn.core.names import BASELINES
+from lmtcnn.core.words import number_of
 from lmtcnn.evaluate import controls
 from lmtcnn.evaluate.design import JOINT
 from lmtcnn.evaluate.statistics import best_simple
@@ -124,7 +125,7 @@ def where_and_when(explained: Mapping[str, Any]) -> str:
         places = f"no difference of places is shown ({probability(gates['p_places'])})"
     pairs = [pair for pair in explained["pairs"]["class"] if _marked(pair)]
     pairs.sort(key=lambda pair: (-pair["tiles_marked"], pair["p_tiles"]))
-    more = f" And {len(pairs) - MOST_PAIRS} more pairs below." if len(pairs) > MOST_PAIRS else ""
+    more = f" And {number_of(len(pairs) - MOST_PAIRS, 'more pair')} below." if len(pairs) > MOST_PAIRS else ""
     return " ".join([sentence(f"{places}, {hours}"), *(pair["sentence"] for pair in pairs[:MOST_PAIRS])]) + more
 
 

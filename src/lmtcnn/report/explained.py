@@ -11,15 +11,13 @@ from lmtcnn.core.files import read_json
 from lmtcnn.core.records import MAPS
 from lmtcnn.core.schemas import EXPLAINED
 from lmtcnn.explain.explain import EXPLANATION
+from lmtcnn.explain.pictures import left_out
 from lmtcnn.report.pictures import Figure, picture, pictures
 from lmtcnn.report.words import probability, sentence, share
 
-SHOWN_CHANNELS = 4
-"""The page shows the channels in which classes differ most; all of them lie in data/explain."""
-
-WHERE = {"where.png": "Maps of the difference between every two classes, tiles outlined where it is significant"}
-WHEN = {"when.png": "Distance between every two classes by interval, and stops of each class in it"}
-USES = {"uses.png": "What speaks for a class by place, by interval and by zone, for every two classes"}
+WHERE = {"where.png": "Maps of the difference between two classes, tiles outlined where it is significant"}
+WHEN = {"when.png": "Distance between two classes by interval, and stops of each class in it"}
+USES = {"uses.png": "What speaks for a class by place, by interval and by zone, for two classes"}
 EXAMPLE = {
     "example/1a_positions.png": "Position of one mouse through one interval, with a mark where a stop starts",
     "example/1b_stops.png": "The stops of that interval on the floor",
@@ -47,9 +45,11 @@ def explained(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "example": pictures(folder, EXAMPLE),
         "diagram": pictures(folder, NETWORK),
-        "where": pictures(folder, WHERE),
-        "when": pictures(folder, WHEN),
-        "uses": pictures(folder, USES),
+        **{name: pictures(folder, every) for name, every in (("where", WHERE), ("when", WHEN), ("uses", USES))},
+        "left_out": {
+            name: left_out(len(found["pairs"].get("class", ())), table).strip()
+            for name, table in (("where", "contrasts"), ("when", "hours"), ("uses", "attributions"))
+        },
         "gates": gate_words(found),
         "pairs": pair_rows(found),
         "zones": zone_rows(folder / "zones.parquet"),
@@ -157,7 +157,7 @@ def map_figures(folder: Path, maps: Mapping[str, Any]) -> list[Figure]:
             f"{share(channel['difference'])} of the variance between samples lies between classes"
             + _correlated(channel.get("correlations", {})),
         )
-        for channel in drawn[:SHOWN_CHANNELS]
+        for channel in drawn
     ]
 
 
