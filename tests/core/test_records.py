@@ -213,6 +213,10 @@ def test_results_by_other_parameters_are_told_with_what_differs(data: Path) -> N
     assert line == f"{data}/evaluate: expected evaluate.svm_c 2.0, found 1.0; run `lmtcnn evaluate` again"
     (line,) = told(DataError, report.report, data, study.small_params(explain__seed=1))
     assert line == f"{data}/explain: expected explain.seed 1, found 0; run `lmtcnn explain` again"
+    for name, other, was in (("smoothing_tiles", 2.5, 1.5), ("permutation_seed", 7, 0)):
+        changed = study.small_params(**{f"evaluate__{name}": other})
+        wanted = f"{data}/explain: expected evaluate.{name} {other}, found {was}; run `lmtcnn explain` again"
+        assert told(DataError, records.read_maps, data, changed, records.full_training(data, changed)) == (wanted,)
     for stage in (train.train, *STAGES.values()):
         (line,) = told(DataError, stage, data, study.small_params(stops__max_gap_frames=0))
         assert line == (f"{data}/histograms: expected stops.max_gap_frames 0, found 90; run `lmtcnn histograms` again")

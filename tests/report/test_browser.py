@@ -176,3 +176,12 @@ def test_nothing_is_wider_than_the_window_and_no_letter_too_small(page, width):
     )
     assert page.run(smallest) >= 12
     page.resize(1400)
+
+
+def test_no_table_is_cut_on_paper(page):
+    page.ask("Emulation.setEmulatedMedia", media="print")
+    page.resize(718)  # A4 less margins of 1 cm
+    edges = "Array.from(document.querySelectorAll('table')).map(t => t.getBoundingClientRect().right)"
+    assert max(page.run(edges)) <= 718
+    page.ask("Emulation.setEmulatedMedia", media="")
+    page.resize(1400)

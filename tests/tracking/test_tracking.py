@@ -14,7 +14,7 @@ from PIL import Image
 
 import study
 from lmtcnn.core.errors import DataError
-from lmtcnn.core.files import write_json
+from lmtcnn.core.files import digest, write_json
 from lmtcnn.core.records import full_training, seal_results
 from lmtcnn.tracking import client as clients
 from lmtcnn.tracking import runs, tracking, view
@@ -195,11 +195,17 @@ def test_the_page_is_an_artifact_of_its_training_and_none_of_another(project: Pa
     folder.mkdir()
     (folder / "index.html").write_text("a page")
     training = full_training(Path("data"), PARAMS)
-    write_json(folder / "report.json", seal_results("report", {}, training, {}, PARAMS, folder, ["index.html"]))
+    evaluation = Path("data/evaluate/evaluate.json")
+    inputs = {"evaluation": digest(evaluation)}
+    write_json(folder / "report.json", seal_results("report", {}, training, inputs, PARAMS, folder, ["index.html"]))
     run_id = tracking.log_report(Path("data"), PARAMS)
     assert [file.path for file in clients.connect().list_artifacts(run_id, "report")] == ["report/index.html"]
     (folder / "index.html").write_text("another page")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match=r"expected what its record lists"):
+        tracking.log_report(Path("data"), PARAMS)
+    (folder / "index.html").write_text("a page")
+    evaluation.write_text(evaluation.read_text() + " ")
+    with pytest.raises(DataError, match=r"those of other files of it: evaluation; run `lmtcnn report` again"):
         tracking.log_report(Path("data"), PARAMS)
 
 

@@ -183,7 +183,7 @@ def read_histograms(folder: Path, params: Params) -> HistogramsRecord:
     present ones, as far as these are at hand.
     """
     record = read_record(folder / "histograms.json", HistogramsRecord, "the histograms", "histograms")
-    lines = _changed(folder, {name: getattr(record, name) for name in DEFINITIONS}, params, "histograms")
+    lines = _changed(folder, {name: getattr(record, name) for name in DEFINITIONS}, dump(params), "histograms")
     lines += _other_classes(folder, record.classes, params, "histograms")
     lines += check_outputs(folder, record, "histograms", dict.fromkeys((STACKS, INDEX, *record.outputs)))
     for name, path in (("stops", folder.parent / "stops" / "stops.json"), ("manifest", Path(params.cohort.manifest))):
@@ -251,8 +251,10 @@ def read_maps(data: Path, params: Params, training: Training) -> ResultRecord:
 
 
 def read_page(data: Path, params: Params, training: Training) -> ResultRecord:
-    """Read the record of data/report, once its page is that of this training."""
-    return _read_results(data / "report" / "report.json", "report", "the page", params, training, {})
+    """Read the record of data/report, once its page is that of this training and of what lies beside it."""
+    beside = {"evaluation": data / "evaluate" / EVALUATION, "maps": data / "explain" / MAPS}
+    inputs = {name: digest_of(path) for name, path in beside.items() if path.is_file()}
+    return _read_results(data / "report" / "report.json", "report", "the page", params, training, inputs)
 
 
 def check_outputs(folder: Path, record: Record, stage: str, names: Iterable[str] | None = None) -> list[str]:
@@ -287,7 +289,7 @@ def _misfits(folder: Path, params: Params, made: HistogramsRecord, names: Sequen
     except DataError as error:
         return list(error.lines)
     sections = {name: record.preprocessing.get(name, {}) for name in ("stops", "histograms")}
-    lines = _changed(folder, {"train": record.train, **sections}, params, "train")
+    lines = _changed(folder, {"train": record.train, **sections}, dump(params), "train")
     lines += _other_classes(folder, record.classes, params, "train")
     same = (record.simulated, record.floor_cm) == (made.simulated, made.floor_cm)
     if not lines and (record.inputs.get("histograms") != made.digest or not same):
@@ -312,23 +314,23 @@ def _read_results(
         if record.training == training.key:
             found = f"those of other files of it: {', '.join(n for n in inputs if record.inputs.get(n) != inputs[n])}"
         raise DataError(problem(path.parent, wanted, found, _again(stage)))
-    lines = _changed(path.parent, record.parameters, params, stage)
+    lines = _changed(path.parent, record.parameters, _sections(stage, params), stage)
     if lines := lines or check_outputs(path.parent, record, stage, names):
         raise DataError(lines)
     return record
 
 
 def _sections(stage: str, params: Params) -> dict[str, Any]:
-    """Return the sections of params.yaml that make a stage's results of a training."""
-    names = {"evaluate": ("evaluate",), "explain": ("explain", "zones"), "report": ("report",)}
-    return {name: dump(params)[name] for name in names[stage]}
+    """Return the sections of params.yaml, or parts of them, that make a stage's results of a training."""
+    every = dump(params)
+    shared = {name: every["evaluate"][name] for name in ("smoothing_tiles", "permutation_seed")}
+    return {stage: every[stage], **({"zones": every["zones"], "evaluate": shared} if stage == "explain" else {})}
 
 
-def _changed(folder: Path, found: Mapping[str, Any], params: Definitions, stage: str) -> list[str]:
-    """Return a line for each parameter of params.yaml that a record's sections `found` lack; of train what decides."""
-    wanted = dump(params)
+def _changed(folder: Path, found: Mapping[str, Any], wanted: dict[str, Any], stage: str) -> list[str]:
+    """Return a line for each `wanted` parameter that a record's sections `found` lack; of train what decides."""
     if "train" in found and "train" in wanted:
-        wanted["train"], found = decisive(wanted["train"]), {**found, "train": decisive(found["train"])}
+        wanted, found = ({**each, "train": decisive(each["train"])} for each in (wanted, found))
     return [
         problem(folder, f"{section}.{name} {wanted[section].get(name)}", str(values.get(name)), _again(stage))
         for section, values in found.items()

@@ -56,7 +56,7 @@ def used(
         What stands in the cage, outlined.
     """
     with_zones = any(pair.zones for pair in pairs)
-    ratios = [2.1, 2.1, 2.6, 2.6][: 4 if with_zones else 3]
+    ratios = [1.7, 1.7, 2.8, 2.8][: 4 if with_zones else 3]
     wide = sum(ratios) + 1.3
     lines = wrapped(note, wide)
     above, below, each = 0.85, 0.55 + 0.145 * len(lines), 2.0

@@ -215,7 +215,7 @@
       + drawn.classes.map(function (name, i) { return name + " " + (100 * one.p[i]).toFixed(1) + "%"; }).join(", ") + ".", inside);
     const beside = nearest(place, own).map(function (name) { return { name: name, one: drawn.means[name] }; });
     const most = Math.max.apply(null, [one.top].concat(beside.map(function (b) { return b.one.top; })));
-    const maps = make("div", "", inside, "three"), label = "Where stops lie on the floor", use = one.speaks;
+    const maps = make("div", "", inside, "beside"), label = "Where stops lie on the floor", use = one.speaks;
     map(maps, shares(one, most), row.cells[0].textContent, label);
     if (use) {
       map(maps, bytes(use).map(function (v) { return signed(v / 127 - 1); }), "what speaks for " + use.a + " (red) and for "
