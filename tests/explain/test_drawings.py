@@ -5,7 +5,7 @@ import pytest
 import study
 from lmtcnn.core.files import write_json
 from lmtcnn.explain import explain as module
-from lmtcnn.explain.drawings import describe_network, find_zones
+from lmtcnn.explain.drawings import describe_network, find_zones, limits
 from lmtcnn.explain.explain import explain
 from lmtcnn.train.model import StereotypeCNN, initialise
 from study import small_params, write_study
@@ -75,3 +75,13 @@ def test_the_example_is_a_sample_with_a_stop(tmp_path, params, undrawn, caplog, 
         "c1_juvenile: no database at hand, so no figures of an example",
         "no stop is counted in any sample, so no figures of an example",
     ]
+
+
+def test_limits_are_medians_over_channels_and_classes_of_what_is_known():
+    first = {"AM": {"stops": 0.9, "untrained": None}, "AF": {"stops": 0.8, "untrained": 0.25}}
+    channels = [{"correlations": first}, {"correlations": {"AM": {"stops": 0.5}}}, {}]
+    assert limits({"channels": channels}) == (
+        "Correlation of all channels' maps, median: 0.80 with the maps of stops, 0.25 with an untrained network's. The "
+        "nearer to 1, the less they say of what the network learned; they carry no significance."
+    )
+    assert limits({"channels": [{}]}) == "These maps carry no significance."

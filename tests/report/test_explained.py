@@ -96,6 +96,10 @@ def test_the_channels_that_differ_most_come_first(folder):
     assert shown[0].words.startswith(f"{channel}: {best['difference']:.1%} of the variance between samples")
 
 
+def test_the_page_says_how_little_the_maps_tell(folder):
+    assert "they carry no significance." in explained(folder, read_explanation(folder))["limits"]
+
+
 def test_a_map_is_told_with_what_it_correlates_with(folder):
     summary = read_json(folder / "activation_maps.json", "maps", "")
     best = summary["order"][0]

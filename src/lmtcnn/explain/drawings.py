@@ -26,6 +26,13 @@ log = logging.getLogger("lmtcnn")
 CORRELATIONS = {"stops": "stops", "untrained": "untrained"}
 """Keys of a channel's correlations, and the words for them."""
 
+LIMITS = {
+    "stops": "the maps of stops",
+    "untrained": "an untrained network's",
+    "on_arranged_labels": "those of a network trained on labels that mean nothing",
+}
+"""Keys of a channel's correlations, and the maps that they are with, which know nothing of what was learned."""
+
 NAMES = {"conv": "convolution", "relu": "ReLU", "pool": "max-pooling"}
 
 
@@ -62,13 +69,28 @@ def drawings_of(
     return [*drawings, Drawing("atlas.png", floor.atlas, atlas, {"diverging": diverging})]
 
 
+def limits(summary: Mapping[str, Any]) -> str:
+    """Say how little the maps tell: their median correlation, over channels and classes, with maps that know nothing."""
+    told = []
+    for key, words in LIMITS.items():
+        every = [own.get(key) for channel in summary["channels"] for own in channel.get("correlations", {}).values()]
+        known = [value for value in every if value is not None]
+        told += [f"{np.median(known):.2f} with {words}"] if known else []
+    if not told:
+        return "These maps carry no significance."
+    return (
+        f"Correlation of all channels' maps, median: {', '.join(told)}. The nearer to 1, the less they say of what the "
+        "network learned; they carry no significance."
+    )
+
+
 def atlas_note(summary: Mapping[str, Any]) -> str:
     """Say below the atlas what it shows."""
     mice = f"{SIMULATED}. " if summary["simulated"] else ""
     return (
         f"{mice}{summary['network'].capitalize()}; {SHOWN[summary['maps']]}, each channel on its own scale. "
         + (f"Counted: {summary['counted']}. " if summary["counted"] else "")
-        + f"Percent: {DEFINITIONS['difference']}."
+        + f"Percent: {DEFINITIONS['difference']}. {limits(summary)}"
     )
 
 
@@ -122,6 +144,7 @@ def caption(summary: Mapping[str, Any], zones: Mapping[str, str]) -> str:
     text += f" Counted: {summary['counted']}." if summary["counted"] else ""
     text += f" + and -: {DEFINITIONS['crosses']}."
     text += " r: correlation with the map of stops, and with an untrained network's map, each less that of all classes."
+    text += f" {limits(summary)}"
     if zones:
         listed = ", ".join(f"{number} {name.replace('_', ' ')}" for number, name in zones.items())
         text += f" Dashed: zones where the simulator made classes differ most: {listed}."

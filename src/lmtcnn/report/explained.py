@@ -10,6 +10,7 @@ from typing import Any
 from lmtcnn.core.files import read_json
 from lmtcnn.core.records import MAPS
 from lmtcnn.core.schemas import EXPLAINED
+from lmtcnn.explain.drawings import limits
 from lmtcnn.explain.explain import EXPLANATION
 from lmtcnn.explain.pictures import left_out
 from lmtcnn.report.pictures import Figure, picture, pictures
@@ -60,6 +61,7 @@ def explained(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
         "network": maps["network"],
         "n_channels": len(maps["channels"]),
         "definitions": maps["definitions"],
+        "limits": limits(maps),
         "crosses": cross_rows(maps),
     }
 
