@@ -24,7 +24,7 @@ from lmtcnn.cohort import cohort
 from lmtcnn.core import params as parameters
 from lmtcnn.core.params import Params
 from lmtcnn.evaluate import controls
-from lmtcnn.evaluate.statistics import design_of
+from lmtcnn.evaluate.design import design_of
 from lmtcnn.histograms import histograms, record
 from lmtcnn.simulate.stops_only import stops_only
 

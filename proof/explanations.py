@@ -26,8 +26,7 @@ from planted import CLAIMED, MARGINS, Cohort, Truth, areas_of, clock, cohort, co
 from scipy import stats
 
 from lmtcnn.core.names import ALL
-from lmtcnn.evaluate.design import JOINT
-from lmtcnn.evaluate.statistics import design_of
+from lmtcnn.evaluate.design import JOINT, design_of
 from lmtcnn.explain.attributions import attribute
 from lmtcnn.explain.contrasts import Contrast
 from lmtcnn.explain.differences import CLASS, Differences

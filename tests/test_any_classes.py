@@ -37,7 +37,7 @@ from lmtcnn.core.params import Params
 from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate, metrics
 from lmtcnn.explain import explain
-from lmtcnn.figures import figures, gallery
+from lmtcnn.figures import figures
 from lmtcnn.histograms import histograms
 from lmtcnn.report import report
 from lmtcnn.stops import stops
@@ -213,7 +213,6 @@ def done(lmtcnn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
             save(figure, *more, **named)
 
         patched.setattr(figures, "save", keep)
-        patched.setattr(gallery, "FEW", 1000)  # in this process, where `keep` is
         said = {"check": lmtcnn("cohort", "check")}
         said |= {stage: lmtcnn(stage) for stage in STAGES}
         said["predict"] = lmtcnn("predict", "data/raw", "--json", "--out", "answers.csv")

@@ -18,12 +18,12 @@ MAPS = RANDOM.normal(size=(2, 3, 6, 6))
 def test_attributions_are_compared_with_the_data_and_with_randomised_networks() -> None:
     places = MAPS[0, 0]
     used = [Used("A", "B", kind, places, np.zeros(3), 1.0, 1.0) for kind in ("direction", "separation")]
-    asked = Asked(used, [], 1e-7, {"untrained": [-places, places]}, {})
+    asked = Asked(used, [], 1e-7, {})
     contrast = SimpleNamespace(pair=SimpleNamespace(a="A", b="B"), difference=2 * places)
-    found = compare_uses(asked, [contrast])
+    found = compare_uses(asked, {"untrained": [-places, places]}, [contrast])
     assert [row["correlation_with_contrast"] for row in found["pairs"]] == pytest.approx([1, 1])
     assert [row["correlation_untrained"] for row in found["pairs"]] == pytest.approx([-1, 1])
-    assert compare_uses(asked, [])["pairs"][0]["correlation_with_contrast"] is None
+    assert compare_uses(asked, {}, [])["pairs"][0]["correlation_with_contrast"] is None
 
 
 @pytest.mark.parametrize("tiles", [6, 3])

@@ -20,7 +20,7 @@ def params():
 def undrawn(monkeypatch):
     """Figures without their files: writing them is most of the stage's time."""
 
-    def make(folder, drawings, workers):
+    def make(folder, drawings):
         for drawing in drawings:
             drawing.make(*drawing.given, **drawing.named)
             for path in (folder / name for name in drawing.files):

@@ -37,7 +37,7 @@ def test_it_is_of_the_most_probable_class_and_the_next() -> None:
 def test_attributions_of_every_sample_add_up_to_the_gap_of_its_own_held_out_networks() -> None:
     training = full_training(study.prepared(), PARAMS)
     stacks, index = record.load(study.prepared() / "histograms", PARAMS)
-    found = ask(stacks, index, PARAMS, training, {}, {}).each
+    found = ask(stacks, index, PARAMS, training, {}).each
     assert list(found) == list(range(index.height))
     cages = index["cage"].to_numpy()
     for cage, model in load_held_out(training):

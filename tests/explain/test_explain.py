@@ -29,7 +29,7 @@ def params():
 def undrawn(monkeypatch):
     """Figures without their files: writing them is most of the stage's time."""
 
-    def make(folder, drawings, workers):
+    def make(folder, drawings):
         for drawing in drawings:
             drawing.make(*drawing.given, **drawing.named)
             for path in (folder / name for name in drawing.files):
@@ -124,6 +124,7 @@ def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_s
         return drawn(*args, note=note, planted=planted, **kwargs)
 
     monkeypatch.setattr(drawings.floor, "activation_maps", watch)
+    monkeypatch.setattr(drawings, "limits", lambda summary: "They tell little.")
     circle = {"shape": "circle", "x_cm": 5, "y_cm": 5, "radius_cm": 4}
     truth = {"zones": {"dome": circle, "wall": circle}, "classes": {"AM": {"log_preference": {"dome": -1, "wall": 0}}}}
     write_json(tmp_path / "simulate" / "truth.json", truth)
@@ -137,7 +138,7 @@ def test_only_simulated_mice_are_shown_with_planted_zones_and_the_caption_says_s
         "Each sample by the network of seed 0 that has not seen its cage; averaged over the samples of a class, less "
         "the mean of all classes. + and -: a class's 3 tiles of largest departure up or down, at least 4 tiles apart. "
         "r: correlation with the map of stops, and with an untrained network's map, each less that of all classes. "
-        "Outlined: what stands in the cage."
+        "They tell little. Outlined: what stands in the cage."
     )
     assert captions[-1] == (
         f"SIMULATED MICE: this says nothing about real mice. {captions[0].removesuffix(OUTLINED)}"

@@ -8,7 +8,7 @@ import torch
 
 import study
 from lmtcnn.core.records import Training, full_training
-from lmtcnn.explain.networks import ask, held_out_parts, on_arranged_labels, untrained
+from lmtcnn.explain.networks import ask, held_out_parts, on_arranged_labels, randomised_places, sharing_cores, untrained
 from lmtcnn.histograms import record
 from lmtcnn.train.model import StereotypeCNN
 from study import small_params
@@ -38,10 +38,11 @@ def test_every_sample_is_in_one_part_with_a_network_of_the_seed(training: Traini
 
 def test_what_the_networks_use_adds_up_and_falls_without_training(training: Training, loaded: tuple) -> None:
     masks = {"corner": np.eye(6, dtype=bool)}
-    found = ask(*loaded, PARAMS, training, masks, {"untrained": untrained(training, 0)})
+    found = ask(*loaded, PARAMS, training, masks)
+    blind = randomised_places(*loaded, PARAMS, {"untrained": untrained(training, 0)})
     assert found.incomplete < 1e-4
     assert [each.kind for each in found.used[:2]] == ["direction", "separation"]
-    assert len(found.used) == len(found.randomised["untrained"]) == 12
+    assert len(found.used) == len(blind["untrained"]) == 12
     assert len(found.zones) == 12
     assert all(0 <= share <= 1 for *_, share in found.zones)
     for each in found.used:
@@ -68,3 +69,10 @@ def test_a_design_that_leaves_nothing_to_exchange_has_no_such_network(
     stacks, index = loaded
     rows = np.flatnonzero(np.isin(index["cage"].to_numpy(), ["c1", "c2"]))
     assert on_arranged_labels(stacks[rows], index[rows.tolist()], PARAMS, training) is None
+
+
+def test_cores_are_shared_for_as_long_as_it_is_asked() -> None:
+    before = torch.get_num_threads()
+    with sharing_cores(2):
+        assert torch.get_num_threads() == max(1, before // 2)
+    assert torch.get_num_threads() == before

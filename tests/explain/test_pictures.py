@@ -8,7 +8,7 @@ from lmtcnn.explain import pictures
 from lmtcnn.explain.daytime import Daytime
 from lmtcnn.explain.differences import Differences, differences
 from lmtcnn.explain.networks import Asked
-from lmtcnn.explain.pictures import mean_stops, pictures_of
+from lmtcnn.explain.pictures import mean_stops, pictures_of, uses_drawing
 from lmtcnn.explain.used import Used
 from study import small_params
 
@@ -26,7 +26,7 @@ def asked() -> Asked:
     made = np.arange(64.0).reshape(8, 8)
     kinds = ("direction", "separation")
     used = [Used("AM", "AF", kind, made, np.ones(12), 12.0, 12.0) for kind in kinds]
-    return Asked(used, [("AM", "AF", "direction", "dome", 1.0, 0.5)], 0.0, {}, {})
+    return Asked(used, [("AM", "AF", "direction", "dome", 1.0, 0.5)], 0.0, {})
 
 
 @pytest.fixture
@@ -35,7 +35,8 @@ def hourly() -> dict[str, np.ndarray]:
 
 
 def test_three_figures_are_drawn_with_what_they_show(hourly) -> None:
-    drawings = pictures_of(found(), asked(), DAY, hourly, FLOOR, {}, simulated=True)
+    drawings = pictures_of(found(), DAY, hourly, FLOOR, {}, simulated=True)
+    drawings.append(uses_drawing(asked(), DAY, FLOOR, {}, simulated=True))
     assert [drawing.name for drawing in drawings] == ["where.png", "when.png", "uses.png"]
     for drawing in drawings:
         assert drawing.make(*drawing.given, **drawing.named).axes
@@ -47,22 +48,22 @@ def test_three_figures_are_drawn_with_what_they_show(hourly) -> None:
 
 
 def test_a_study_that_cannot_be_tested_says_so_and_outlines_nothing(hourly) -> None:
-    where = pictures_of(found(2), asked(), DAY, hourly, FLOOR, {}, simulated=False)[0]
+    where = pictures_of(found(2), DAY, hourly, FLOOR, {}, simulated=False)[0]
     assert not where.given[1].any()
     assert "so nothing is outlined." in where.named["note"]
     assert where.given[3][0] == "1 cages with both, at least 3 are needed"
 
 
 def test_a_figure_that_shows_some_pairs_only_says_of_how_many_and_where_all_are(hourly, monkeypatch) -> None:
-    whole = pictures_of(found(), asked(), DAY, hourly, FLOOR, {}, simulated=False)
+    whole = pictures_of(found(), DAY, hourly, FLOOR, {}, simulated=False)
     assert not any("Shown: " in drawing.named["note"] for drawing in whole)
     monkeypatch.setattr(pictures, "MOST_PAIRS", 4)
-    where, when, uses = pictures_of(found(), asked(), DAY, hourly, FLOOR, {}, simulated=False)
+    where, when = pictures_of(found(), DAY, hourly, FLOOR, {}, simulated=False)
     for drawing, table in ((where, "contrasts"), (when, "hours")):
         words = f"Shown: the first 4 of 6 pairs of classes; {table}.csv in data/explain has all of them."
         assert drawing.named["note"].endswith(words)
     assert len(where.given[0]) == len(when.given[0]) == 4
-    assert "Shown: " not in uses.named["note"]  # it is of one pair
+    assert "Shown: " not in uses_drawing(asked(), DAY, FLOOR, {}, simulated=False).named["note"]  # it is of one pair
 
 
 def test_stops_of_a_class_are_means_over_samples(hourly) -> None:

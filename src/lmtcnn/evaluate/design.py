@@ -11,7 +11,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import polars as pl
 
+from lmtcnn.core.names import values_of
+from lmtcnn.core.params import Params
 from lmtcnn.evaluate.arrangements import Arrangements, Codes, Exchange, canonical, combine, numbered
 
 JOINT = "joint"
@@ -206,3 +209,16 @@ def _is_part(order: Sequence[int], whole: Sequence[int]) -> bool:
     """Whether an order of values is a part of another one, in the same order."""
     remaining = iter(whole)
     return all(value in remaining for value in order)
+
+
+def design_of(index: pl.DataFrame, params: Params, started: Mapping[str, int] | None = None) -> Design:
+    """The design of a study: its label columns as the classes tell their values apart."""
+    of_class = {
+        label: {name: " or ".join(values_of(labels.get(label, ()))) for name, labels in params.classes.items()}
+        for label in params.labels
+    }
+    columns = {label: [names[name] for name in index["class"].to_list()] for label, names in of_class.items()}
+    recordings = index["recording"].to_list()
+    known = started is not None and all(recording in started for recording in recordings)
+    starts = [started[recording] for recording in recordings] if started is not None and known else None
+    return Design(columns, index["cage"].to_list(), recordings, index["animal"].to_list(), starts)

@@ -29,8 +29,9 @@ from lmtcnn.core.records import (
 )
 from lmtcnn.core.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
 from lmtcnn.evaluate import artefacts, baselines, controls, network_null
+from lmtcnn.evaluate.design import design_of
 from lmtcnn.evaluate.metrics import codes_of, confusion_of, recalls, score
-from lmtcnn.evaluate.statistics import design_of, statistics
+from lmtcnn.evaluate.statistics import statistics
 from lmtcnn.evaluate.time_shuffled import accuracy_without_time
 from lmtcnn.figures import figures
 from lmtcnn.histograms import record

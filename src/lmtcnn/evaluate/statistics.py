@@ -12,13 +12,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lmtcnn.core.names import BASELINES, label_metric, label_values, recall_metric, values_of
+from lmtcnn.core.names import BASELINES, label_metric, label_values, recall_metric
 from lmtcnn.core.params import Params
 from lmtcnn.evaluate import baselines, permutation
 from lmtcnn.evaluate.arrangements import Codes
 from lmtcnn.evaluate.baselines import Folds
 from lmtcnn.evaluate.comparison import Comparison, compare, holm
-from lmtcnn.evaluate.design import JOINT, Design
+from lmtcnn.evaluate.design import JOINT, Design, design_of
 from lmtcnn.evaluate.intervals import LEVEL, Interval, interval
 from lmtcnn.evaluate.permutation import Test
 
@@ -132,19 +132,6 @@ def statistics(
         notes=_notes(design, tests),
     )
     return made, labels
-
-
-def design_of(index: pl.DataFrame, params: Params, started: Mapping[str, int] | None = None) -> Design:
-    """The design of a study: its label columns as the classes tell their values apart."""
-    of_class = {
-        label: {name: " or ".join(values_of(labels.get(label, ()))) for name, labels in params.classes.items()}
-        for label in params.labels
-    }
-    columns = {label: [names[name] for name in index["class"].to_list()] for label, names in of_class.items()}
-    recordings = index["recording"].to_list()
-    known = started is not None and all(recording in started for recording in recordings)
-    starts = [started[recording] for recording in recordings] if started is not None and known else None
-    return Design(columns, index["cage"].to_list(), recordings, index["animal"].to_list(), starts)
 
 
 def label_once(design: Design, codes: Codes, prepared: Folds, params: Params) -> dict[str, Codes]:

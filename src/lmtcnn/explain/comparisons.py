@@ -20,13 +20,17 @@ NO_OTHERS = (
 )
 
 
-def compare_uses(asked: Asked, contrasts: Sequence[Contrast]) -> dict[str, Any]:
+def compare_uses(
+    asked: Asked, randomised: Mapping[str, Sequence[Floats]], contrasts: Sequence[Contrast]
+) -> dict[str, Any]:
     """Collect what explain.json says of the attributions.
 
     Parameters
     ----------
     asked
-        Attributions of held-out and of randomised networks.
+        Attributions of held-out networks.
+    randomised
+        Name of a network that cannot know anything -> its maps, in the order of `asked.used`.
     contrasts
         The data's differences of the same pairs.
     """
@@ -42,10 +46,7 @@ def compare_uses(asked: Asked, contrasts: Sequence[Contrast]) -> dict[str, Any]:
                 "sum": each.total,
                 "gap": each.gap,
                 "correlation_with_contrast": None if data is None else correlation(each.places, data),
-                **{
-                    f"correlation_{name}": correlation(each.places, maps[place])
-                    for name, maps in asked.randomised.items()
-                },
+                **{f"correlation_{name}": correlation(each.places, maps[place]) for name, maps in randomised.items()},
             }
         )
     return {

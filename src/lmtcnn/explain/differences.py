@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lmtcnn.core.names import label_values
 from lmtcnn.core.params import Params
-from lmtcnn.evaluate.statistics import design_of
+from lmtcnn.evaluate.design import design_of
 from lmtcnn.explain.contrasts import Contrast, ZoneContrast, contrast, zone_contrast, zone_mask
 from lmtcnn.explain.daytime import Daytime
 from lmtcnn.explain.gate import LEVEL, Gates, open_gates

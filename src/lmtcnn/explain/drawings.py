@@ -70,7 +70,7 @@ def drawings_of(
 
 
 def limits(summary: Mapping[str, Any]) -> str:
-    """Say how little the maps tell: their median correlation, over channels and classes, with maps that know nothing."""
+    """Say how little the maps tell: their median correlation, over channels and classes, with what knows nothing."""
     told = []
     for key, words in LIMITS.items():
         every = [own.get(key) for channel in summary["channels"] for own in channel.get("correlations", {}).values()]

@@ -5,8 +5,10 @@ classes differ (`differences`). Of the networks, without significance: what spea
 activation maps (`maps`). Networks are asked about samples of cages that they have not seen.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,15 +16,23 @@ from numpy.typing import NDArray
 
 from lmtcnn.core.files import ensure_folder, write_json
 from lmtcnn.core.params import Params
-from lmtcnn.core.process import cores
 from lmtcnn.core.records import FOLDS, MAPS, Training, full_training, seal_results
 from lmtcnn.explain import drawings, tables
 from lmtcnn.explain.comparisons import compare_maps, compare_uses
-from lmtcnn.explain.daytime import daytime
+from lmtcnn.explain.daytime import Daytime, daytime
 from lmtcnn.explain.differences import CLASS, Differences, differences
 from lmtcnn.explain.maps import ClassMaps, class_maps, describe
-from lmtcnn.explain.networks import ask, held_out_parts, on_arranged_labels, untrained
-from lmtcnn.explain.pictures import mean_stops, pictures_of
+from lmtcnn.explain.networks import (
+    Asked,
+    ask,
+    held_out_parts,
+    on_arranged_labels,
+    randomised_places,
+    sharing_cores,
+    untrained,
+)
+from lmtcnn.explain.pairs import Floats
+from lmtcnn.explain.pictures import mean_stops, pictures_of, uses_drawing
 from lmtcnn.explain.words import told
 from lmtcnn.figures import figures, gallery
 from lmtcnn.figures.gallery import Drawing
@@ -31,7 +41,17 @@ from lmtcnn.timeline.counted import counted_words
 from lmtcnn.train.model import StereotypeCNN
 
 SHAPES = "Maps: channels (of the input: intervals) x rows x columns."
+LANES = 2
+"""So many threads ask networks side by side, while figures are drawn."""
+
 EXPLANATION, ARRAY = "explain.json", "activation_maps.npy"
+
+
+class Blind(NamedTuple):
+    """Networks that cannot know anything, by name, and the maps of what they use."""
+
+    networks: dict[str, StereotypeCNN]
+    places: dict[str, list[Floats]]
 
 
 def explain(data: Path, params: Params) -> dict[str, Any]:
@@ -53,24 +73,20 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     stacks, index = record.load(data / "histograms", params)
     folder = ensure_folder(data / "explain")
     day = daytime(data / "histograms" / "start_hours.csv", params)
-    found = differences(stacks, index, params, day, training.record.floor_cm)
-    randomised = _randomised(stacks, index, params, training)
-    asked = ask(stacks, index, params, training, found.masks, randomised)
+    with sharing_cores(LANES), ThreadPoolExecutor(LANES) as beside:  # PyTorch lets go of Python's lock: figures go on
+        blind = beside.submit(_randomised, stacks, index, params, training)
+        found = differences(stacks, index, params, day, training.record.floor_cm)
+        asking = beside.submit(ask, stacks, index, params, training, found.masks)
+        mapping = beside.submit(_activation_maps, stacks, index, params, training, found, blind)
+        gallery.draw(folder, _drawings(stacks, index, params, training, day, found, asking, mapping))
+        asked, (maps, summary), places = asking.result(), mapping.result(), blind.result().places
     names = tables.write_scopes(folder, found.scopes, day)
     names += tables.write_used(folder, asked.used, asked.zones)
     names += tables.write_samples(folder, index, asked.each, params.histograms.interval_s)
-    maps, summary = _activation_maps(stacks, index, params, training, found, randomised)
-    shown = maps.shown(params.explain.maps)
-    names += tables.write_array(folder, ARRAY, shown)
-    content = told(found, day) | {"networks": compare_uses(asked, found.scopes[CLASS].contrasts)}
+    names += tables.write_array(folder, ARRAY, maps.shown(params.explain.maps))
+    content = told(found, day) | {"networks": compare_uses(asked, places, found.scopes[CLASS].contrasts)}
     write_json(folder / EXPLANATION, {"simulated": training.record.simulated, **content})
-    drawn = _drawings(stacks, index, params, training, shown, summary)
-    classes = list(params.classes)
-    hourly = mean_stops(stacks, index, classes)
-    simulated, floor_cm = training.record.simulated, training.record.floor_cm
-    drawn += pictures_of(found, asked, day, hourly, floor_cm, params.furniture, simulated=simulated)
-    gallery.draw(folder, drawn, cores())
-    names += [EXPLANATION, *(name for drawing in drawn for name in drawing.files)]
+    names += [EXPLANATION, *gallery.files(folder)]
     inputs = {
         "histograms": training.record.inputs["histograms"],
         "weights": training.weights or "",
@@ -81,13 +97,12 @@ def explain(data: Path, params: Params) -> dict[str, Any]:
     return sealed
 
 
-def _randomised(
-    stacks: NDArray[Any], index: pl.DataFrame, params: Params, training: Training
-) -> dict[str, StereotypeCNN]:
-    """The networks that cannot know anything, by name; one on arranged labels only where the design allows it."""
-    made = {"untrained": untrained(training, params.explain.seed)}
-    shuffled = on_arranged_labels(stacks, index, params, training)
-    return made if shuffled is None else made | {"on_arranged_labels": shuffled}
+def _randomised(stacks: NDArray[Any], index: pl.DataFrame, params: Params, training: Training) -> Blind:
+    """Make and ask the networks that cannot know anything; one on arranged labels only where the design allows it."""
+    networks = {"untrained": untrained(training, params.explain.seed)}
+    if (shuffled := on_arranged_labels(stacks, index, params, training)) is not None:
+        networks["on_arranged_labels"] = shuffled
+    return Blind(networks, randomised_places(stacks, index, params, networks))
 
 
 def _activation_maps(
@@ -96,15 +111,15 @@ def _activation_maps(
     params: Params,
     training: Training,
     found: Differences,
-    randomised: dict[str, StereotypeCNN],
+    blind: Future[Blind],
 ) -> tuple[ClassMaps, dict[str, Any]]:
     """The maps of held-out networks, and what activation_maps.json says of them beside those of the others."""
     classes, chosen = list(params.classes), params.explain
     codes = np.array([classes.index(name) for name in index["class"]], dtype=np.int64)
     settings = (len(classes), params.train.transform, chosen.layer)
     maps = class_maps(held_out_parts(index, params, training), stacks, codes, *settings)
-    every = np.arange(len(stacks))
-    others = {name: class_maps([(every, network)], stacks, codes, *settings) for name, network in randomised.items()}
+    every, networks = np.arange(len(stacks)), blind.result().networks
+    others = {name: class_maps([(every, network)], stacks, codes, *settings) for name, network in networks.items()}
     summary = describe(maps, training.record, classes, chosen) | {"counted": counted_words(params.histograms)}
     return maps, compare_maps(summary, maps, others, found, codes, params)
 
@@ -114,15 +129,21 @@ def _drawings(
     index: pl.DataFrame,
     params: Params,
     training: Training,
-    shown: NDArray[np.float64],
-    summary: dict[str, Any],
-) -> list[Drawing]:
-    """The paper's figures: maps, the network as a diagram, and one hour of one mouse."""
-    planted = drawings.find_zones(params) if training.record.simulated else None
+    day: Daytime,
+    found: Differences,
+    asking: Future[Asked],
+    mapping: Future[tuple[ClassMaps, dict[str, Any]]],
+) -> Iterator[Drawing]:
+    """All figures, those first that need no network; of maps, of the network as a diagram, of one hour of one mouse."""
+    simulated, floor_cm = training.record.simulated, training.record.floor_cm
+    hourly = mean_stops(stacks, index, list(params.classes), day.hours_each)
+    yield from pictures_of(found, day, hourly, floor_cm, params.furniture, simulated=simulated)
     network = StereotypeCNN(**{**training.record.architecture, "members": 1})
     diagram = (drawings.describe_network(network, list(params.classes)), "The network", SHAPES)
-    return [
-        *drawings.drawings_of(shown, summary, params.furniture, planted),
-        Drawing("architecture.png", figures.architecture, diagram),
-        *drawings.example(stacks, index, params),
-    ]
+    yield Drawing("architecture.png", figures.architecture, diagram)
+    yield from drawings.example(stacks, index, params)
+    if found.scopes[CLASS].contrasts:
+        yield uses_drawing(asking.result(), day, floor_cm, params.furniture, simulated=simulated)
+    planted = drawings.find_zones(params) if simulated else None
+    maps, summary = mapping.result()
+    yield from drawings.drawings_of(maps.shown(params.explain.maps), summary, params.furniture, planted)

@@ -7,6 +7,7 @@ design, for as many epochs; the latter has seen all cages.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +19,7 @@ from numpy.typing import NDArray
 from lmtcnn.core.names import ALL
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import Training
-from lmtcnn.evaluate.design import JOINT, NotTestableError
-from lmtcnn.evaluate.statistics import design_of
+from lmtcnn.evaluate.design import JOINT, NotTestableError, design_of
 from lmtcnn.explain.attributions import attribute
 from lmtcnn.explain.evidence import Evidence, evidence
 from lmtcnn.explain.maps import Part
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Asked:
-    """Attributions of the networks, and of networks that cannot know anything.
+    """Attributions of the networks.
 
     Attributes
     ----------
@@ -45,8 +45,6 @@ class Asked:
         Rows of attribution_zones.parquet.
     incomplete
         The largest |sum of attributions - gap of logits| of any sample and class, over the mean |gap|.
-    randomised
-        Name of a randomised network -> its direction maps, in the order of `used`; none where it could not be made.
     each
         Row of the index -> what speaks for the class that the sample is told as, by held-out networks.
     """
@@ -54,7 +52,6 @@ class Asked:
     used: list[Used]
     zones: Sequence[tuple[str, str, str, str, float, float]]
     incomplete: float
-    randomised: dict[str, list[Floats]]
     each: dict[int, Evidence]
 
 
@@ -64,9 +61,8 @@ def ask(
     params: Params,
     training: Training,
     masks: dict[str, NDArray[np.bool_]],
-    randomised: dict[str, StereotypeCNN],
 ) -> Asked:
-    """Attribute the logits of every sample, and of the randomised networks beside.
+    """Attribute the logits of every sample by its held-out networks.
 
     Parameters
     ----------
@@ -78,8 +74,6 @@ def ask(
         Whose networks.
     masks
         Zone -> its tiles (N, N).
-    randomised
-        Name -> a network that cannot know anything (`untrained`, `on_arranged_labels`).
     """
     samples = Samples(stacks, params.train.transform, CPU)
     of_class, cages = (index[name].to_numpy().astype(np.str_) for name in ("class", "cage"))
@@ -96,14 +90,34 @@ def ask(
             value = float(each.places[mask].sum())
             share = agreeing_cages(found, mask, a, b, chosen, cages)
             zones.append((each.a, each.b, each.kind, name, value, share))
-    others = {}
-    for name, network in randomised.items():
-        maps = smooth_places(used(attribute(network, samples[:]), classes, of_class, cages), smoothing)
-        others[name] = [each.places for each in maps]
     smoother = gaussian(found.places.shape[-1], smoothing)
     known = np.flatnonzero(~np.isnan(found.gap).any(axis=1))
     each_sample = {int(row): evidence(found, int(row), classes, smoother, masks) for row in known}
-    return Asked(smooth_places(told, smoothing), zones, float(worst), others, each_sample)
+    return Asked(smooth_places(told, smoothing), zones, float(worst), each_sample)
+
+
+def randomised_places(
+    stacks: NDArray[Any], index: pl.DataFrame, params: Params, randomised: dict[str, StereotypeCNN]
+) -> dict[str, list[Floats]]:
+    """Name of a network that cannot know anything -> its maps of all samples, in the order of `Asked.used`."""
+    samples = Samples(stacks, params.train.transform, CPU)
+    of_class, cages = (index[name].to_numpy().astype(np.str_) for name in ("class", "cage"))
+    found = {}
+    for name, network in randomised.items():
+        told = used(attribute(network, samples[:]), list(params.classes), of_class, cages)
+        found[name] = [each.places for each in smooth_places(told, params.evaluate.smoothing_tiles)]
+    return found
+
+
+@contextmanager
+def sharing_cores(lanes: int) -> Iterator[None]:
+    """Let PyTorch use so many parts of the cores in a thread: threads that wait for each other's cores waste them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before // lanes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def held_out_parts(index: pl.DataFrame, params: Params, training: Training) -> Iterator[Part]:

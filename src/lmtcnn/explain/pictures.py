@@ -37,7 +37,6 @@ def left_out(pairs: int, table: str) -> str:
 
 def pictures_of(
     found: Differences,
-    asked: Asked,
     day: Daytime,
     stops_each: Mapping[str, NDArray[np.float64]],
     floor_cm: tuple[float, float],
@@ -45,12 +44,12 @@ def pictures_of(
     *,
     simulated: bool,
 ) -> list[Drawing]:
-    """Return the three figures; none where there are not two classes.
+    """Return the figures of the data alone, where and when; none where there are not two classes.
 
     Parameters
     ----------
-    found, asked
-        What the data say, and what the networks use.
+    found
+        What the data say.
     day
         The clock of the intervals.
     stops_each
@@ -68,7 +67,6 @@ def pictures_of(
     return [
         _where(found, floor_cm, furniture, mice),
         _when(found, day, stops_each, mice),
-        _uses(asked, day, floor_cm, furniture, mice),
     ]
 
 
@@ -123,7 +121,11 @@ def _when(found: Differences, day: Daytime, stops_each: Mapping[str, NDArray[np.
     return Drawing(WHEN, times.hours, given, {"note": note})
 
 
-def _uses(asked: Asked, day: Daytime, floor_cm: tuple[float, float], furniture: Zones, mice: str) -> Drawing:
+def uses_drawing(
+    asked: Asked, day: Daytime, floor_cm: tuple[float, float], furniture: Zones, *, simulated: bool
+) -> Drawing:
+    """Return the figure of what the networks use; for the parameters see `pictures_of`."""
+    mice = f"{SIMULATED}. " if simulated else ""
     directions = asked.used[::2][:MOST_PAIRS]
     separations = asked.used[1::2][:MOST_PAIRS]
     rows = []

