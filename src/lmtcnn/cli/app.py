@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DATA = Path("data")
 
 EXTRAS = {
-    **dict.fromkeys(("dvc", "jinja2", "joblib", "matplotlib", "mlflow", "pandas", "PIL", "scipy", "sklearn"), "study"),
+    **dict.fromkeys(("dvc", "jinja2", "matplotlib", "mlflow", "pandas", "PIL", "scipy", "sklearn"), "study"),
     **dict.fromkeys(("starlette", "uvicorn"), "serve"),
 }
 """Packages that not every installation has, and the extra that brings them."""
