@@ -83,7 +83,7 @@ def test_a_sample_has_a_row_a_map_and_its_hours_and_zones(tmp_path: Path) -> Non
     names = write_samples(tmp_path, index, {1: told}, 3600)
     assert sorted(names) == sorted(path.name for path in tmp_path.iterdir())
     (row,) = EXPLAINED["sample_attributions"].read(tmp_path / "sample_attributions.parquet").rows()
-    assert row == ("r2", 4, "A", "B", 0.7, 0.2, 6.0, 6.0, told.words(1.0))
+    assert row == ("r2", 4, "A", "B", 0.7, 0.2, 6.0, 6.0, told.words(3600))
     assert EXPLAINED["sample_hours"].read(tmp_path / "sample_hours.parquet").rows() == [
         ("r2", 4, 0, 1.0), ("r2", 4, 1, 5.0),
     ]  # fmt: skip

@@ -26,7 +26,6 @@ from lmtcnn.figures import animal as drawing
 from lmtcnn.figures import figures
 from lmtcnn.histograms import record
 from lmtcnn.histograms.shares import gaussian, shares
-from lmtcnn.timeline.counted import spans_words
 from lmtcnn.train.held_out import load_held_out
 from lmtcnn.train.model import StereotypeCNN, prepare
 

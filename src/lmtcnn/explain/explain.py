@@ -136,7 +136,7 @@ def _drawings(
 ) -> Iterator[Drawing]:
     """All figures, those first that need no network; of maps, of the network as a diagram, of one hour of one mouse."""
     simulated, floor_cm = training.record.simulated, training.record.floor_cm
-    hourly = mean_stops(stacks, index, list(params.classes), day.hours_each)
+    hourly = mean_stops(stacks, index, list(params.classes))
     yield from pictures_of(found, day, hourly, floor_cm, params.furniture, simulated=simulated)
     network = StereotypeCNN(**{**training.record.architecture, "members": 1})
     diagram = (drawings.describe_network(network, list(params.classes)), "The network", SHAPES)
