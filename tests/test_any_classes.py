@@ -36,6 +36,7 @@ from lmtcnn.core.errors import BatchError, CohortError, DataError, ParamsError
 from lmtcnn.core.params import Params
 from lmtcnn.core.sections import dump
 from lmtcnn.evaluate import evaluate, metrics
+from lmtcnn.evaluate.predicted import confusion_counts
 from lmtcnn.explain import explain
 from lmtcnn.figures import figures
 from lmtcnn.histograms import histograms
@@ -232,7 +233,7 @@ def test_predictions_and_confusion_are_of_the_six_classes(done: Done) -> None:
     assert predictions.columns[-6:] == [f"p_{name}" for name in SIX]
     assert predictions.select(pl.sum_horizontal(pl.col("^p_.*$"))).to_series().to_list() == pytest.approx([1.0] * 18)
     confusion = pl.read_csv(done.folder / "data/evaluate/confusion.csv")
-    assert evaluate.confusion_counts(confusion, list(SIX)).sum(axis=1).tolist() == [3] * 6
+    assert confusion_counts(confusion, list(SIX)).sum(axis=1).tolist() == [3] * 6
     assert set(confusion["predicted"]) <= set(SIX)
 
 

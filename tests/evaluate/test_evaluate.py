@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from lmtcnn.core.errors import DataError
-from lmtcnn.evaluate.evaluate import average, confusion_counts, doubts, evaluate, late_fall
+from lmtcnn.evaluate.evaluate import doubts, evaluate, late_fall
 from lmtcnn.evaluate.metrics import PAPER
 from study import CAGES, seal_training, small_params, sure, write_histograms, write_study, write_training
 
@@ -23,11 +23,6 @@ def params():
 
 def files(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
-def test_confusion_has_true_classes_in_rows():
-    pairs = pl.DataFrame({"actual": ["AM", "AM", "JF"], "predicted": ["JM", "AM", "JF"]})
-    assert confusion_counts(pairs, CLASSES).tolist() == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
 
 
 def test_accuracy_is_of_single_networks_and_the_confusion_of_their_average(tmp_path, params):
@@ -112,16 +107,6 @@ def test_the_same_training_gives_the_same_bytes(tmp_path, params):
     first = files(tmp_path / "evaluate")
     evaluate(tmp_path, params)
     assert files(tmp_path / "evaluate") == first
-
-
-def test_the_order_of_the_rows_of_predictions_means_nothing(tmp_path):
-    """Five seeds, so that a sum taken in another order ends in another last digit."""
-    rng = np.random.default_rng(0)
-    params = small_params(train={"seeds": (0, 1, 2, 3, 4)})
-    index = write_study(tmp_path, params, lambda sample, seed: rng.dirichlet(np.ones(4)).tolist())
-    frame = pl.read_parquet(tmp_path / "train" / "predictions.parquet")
-    shuffled = frame.sample(fraction=1, shuffle=True, seed=3)
-    np.testing.assert_array_equal(average(shuffled, index, CLASSES), average(frame, index, CLASSES))
 
 
 def test_curves_are_means_over_networks_with_a_held_out_cage(tmp_path):

@@ -25,6 +25,7 @@ from lmtcnn.core.files import digest, ensure_folder, read_json, write_json
 from lmtcnn.core.params import Definitions, Params, parse_section
 from lmtcnn.core.records import METRICS, WEIGHTS, Record, Training, check_outputs, read_evaluation, seal
 from lmtcnn.core.sections import TrainParams, dump
+from lmtcnn.evaluate.predicted import average, read_training
 from lmtcnn.histograms import record
 from lmtcnn.train import weights
 from lmtcnn.train.kept import save_tensors
@@ -206,11 +207,9 @@ def held_out(training: Training, index: pl.DataFrame, params: Params) -> list[li
     DataError
         Where the training is incomplete or was of other samples or parameters.
     """
-    from lmtcnn.evaluate import evaluate  # noqa: PLC0415 - it brings scikit-learn, and a prediction does not wait for it
-
-    predictions, _ = evaluate.read_training(training, index, params)
+    predictions, _ = read_training(training, index, params)
     classes = tuple(params.classes)
-    ensemble = evaluate.average(predictions, index, classes)
+    ensemble = average(predictions, index, classes)
     return [
         [name, classes[int(p.argmax())], float(p[classes.index(name)])]
         for name, p in zip(index["class"].to_list(), ensemble, strict=True)

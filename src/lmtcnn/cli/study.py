@@ -109,7 +109,7 @@ def _compare(other: str, params: "Params") -> list[str]:
     """Compare this study's networks with those of another study's folder, or of a run."""
     from lmtcnn.core.records import find_training
     from lmtcnn.evaluate import against
-    from lmtcnn.evaluate.evaluate import read_training
+    from lmtcnn.evaluate.predicted import read_training
     from lmtcnn.histograms import record
 
     _, index = record.load(DATA / "histograms", params)

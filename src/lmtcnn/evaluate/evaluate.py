@@ -12,25 +12,23 @@ import torch
 from numpy.typing import NDArray
 
 from lmtcnn import SIMULATED
-from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import digest, ensure_folder, read_json, write_json, write_text
 from lmtcnn.core.names import BASELINES
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import (
     CONTROLS_FILE,
     EVALUATION,
-    HISTORY_FILE,
     METRICS,
-    PREDICTIONS,
     STATISTICS,
     Training,
     find_training,
     seal_results,
 )
-from lmtcnn.core.schemas import CONFUSION_COLUMNS, HISTORY, predictions_table
+from lmtcnn.core.schemas import CONFUSION_COLUMNS
 from lmtcnn.evaluate import artefacts, baselines, controls, network_null
 from lmtcnn.evaluate.design import design_of
-from lmtcnn.evaluate.metrics import codes_of, confusion_of, recalls, score
+from lmtcnn.evaluate.metrics import recalls, score
+from lmtcnn.evaluate.predicted import average, codes_of, confusion_counts, mean_curves, read_training
 from lmtcnn.evaluate.statistics import statistics
 from lmtcnn.evaluate.time_shuffled import accuracy_without_time
 from lmtcnn.figures import figures
@@ -154,26 +152,6 @@ def _started(data: Path) -> dict[str, int] | None:
     return started
 
 
-def read_training(training: Training, index: pl.DataFrame, params: Params) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read the out-of-fold predictions and the history of a complete training, a full one or single folds.
-
-    Raises DataError where a sample lacks a seed's prediction (naming its cage), or the samples are others.
-    """
-    table, parts = predictions_table(tuple(params.classes)), training.parts
-    predictions = pl.concat([table.read(part / PREDICTIONS) for part in parts])
-    _check_complete(training.folder, predictions, index, params)
-    return predictions, pl.concat([HISTORY.read(part / HISTORY_FILE) for part in parts])
-
-
-def average(predictions: pl.DataFrame, index: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.float64]:
-    """Softmax averaged over seeds, (samples, classes), in the order of `index`."""
-    columns = [f"p_{name}" for name in classes]
-    keys = ["recording", "animal_id"]
-    ordered = predictions.sort("seed")  # so that the sum has one order
-    means = ordered.group_by(keys, maintain_order=True).agg(pl.col(columns).mean())
-    return index.select(keys).join(means, on=keys, how="left", maintain_order="left").select(columns).to_numpy()
-
-
 def fold_accuracies(predictions: pl.DataFrame, index: pl.DataFrame, predicted: pl.Series) -> pl.DataFrame:
     """fold, n, accuracy (mean over seeds), ensemble_accuracy: a row for each held-out cage, sorted by name."""
     hit = (pl.col("class") == pl.col("predicted")).mean()
@@ -181,15 +159,6 @@ def fold_accuracies(predictions: pl.DataFrame, index: pl.DataFrame, predicted: p
     ensemble = index.with_columns(predicted).group_by(pl.col("cage").alias("fold"))
     rows = ensemble.agg(n=pl.len().cast(pl.Int64), ensemble_accuracy=hit).join(single, on="fold").sort("fold")
     return rows.select("fold", "n", "accuracy", "ensemble_accuracy")
-
-
-def mean_curves(history: pl.DataFrame) -> pl.DataFrame:
-    """Loss and accuracy at each epoch, mean and sd over all networks with a held-out cage; the sd of one is null."""
-    quantities = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
-    held_out = history.filter(pl.col("test_loss").is_not_null()).sort("epoch", "seed", "fold")
-    by_epoch = held_out.group_by("epoch", maintain_order=True)
-    means = [pl.col(name).mean() for name in quantities]
-    return by_epoch.agg(*means, *(pl.col(name).std().alias(f"{name}_sd") for name in quantities))
 
 
 def late_fall(losses: Sequence[float]) -> float | None:
@@ -245,12 +214,6 @@ def doubts(
     return found
 
 
-def confusion_counts(confusion: pl.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
-    """Table 1 of confusion.csv, (classes, classes): rows true, columns predicted."""
-    actual, predicted = (confusion[column].to_list() for column in CONFUSION_COLUMNS)
-    return confusion_of(actual, predicted, classes)
-
-
 def _baseline_metrics(
     actual: Sequence[str], baseline: Mapping[str, NDArray[np.str_]], classes: Sequence[str]
 ) -> dict[str, float]:
@@ -261,20 +224,6 @@ def _baseline_metrics(
         found[f"{name}_accuracy"] = float((codes == guesses).mean())
         found.update({f"{name}_{key}": value for key, value in recalls(codes, guesses, classes).items()})
     return found
-
-
-def _check_complete(folder: Path, predictions: pl.DataFrame, index: pl.DataFrame, params: Params) -> None:
-    keys = ["recording", "animal_id", "rfid", "cage", "class"]
-    wanted = index.select(keys).join(pl.DataFrame({"seed": list(params.train.seeds)}), how="cross")
-    seeds = ", ".join(map(str, params.train.seeds))
-    missing = wanted.join(predictions, on=[*keys, "seed"], how="anti")
-    if missing.height:
-        cages = ", ".join(missing["cage"].unique().sort())
-        do = "run `lmtcnn train`, or `lmtcnn train --fold CAGE` for each of them"
-        raise DataError(problem(folder, f"predictions of every sample by seeds {seeds}", f"none for cages {cages}", do))
-    if predictions.height != wanted.height:
-        expected = f"{wanted.height} predictions, one for each sample and seed"
-        raise DataError(problem(folder, expected, str(predictions.height), "run `lmtcnn train` again"))
 
 
 def _draw(

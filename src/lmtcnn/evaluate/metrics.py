@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sk
 
 from lmtcnn.core.names import Values, label_metric, label_values, recall_metric, values_of
+from lmtcnn.evaluate.predicted import codes_of
 
 Labels = Mapping[str, Mapping[str, Values]]
 """The classes of params.yaml: name -> label column -> value, or several."""
@@ -149,18 +150,6 @@ def paper_metrics() -> dict[str, float]:
     table = score_labels([true for true, _ in cells], [guess for _, guess in cells], names, PAPER.classes)
     table["accuracy"] = table.pop("ensemble_accuracy")
     return {**table, "knn_accuracy": PAPER.knn_accuracy, "svm_accuracy": PAPER.svm_accuracy}
-
-
-def confusion_of(actual: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Table 1: counts (classes, classes), rows true, columns predicted."""
-    codes = (codes_of(names, classes) for names in (actual, predicted))
-    return np.asarray(sk.confusion_matrix(*codes, labels=range(len(classes))), dtype=np.int64)
-
-
-def codes_of(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Place of each name in `classes`: scikit-learn sorts names by the alphabet, and columns would not fit."""
-    place = {name: i for i, name in enumerate(classes)}
-    return np.array([place[name] for name in names], dtype=np.int64)
 
 
 def recalls(codes: NDArray[np.int64], guesses: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from lmtcnn.bundle.bundle import Bundle
 from lmtcnn.cohort import cohort
 from lmtcnn.core.errors import CohortError, problem
+from lmtcnn.evaluate.predicted import confusion_of
 from lmtcnn.lmt import files
 from lmtcnn.predictions.predict import SIMULATED_MODEL, SIMULATED_RECORDING
 from lmtcnn.predictions.prediction import Prediction, as_frame
@@ -99,7 +100,7 @@ def score(predictions: Sequence[Prediction], known: cohort.Cohort, bundle: Bundl
     truth = {label: [sample.labels[label] for sample in chosen] for label in bundle.definitions.labels}
     probabilities = np.array([[p.probabilities[name] for name in classes] for p in predictions])
     predicted = [p.predicted for p in predictions]
-    counts = metrics.confusion_of(actual, predicted, classes)
+    counts = confusion_of(actual, predicted, classes)
     table = as_frame(predictions, classes).with_columns(pl.Series("class", actual, dtype=pl.String))
     simulated = any(note in p.warnings for p in predictions for note in (SIMULATED_MODEL, SIMULATED_RECORDING))
     merits = metrics.score(actual, probabilities, classes, bundle.meta["classes"], truth)

@@ -26,7 +26,7 @@ from lmtcnn.core.files import atomic, ensure_folder
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import EVALUATION, find_training, has_training, read_evaluation
 from lmtcnn.core.schemas import QUALITY, STOPS
-from lmtcnn.evaluate import evaluate
+from lmtcnn.evaluate.predicted import average, read_training
 from lmtcnn.histograms import record
 from lmtcnn.timeline import clock as clocks
 
@@ -103,9 +103,9 @@ def _samples(
     if not has_training(data):
         return table, None
     training = find_training(data, params)
-    predictions, _ = evaluate.read_training(training, index, params)
+    predictions, _ = read_training(training, index, params)
     classes = tuple(params.classes)
-    mean = evaluate.average(predictions, index, classes)
+    mean = average(predictions, index, classes)
     told = {f"p_{name}": mean[:, i] for i, name in enumerate(classes)}
     predicted = pl.Series("predicted", [classes[i] for i in mean.argmax(axis=1)], dtype=pl.String)
     table = table.with_columns(predicted, *(pl.Series(name, values) for name, values in told.items()))

@@ -18,7 +18,7 @@ from lmtcnn.core.errors import DataError
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import PREDICTIONS, Training, check_outputs
 from lmtcnn.core.schemas import predictions_table
-from lmtcnn.evaluate.evaluate import average
+from lmtcnn.evaluate.predicted import average
 from lmtcnn.explain.contrasts import zone_mask
 from lmtcnn.figures.figures import class_colours
 from lmtcnn.histograms import record

@@ -13,8 +13,8 @@ from lmtcnn.core.names import BASELINES, label_metric, label_values
 from lmtcnn.core.params import Params
 from lmtcnn.core.records import STATISTICS
 from lmtcnn.evaluate import artefacts, controls
-from lmtcnn.evaluate.evaluate import confusion_counts
 from lmtcnn.evaluate.metrics import PAPER, compare
+from lmtcnn.evaluate.predicted import confusion_counts
 from lmtcnn.figures.figures import class_colours
 from lmtcnn.report.pictures import picture
 from lmtcnn.report.words import figure_of_merit, interval_of, probability, share, spread

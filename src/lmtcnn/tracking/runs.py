@@ -15,7 +15,7 @@ import polars as pl
 
 from lmtcnn.core.errors import DataError, problem
 from lmtcnn.core.files import read_json
-from lmtcnn.evaluate import evaluate
+from lmtcnn.evaluate.predicted import mean_curves
 from lmtcnn.tracking import client as clients
 from lmtcnn.tracking.client import FINISHED_TRAINING
 
@@ -150,7 +150,7 @@ def predictions_of(run_id: str) -> pl.DataFrame:
 
 def curve_points(history: pl.DataFrame) -> list[Point]:
     """Mean curves over the networks with a held-out cage; what is undefined is left out."""
-    means = evaluate.mean_curves(history)
+    means = mean_curves(history)
     return [
         (name, value, epoch)
         for name, column in CURVES.items()

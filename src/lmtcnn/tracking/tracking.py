@@ -36,7 +36,7 @@ from lmtcnn.core.records import (
     read_page,
 )
 from lmtcnn.core.sections import dump
-from lmtcnn.evaluate import evaluate
+from lmtcnn.evaluate.predicted import average, confusion_counts, read_training
 from lmtcnn.figures import figures
 from lmtcnn.histograms import notices, record
 from lmtcnn.tracking import client as clients
@@ -218,7 +218,7 @@ def log_cohort(
         confusion = predictions.select(pl.col("class").alias("actual"), "predicted")
         mark = f"{SIMULATED}. " if simulated else ""
         note = f"{mark}{predictions.height} samples of a cohort that is new to the networks."
-        figure = figures.confusion_matrix(evaluate.confusion_counts(confusion, classes), classes, name, note)
+        figure = figures.confusion_matrix(confusion_counts(confusion, classes), classes, name, note)
         with tempfile.TemporaryDirectory() as folder:
             figures.save(figure, Path(folder) / "confusion.png")
             confusion.write_csv(Path(folder) / "confusion.csv")
@@ -255,7 +255,7 @@ def _run_of(
 
 def _log_new(client: "MlflowClient", data: Path, params: Params, training: Training, times_ms: tuple[int, int]) -> str:
     stacks, index = record.load(data / "histograms", params)
-    predictions, history = evaluate.read_training(training, index, params)
+    predictions, history = read_training(training, index, params)
     made, classes, odd = training.record, tuple(params.classes), _made(data)
     sizes = {"samples": index.height, **{f"{name}s": index[name].n_unique() for name in ("recording", "cage")}}
     values = provenance.parameters(params, sizes)
@@ -274,7 +274,7 @@ def _log_new(client: "MlflowClient", data: Path, params: Params, training: Train
     newest = next(iter(clients.search(client, FINISHED_TRAINING)), None)
     tags[COLOR] = view.color_after(newest.data.tags.get(COLOR) if newest else None)
     name = provenance.run_name(values, tags, (first.data.params, first.data.tags) if first else None)
-    guesses = evaluate.average(predictions, index, classes).argmax(axis=1)
+    guesses = average(predictions, index, classes).argmax(axis=1)
     samples = index.with_columns(ensemble=pl.Series([classes[i] for i in guesses], dtype=pl.String))
     with runs.opened(client, name, tags, *times_ms) as run_id:
         for number, cage in enumerate(reversed(made.folds)):
@@ -316,7 +316,7 @@ def _log_fold(
         runs.add(client, child_id, points, {"train.lr": f"{history['lr'][0]:g}"}, times_ms=times_ms)
         confusion = samples.select(pl.col("class").alias("actual"), pl.col("ensemble").alias("predicted"))
         client.log_text(child_id, confusion.write_csv(), "confusion.csv")
-        text = provenance.matrix_text(evaluate.confusion_counts(confusion, classes).tolist(), classes)
+        text = provenance.matrix_text(confusion_counts(confusion, classes).tolist(), classes)
         mark = f"**{SIMULATED}.**\n\n" if tags[IS_SIMULATED] == "true" else ""
         client.log_text(child_id, mark + text, "confusion.md")
 
