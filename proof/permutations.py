@@ -1,6 +1,6 @@
 """Prove that the network's permutation test finds nothing where there is nothing.
 
-    python proof/permutations.py [--cohorts 40] [--arrangements 99] [--cages 4]
+    python proof/permutations.py [--cohorts 40] [--arrangements 39] [--cages 6]
 
 Cohorts of 6 intervals and 10 x 10 tiles, made directly as stacks: places differ by cage, recording and animal, and not
 by sex and age. A share of at most a of them may have p <= a, but for chance: exit code 1 where the share is above the
@@ -65,7 +65,7 @@ def p_values(seed: int, cages: int, params: parameters.Params) -> dict[str, floa
 def main() -> int:
     """Test every cohort and print how often p is small; 1 where it is too often."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, value in (("cohorts", 40), ("arrangements", 99), ("cages", 4), ("epochs", 10), ("seed", 0)):
+    for name, value in (("cohorts", 40), ("arrangements", 39), ("cages", 6), ("epochs", 10), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     chosen = parser.parse_args()
     logging.getLogger("lmtcnn").setLevel(logging.WARNING)

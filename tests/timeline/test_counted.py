@@ -77,3 +77,10 @@ def test_what_is_counted_is_said_in_words(small, values: dict, words: str) -> No
 )
 def test_only_intervals_of_an_hour_are_called_hours(interval_s: float, unit: str, axis: str, spans: str) -> None:
     assert (unit_of(interval_s), since_words(interval_s), spans_words([0, 1, 3], interval_s)) == (unit, axis, spans)
+
+
+def test_of_many_spans_the_longest_are_named_in_their_order_and_all_are_counted():
+    marked = [0, 2, 3, 5, 7, 8, 9, 11, 12]
+    assert spans_words(marked, 20) == "9 intervals of 20 s, among them 2 to 3, 7 to 9, 11 to 12"
+    assert spans_words(marked, 3600) == "9 hours, among them 2 to 4 h, 7 to 10 h, 11 to 13 h"
+    assert spans_words(marked[:4], 20) == "intervals 0, 2 to 3, 5 of 20 s"

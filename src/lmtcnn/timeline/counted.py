@@ -15,6 +15,9 @@ One with a larger share of the counted time before its start was made for anothe
 
 HOUR_S = 3600.0
 
+MOST_SPANS = 3
+"""So many spans of intervals are named in a sentence; tables have all of them."""
+
 
 def unit_of(interval_s: float) -> str:
     """Return the word for what stacks are made of: `hour`, or `interval` where it lasts another time than an hour."""
@@ -31,16 +34,22 @@ def since_words(interval_s: float) -> str:
 def spans_words(marked: Sequence[int], interval_s: float) -> str:
     """Say which intervals, numbered from 0, are marked: those that follow each other as one span.
 
-    `hours 4 to 10 h, 28 to 33 h` are times since the beginning; `intervals 4 to 9, 28 of 20 s` are numbers.
+    `hours 4 to 10 h, 28 to 33 h` are times since the beginning; `intervals 4 to 9, 28 of 20 s` are numbers. Of more
+    than MOST_SPANS the longest are named: `21 hours, among them 4 to 10 h, 28 to 33 h`.
     """
     spans = []
     for _, group in itertools.groupby(enumerate(sorted(marked)), lambda item: item[1] - item[0]):
         run = [number for _, number in group]
         spans.append((run[0], run[-1]))
-    if interval_s == HOUR_S:
-        return f"hours {', '.join(f'{first} to {last + 1} h' for first, last in spans)}"
-    numbers = [f"{first} to {last}" if last > first else str(first) for first, last in spans]
-    return f"intervals {', '.join(numbers)} of {length(interval_s)}"
+    in_hours, some = interval_s == HOUR_S, len(spans) > MOST_SPANS
+    if some:
+        spans = sorted(sorted(spans, key=lambda span: (span[0] - span[1], span[0]))[:MOST_SPANS])
+    if in_hours:
+        told = ", ".join(f"{first} to {last + 1} h" for first, last in spans)
+        return f"{len(marked)} hours, among them {told}" if some else f"hours {told}"
+    told = ", ".join(f"{first} to {last}" if last > first else str(first) for first, last in spans)
+    each = length(interval_s)
+    return f"{len(marked)} intervals of {each}, among them {told}" if some else f"intervals {told} of {each}"
 
 
 def covered_share(span_s: float, params: HistogramsParams, offset_s: float = 0.0) -> float:
