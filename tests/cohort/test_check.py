@@ -70,7 +70,7 @@ def test_check_warns_of_what_is_odd(tmp_path: Path, write_manifest, change) -> N
         f"{tmp_path / 'forgotten.sqlite'}: in no row of the manifest, left out",
         "class JF: no sample",
         "class AF: only in cage c1: nothing to learn it from while that is held out",
-        "RFID c1: sex F and M, others keep it",
+        "RFID c1: sex F and M, others keep theirs",
     ]
     assert odd[4] == "c1adult: 0.267 s long, 0.000742 % of the 10 h that are counted: left out of training"
     assert len(odd) == 4 + 6 + 1

@@ -173,7 +173,7 @@ GOLDEN: dict[str, tuple[Callable[[Path, Params], Result], dict[int, str | list[f
     "stops": (stopped, {1: "e90261b39d8d36fc"}),
     "histograms": (stacked, {2: "e21482480b47d7b2"}),
     "train": (trained, {2: [0.24104, 0.24819, 0.27591, 0.23487]}),
-    "evaluate": (evaluated, {2: [*MERITS, 0.9375, 0.13043, 0.08333, -0.78125]}),
+    "evaluate": (evaluated, {3: [*MERITS, 0.9375, 0.13043, 0.08333, -0.78125]}),
     "register": (bundled, {2: [0.01862, 0.16396, 0.19134, 0.23321]}),
     "explain": (explained, {3: [0.17306, 0.03655, 1.77356, 14.30993, 79.09636, 0.01526, 0.33333, 0.33333, 0.00782]}),
 }

@@ -60,3 +60,17 @@ def test_holm_by_hand() -> None:
     made = {name: Comparison(0, 0, 0, p, 3, 3, "") for name, p in {"a": 0.04, "b": 0.01, "c": 0.03, "d": 0.9}.items()}
     found = {name: each.p for name, each in holm(made).items()}
     assert found == pytest.approx({"b": 0.04, "c": 0.09, "a": 0.09, "d": 0.9})
+
+
+def test_better_is_said_only_where_the_test_says_so_too_and_holm_takes_it_back() -> None:
+    """Six cages that all agree: p is 2 / 2^6 = 0.031 alone, and 0.094 as one of three comparisons."""
+    cages = np.repeat(np.arange(6), 4)
+    theirs = np.zeros(24, dtype=np.int64)
+    ours = np.ones(24, dtype=np.int64)
+    ours[:3] = 0
+    alone = compare(ours, theirs, cages, 1, 0.05)
+    assert (alone.words, alone.low > 0) == ("better", True)
+    three = holm(dict.fromkeys("abc", alone))
+    assert [(made.p, made.words) for made in three.values()] == [(pytest.approx(3 / 32), "not distinguishable")] * 3
+    five = compare(ours[4:], theirs[4:], cages[4:], 1, 0.05)
+    assert (five.low > 0, five.p, five.words) == (True, pytest.approx(1 / 16), "not distinguishable")

@@ -68,10 +68,11 @@ def test_a_study_s_animal_is_drawn_in_three_formats_and_told(tmp_path: Path) -> 
     said, path = explain_animal(study.prepared(), PARAMS, "c1_adult", "2", tmp_path)
     assert path == tmp_path / "c1_adult_2_reasons.png"
     assert sorted(each.suffix for each in tmp_path.iterdir()) == [".pdf", ".png", ".svg"]
-    assert len(said) == 3
-    assert said[0].startswith("c1_adult animal 2 (AF) is told as ")
-    assert "2 networks that have not seen its cage" in said[0]
-    assert "c1_" not in said[2]
+    assert len(said) == 4
+    assert said[0].startswith("SIMULATED MICE")
+    assert said[1].startswith("c1_adult animal 2 (AF) is told as ")
+    assert "2 networks that have not seen its cage" in said[1]
+    assert "c1_" not in said[3]
 
 
 def test_an_animal_is_found_by_number_and_rfid_and_others_are_told(loaded: tuple) -> None:

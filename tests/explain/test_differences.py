@@ -1,12 +1,11 @@
 """Where and when classes differ, all pairs and labels together."""
 
-from pathlib import Path
-
 import numpy as np
 import polars as pl
 import pytest
 
 from cohorts import cohort, stacks
+from lmtcnn.core.errors import ParamsError
 from lmtcnn.explain.daytime import Daytime
 from lmtcnn.explain.differences import Differences, differences, groups_of
 from study import small_params
@@ -98,7 +97,18 @@ def test_days_are_pooled_where_they_come_back() -> None:
     assert found(cohort(8), place=1).scopes["class"].clock == []
 
 
-def test_zones_smaller_than_a_tile_are_not_compared(tmp_path: Path) -> None:
-    small = {"dot": {"kind": "other", "circle_cm": [6.0, 6.0, 0.5]}}
-    made = differences(stacks(cohort(8)), cohort(8), small_params(zones=small), DAY, FLOOR)
+@pytest.mark.parametrize("circle", [[6.0, 6.0, 0.5], [600.0, 6.0, 4.5]])
+def test_zones_without_a_tile_are_warned_of_and_left_out(circle: list[float], caplog) -> None:
+    """Smaller than a tile, or off the floor: what is always 0 would be said to agree in all cages."""
+    made = differences(
+        stacks(cohort(8)), cohort(8), small_params(zones={"dot": {"kind": "other", "circle_cm": circle}}), DAY, FLOOR
+    )
     assert made.scopes["class"].zones == []
+    assert made.masks == {}
+    assert "zones: dot holds the centre of no tile" in caplog.text
+
+
+def test_a_window_longer_than_what_is_counted_is_refused() -> None:
+    params = small_params(explain={"window_intervals": 99})
+    with pytest.raises(ParamsError, match=r"explain.window_intervals: expected at most the \d+ intervals"):
+        differences(stacks(cohort(8)), cohort(8), params, DAY, FLOOR)

@@ -57,3 +57,10 @@ def test_words_name_zones_and_hours_on_the_side_of_which_they_speak() -> None:
     hours = np.array([0.0, 0.0, 1.0, 1.0, 1.0, 0.0])
     made = Evidence("AM", "JM", (0.9, 0.08), np.zeros((6, 6)), hours, zones, 3.0)
     assert made.words(3600) == "What speaks for AM: dome (+1.20), hours 2 to 5 h; for JM: upper feeder (-0.40)."
+
+
+def test_what_speaks_outside_of_all_zones_is_named_as_well() -> None:
+    made = Evidence("AM", "JM", (0.9, 0.08), np.zeros((6, 6)), np.zeros(6), {"dome": 0.2}, 3.0, -1.5)
+    assert made.words(3600) == "What speaks for AM: dome (+0.20); for JM: no zone (-1.50)."
+    none = Evidence("AM", "JM", (0.9, 0.08), np.zeros((6, 6)), np.zeros(6), {}, 3.0, -1.5)
+    assert none.words(3600) == "What speaks for AM: nothing; for JM: nothing."

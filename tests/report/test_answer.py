@@ -72,7 +72,8 @@ def test_the_best_simple_method_stands_beside_the_network():
 
 def test_places_and_hours_are_told_by_the_gates_and_by_pairs_that_are_marked():
     assert where_and_when(explanation()) == (
-        "Places differ (p 0.005), no difference of hours is shown (p 0.4). AM against AF: dome -3.1 (x 0.05), p "
+        "Places differ (p 0.005), that hours differ by more than these places is not shown (p 0.4). "
+        "AM against AF: dome -3.1 (x 0.05), p "
         "0.002; no hour stands out, p 0.3."
     )
     many = {"class": [pair("AM", str(i), tiles_marked=i, sentence=f"{i} tiles.") for i in range(6)]}

@@ -119,7 +119,8 @@ def test_a_comparison_of_places_and_hours_is_shown_where_there_is_one(tmp_path, 
     write_explanation(tmp_path, params)
     text = Reader(report(tmp_path, params).read_text()).text
     for words in (
-        "Places differ (p 0.005), no difference of hours is shown (p 0.4). AM against AF: dome -3.1 (x 0.05)",
+        "Places differ (p 0.005), that hours differ by more than these places is not shown (p 0.4). "
+        "AM against AF: dome -3.1 (x 0.05)",
         "Figure 3: where",
         "Figure 4: when",
         "Figure 5: what the network uses",

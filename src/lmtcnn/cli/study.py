@@ -82,9 +82,9 @@ def train(
 def evaluate(
     params_file: ParamsFile = PARAMS,
     against: Annotated[
-        str,
+        str | None,
         typer.Option(help="Only compare with another study of the same samples: its folder data, or its run's id."),
-    ] = "",
+    ] = None,
 ) -> None:
     """Score the held-out predictions beside the simple methods and the paper, and say how sure that is.
 
@@ -95,7 +95,7 @@ def evaluate(
     from lmtcnn.evaluate import evaluate as module
 
     params = load(params_file)
-    if against:
+    if against is not None:
         for line in _compare(against, params):
             show.say(line)
         return
@@ -114,6 +114,8 @@ def _compare(other: str, params: "Params") -> list[str]:
 
     _, index = record.load(DATA / "histograms", params)
     ours, _ = read_training(find_training(DATA, params), index, params)
+    if not other.strip():
+        raise typer.BadParameter("a folder or the id of a run, not an empty name", param_hint="--against")
     if Path(other).exists():
         theirs = against.read(Path(other), tuple(params.classes))
     else:

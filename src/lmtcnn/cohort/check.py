@@ -207,7 +207,7 @@ def _changing(cohort: Cohort) -> list[str]:
     for label, animals in found.items():
         changing = [animal for animal, values in animals.items() if len(values) > 1]
         if 0 < len(changing) < len(animals) / 2:
-            lines += [f"{who[a]}: {label} {' and '.join(sorted(animals[a]))}, others keep it" for a in changing]
+            lines += [f"{who[a]}: {label} {' and '.join(sorted(animals[a]))}, others keep theirs" for a in changing]
     return lines
 
 

@@ -18,7 +18,7 @@ REVISIONS = {
     "stops": 1,
     "histograms": 2,
     "train": 2,
-    "evaluate": 2,
+    "evaluate": 3,
     "explain": 3,
     "register": 2,
     "report": 4,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lmtcnn.evaluate.arrangements import Codes
-from lmtcnn.evaluate.intervals import LEAST_CAGES, mean_interval
+from lmtcnn.evaluate.intervals import LEAST_CAGES, LEVEL, mean_interval
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Comparison:
     cages, samples
         On which both were compared.
     words
-        `matches`, `not distinguishable`, `better` or `worse`, or why nothing can be said.
+        `matches`, `not distinguishable`, `better` or `worse`, or why nothing can be said; the last two only where
+        p, too, is at most 0.05.
     """
 
     difference: float
@@ -67,7 +68,8 @@ def compare(ours: NDArray[np.int64], theirs: NDArray[np.int64], cages: Codes, of
     sums = np.array([int((ours - theirs)[cages == name].sum()) for name in names])
     mean, low, high = mean_interval(sums * (len(names) / (len(cages) * of)))
     words = say(low, high, within) if len(names) >= LEAST_CAGES else f"{len(names)} cages, fewer than {LEAST_CAGES}"
-    return Comparison(mean, low, high, sign_flip(sums), len(names), len(cages), words)
+    p = sign_flip(sums)
+    return Comparison(mean, low, high, p, len(names), len(cages), _sure(words, p))
 
 
 def say(low: float, high: float, within: float) -> str:
@@ -77,6 +79,11 @@ def say(low: float, high: float, within: float) -> str:
     if low <= 0 <= high:
         return "not distinguishable"
     return "better" if low > 0 else "worse"
+
+
+def _sure(words: str, p: float) -> str:
+    """Withdraw `better` and `worse` where the interval allows them and the test, corrected or not, does not."""
+    return "not distinguishable" if words in ("better", "worse") and p > 1 - LEVEL else words
 
 
 def sign_flip(sums: NDArray[np.int64]) -> float:
@@ -106,4 +113,4 @@ def holm(comparisons: Mapping[str, Comparison]) -> dict[str, Comparison]:
 
 
 def _with_p(made: Comparison, p: float) -> Comparison:
-    return Comparison(made.difference, made.low, made.high, p, made.cages, made.samples, made.words)
+    return Comparison(made.difference, made.low, made.high, p, made.cages, made.samples, _sure(made.words, p))

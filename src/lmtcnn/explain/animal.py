@@ -164,9 +164,9 @@ def explain_animal(data: Path, params: Params, recording: str, animal: str, out:
     found = reasons(np.asarray(stacks[place]), model, maps[others], index[others.tolist()], asked)
     who = f"{recording} animal {row['animal_id']} ({row['class']})"
     whose = f"the mean of {model.members} networks that have not seen its cage"
-    said = found.sentences(who, whose, asked.interval_s)
+    said = [f"{SIMULATED}."] * training.record.simulated + found.sentences(who, whose, asked.interval_s)
     path = ensure_folder(out) / f"{recording}_{row['animal_id']}_reasons.png"
-    draw(found, asked, who, " ".join([f"{SIMULATED}."] * training.record.simulated + said), path)
+    draw(found, asked, who, " ".join(said), path)
     return said, path
 
 

@@ -1,5 +1,6 @@
 """Where and when every two classes, and every two values of a label, differ: all that is told of the data alone."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lmtcnn.core.errors import ParamsError, problem
 from lmtcnn.core.names import label_values
 from lmtcnn.core.params import Params
 from lmtcnn.evaluate.design import design_of
@@ -17,6 +19,8 @@ from lmtcnn.explain.gate import LEVEL, Gates, open_gates
 from lmtcnn.explain.hours import HoursContrast, Windows, hours_contrast, pooled, smoothed, windows
 from lmtcnn.explain.pairs import Floats, Pair, holm, pairs_of
 from lmtcnn.histograms.shares import shares
+
+log = logging.getLogger("lmtcnn")
 
 CLASS = "class"
 """The scope of the classes; any other bears the name of a label column."""
@@ -91,12 +95,27 @@ def differences(
     """
     smoothing, seed = params.evaluate.smoothing_tiles, params.evaluate.permutation_seed
     maps = shares(stacks, smoothing)
+    if params.explain.window_intervals > (there := stacks.shape[1]):
+        expected = f"at most the {there} intervals that are counted"
+        given = str(params.explain.window_intervals)
+        raise ParamsError(problem("explain.window_intervals", expected, given, "write a smaller odd number"))
     made = windows(stacks, smoothing, params.explain.window_intervals)
     gates = open_gates(design_of(index, params), maps, made, params.explain.arrangements, seed)
-    masks = {name: zone_mask(zone, maps.shape[-1], floor_cm) for name, zone in params.furniture.items()}
+    masks = _masks(params, maps.shape[-1], floor_cm)
     work = _Work(stacks, maps, shares(stacks, 0), made, masks, day, params)
     scopes = {name: work.scope(list(pairs_of(index, members))) for name, members in groups_of(index, params)}
     return Differences(scopes, gates, float(made.stops.mean()), masks, maps)
+
+
+def _masks(params: Params, tiles: int, floor_cm: tuple[float, float]) -> dict[str, NDArray[np.bool_]]:
+    """Mark the tiles of each zone; one without any, which could only be said to be the same in all, is warned of."""
+    masks = {name: zone_mask(zone, tiles, floor_cm) for name, zone in params.furniture.items()}
+    for name in [name for name, mask in masks.items() if not mask.any()]:
+        width, height = floor_cm
+        log.warning("zones: %s holds the centre of no tile of %d x %d on the floor, %.3g x %.3g cm, and is left out",
+                    name, tiles, tiles, width, height)  # fmt: skip
+        del masks[name]
+    return masks
 
 
 def groups_of(index: pl.DataFrame, params: Params) -> Iterator[tuple[str, dict[str, NDArray[np.bool_]]]]:

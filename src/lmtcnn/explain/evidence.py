@@ -25,7 +25,7 @@ class Evidence:
     """What speaks for class `a`, the most probable, rather than `b`, the next.
 
     `probability` of both; attributions of the logit of a less that of b: `places` (N, N), smoothed, `hours` (T,),
-    `zones`; and the `gap` that they sum to.
+    `zones`, and `elsewhere` in no zone; and the `gap` that they sum to.
     """
 
     a: str
@@ -35,10 +35,12 @@ class Evidence:
     hours: Floats
     zones: dict[str, float]
     gap: float
+    elsewhere: float = 0.0
 
     def words(self, interval_s: float) -> str:
         """Say in a sentence what speaks for a and what for b: zones by their attributions, and the hours of most."""
-        ordered = sorted(self.zones.items(), key=lambda item: -abs(item[1]))
+        named = self.zones | ({"no zone": self.elsewhere} if self.zones else {})
+        ordered = sorted(named.items(), key=lambda item: -abs(item[1]))
         sides = []
         for name, sign in ((self.a, 1), (self.b, -1)):
             zones = [f"{zone.replace('_', ' ')} ({value:+.2f})" for zone, value in ordered if value * sign >= LEAST]
@@ -79,4 +81,5 @@ def evidence(
         hours,
         {name: float(places[mask].sum()) for name, mask in masks.items()},
         float(gap),
+        float(places[~np.any([np.zeros_like(places, dtype=bool), *masks.values()], axis=0)].sum()),
     )

@@ -130,8 +130,9 @@ def where_and_when(explained: Mapping[str, Any]) -> str:
 
 
 def _hours(p: float, unit: str) -> str:
-    told = f"{unit}s differ" if p <= controls.SURE else f"no difference of {unit}s is shown"
-    return f"{told} ({probability(p)})"
+    """Say of the second test, which looks for what an interval has beside the places of all of them."""
+    beyond = f"{unit}s differ by more than these places"
+    return f"{beyond} ({probability(p)})" if p <= controls.SURE else f"that {beyond} is not shown ({probability(p)})"
 
 
 def _marked(pair: Mapping[str, Any]) -> bool:

@@ -151,7 +151,7 @@ def _explanation(params: Params, cite: _Citations) -> str:
     return (
         f"Places in which classes differ are differences of mean smoothed shares over cages, tested by a moderated t "
         f"with the family-wise error over tiles held by its maximum over at most {params.explain.arrangements} "
-        f"arrangements of the labels, and marked only where a test of all classes together allows it. Hours are told "
+        f"arrangements of the labels, and marked only where a test of all classes together allows it. Times are told "
         f"in windows of {params.explain.window_intervals} intervals by squared distances between classes from products "
         f"of different cages only {cite('walther')}. What the networks use was "
         f"found by integrated gradients {cite('gradients')} of samples of held-out cages, from an empty cage; no "

@@ -6,7 +6,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 
 from lmtcnn.core.errors import DataError, problem, system_words
-from lmtcnn.core.records import FOLDS, Training
+from lmtcnn.core.records import FOLDS, Training, TrainRecord, check_outputs, read_record
 from lmtcnn.train.model import StereotypeCNN
 
 
@@ -26,12 +26,16 @@ def load_held_out(training: Training) -> Iterator[tuple[str, StereotypeCNN]]:
     Raises
     ------
     DataError
-        Where the weights are missing, damaged or of another shape.
+        Where the weights are missing, or are not those that the training wrote.
     """
     cages, seeds = training.record.folds, len(training.record.seeds)
     for part in training.parts:
         own = cages if part == training.folder else (part.name,)
         path = part / FOLDS
+        if path.is_file():
+            record = read_record(part / "train.json", TrainRecord, "the summary of a training", "train")
+            if lines := check_outputs(part, record, "train", [FOLDS]):
+                raise DataError(lines)
         try:
             weights = safetensors.torch.load_file(path)
             for place, cage in enumerate(own):
