@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lmtcnn.core.errors import ParamsError, problem
 from lmtcnn.core.names import label_values
 from lmtcnn.core.params import Params
 from lmtcnn.evaluate.design import design_of
@@ -95,10 +94,8 @@ def differences(
     """
     smoothing, seed = params.evaluate.smoothing_tiles, params.evaluate.permutation_seed
     maps = shares(stacks, smoothing)
-    if params.explain.window_intervals > (there := stacks.shape[1]):
-        expected = f"at most the {there} intervals that are counted"
-        given = str(params.explain.window_intervals)
-        raise ParamsError(problem("explain.window_intervals", expected, given, "write a smaller odd number"))
+    if (most := params.explain.window_intervals) > (there := stacks.shape[1]):
+        log.warning("explain.window_intervals: %d are more than the %d counted: no interval is told apart", most, there)
     made = windows(stacks, smoothing, params.explain.window_intervals)
     gates = open_gates(design_of(index, params), maps, made, params.explain.arrangements, seed)
     masks = _masks(params, maps.shape[-1], floor_cm)
