@@ -80,21 +80,16 @@ def evaluate(data: Path, params: Params) -> dict[str, Any]:
     }
     if (fall := late_fall(curves["train_loss"].to_list())) is not None:
         metrics["train_late_fall"] = fall
-    metrics["notes"] = doubts(metrics, actual, predicted.to_list(), curves["train_loss"].to_list(), params)
-    metrics["notes"] += controls.doubts(metrics)
+    own = doubts(metrics, actual, predicted.to_list(), curves["train_loss"].to_list(), params)
+    metrics["notes"] = [*own, *controls.doubts(metrics)]
     for note in metrics["notes"]:
         log.warning("%s", note)
     folder = ensure_folder(data / "evaluate")
     confusion = index.select(pl.col("class").alias("actual")).with_columns(predicted).select(CONFUSION_COLUMNS)
     of_sample = index.select("recording", "animal_id", "class")
-    tables = (
-        confusion,
-        fold_accuracies(predictions, index, predicted),
-        curves,
-        of_sample.with_columns(**{name: pl.Series(told) for name, told in baseline.items()}),
-        artefacts.panel(index, table, classes),
-    )
-    for name, frame in zip(TABLES, tables, strict=True):
+    by_baseline = of_sample.with_columns(**{name: pl.Series(told) for name, told in baseline.items()})
+    by_fold, panel = fold_accuracies(predictions, index, predicted), artefacts.panel(index, table, classes)
+    for name, frame in zip(TABLES, (confusion, by_fold, curves, by_baseline, panel), strict=True):
         _write_csv(frame, folder / name)
     _draw(folder, confusion, curves, params=params, cages=index["cage"].n_unique(), simulated=simulated)
     write_json(folder / METRICS, metrics)

@@ -1,4 +1,4 @@
-"""What the networks of a training said of the samples that they had not seen: read, averaged over seeds, counted.
+"""Predictions of a training for the samples that its networks had not seen: they are read, averaged and counted.
 
 It stands apart from the statistics, which bring scikit-learn: explanations, pages and runs need the predictions alone.
 """

@@ -1,4 +1,4 @@
-"""What speaks in one sample for the class that it is told as, and what for the next likely one.
+"""Evidence in one sample for the class that it is told as, and for the next likely one.
 
 Attributions of the difference of these two logits, by place, hour and zone; they sum to that difference less the one
 of an empty cage.
@@ -22,7 +22,7 @@ WINDOW = 3
 
 @dataclass(frozen=True)
 class Evidence:
-    """What speaks for class `a`, the most probable, rather than `b`, the next.
+    """Attributions that speak for class `a`, the most probable, rather than for `b`, the next.
 
     `probability` of both; attributions of the logit of a less that of b: `places` (N, N), smoothed, `hours` (T,),
     `zones`, and `elsewhere` in no zone; and the `gap` that they sum to.

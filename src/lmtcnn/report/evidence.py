@@ -1,4 +1,4 @@
-"""What speaks in each sample for the class that it is told as, as the page draws it; read from data/explain."""
+"""Evidence in each sample for the class that it is told as, read from data/explain in the form that the page draws."""
 
 import base64
 from pathlib import Path

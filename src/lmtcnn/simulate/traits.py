@@ -1,4 +1,4 @@
-"""What is drawn once for a mouse in one recording: effects of its cage and of itself, and how well it is tracked."""
+"""Traits drawn once for a mouse in one recording: effects of its cage and its own, and how well it is tracked."""
 
 from dataclasses import dataclass
 
